@@ -1,0 +1,7 @@
+//! cellprobe
+
+pub mod error;
+pub mod metric;
+
+pub use error::{Error, Result};
+pub use metric::Metric;
