@@ -1,7 +1,12 @@
 //! cellprobe
 
+pub mod device;
 pub mod error;
 pub mod metric;
+pub mod ops;
+mod rows;
 
+pub use device::{Device, DeviceArray, Work};
 pub use error::{Error, Result};
 pub use metric::Metric;
+pub use wgpu;

@@ -1,0 +1,139 @@
+//! Which adapters there are and which one to take.
+
+use super::gpu::Gpu;
+use crate::{Error, Result};
+
+/// What is known of an adapter before it is opened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AdapterSummary {
+    /// Its index: `gpu:INDEX` opens it.
+    pub index: usize,
+    /// Its name as the driver gives it.
+    pub name: String,
+    /// Discrete, integrated, virtual, cpu (a software rasteriser) or other.
+    pub kind: String,
+    /// The API it is reached through.
+    pub backend: String,
+    /// Its driver and the driver's version.
+    pub driver: String,
+    /// Whether it runs on the CPU: never taken by [`Device::auto`](super::Device::auto).
+    pub software: bool,
+    /// Why it cannot be used at all, if so.
+    pub unusable: Option<String>,
+    /// Whether [`Device::auto`](super::Device::auto) takes it.
+    pub auto: bool,
+    /// Features that the kernels would use.
+    pub features: Vec<&'static str>,
+    /// Limits that the kernels adapt to, by their WebGPU names.
+    pub limits: Vec<(&'static str, u64)>,
+}
+
+/// Every adapter of this machine, in a stable order.
+#[must_use]
+pub fn adapters() -> Vec<AdapterSummary> {
+    let found = super::block_on(find());
+    let auto = best(&found).map(|(_, summary)| summary.index);
+    found.into_iter().map(|(_, summary)| AdapterSummary { auto: Some(summary.index) == auto, ..summary }).collect()
+}
+
+pub(super) type Found = (wgpu::Adapter, AdapterSummary);
+
+pub(super) async fn find() -> Vec<Found> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+    // Drivers list in any order: the same machine must give the same indices.
+    adapters.sort_by_key(|adapter| {
+        let info = adapter.get_info();
+        (rank(&info), info.name, info.driver, info.driver_info)
+    });
+    adapters.into_iter().enumerate().map(|(index, adapter)| (summarise(&adapter, index), adapter)).map(|(s, a)| (a, s)).collect()
+}
+
+/// Lower is better: real before software, dedicated before shared, native API before GL.
+fn rank(info: &wgpu::AdapterInfo) -> (bool, u8, u8) {
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    };
+    let backend = match info.backend {
+        wgpu::Backend::Vulkan | wgpu::Backend::Metal => 0,
+        wgpu::Backend::Dx12 => 1,
+        wgpu::Backend::BrowserWebGpu => 2,
+        wgpu::Backend::Gl => 3,
+        wgpu::Backend::Noop => 4,
+    };
+    (is_software(info), kind, backend)
+}
+
+fn is_software(info: &wgpu::AdapterInfo) -> bool {
+    let name = info.name.to_lowercase();
+    info.device_type == wgpu::DeviceType::Cpu
+        || info.backend == wgpu::Backend::Noop
+        || ["llvmpipe", "softpipe", "swiftshader", "microsoft basic render"].iter().any(|known| name.contains(known))
+}
+
+fn summarise(adapter: &wgpu::Adapter, index: usize) -> AdapterSummary {
+    let info = adapter.get_info();
+    let limits = adapter.limits();
+    let features = adapter.features();
+    AdapterSummary {
+        index,
+        software: is_software(&info),
+        unusable: Gpu::missing(&limits).err().map(|error| error.to_string()),
+        auto: false,
+        features: [(wgpu::Features::SUBGROUP, "subgroups")]
+            .into_iter()
+            .filter_map(|(feature, name)| features.contains(feature).then_some(name))
+            .collect(),
+        limits: vec![
+            ("maxStorageBufferBindingSize", limits.max_storage_buffer_binding_size),
+            ("maxBufferSize", limits.max_buffer_size),
+            ("maxComputeWorkgroupStorageSize", u64::from(limits.max_compute_workgroup_storage_size)),
+            ("maxComputeInvocationsPerWorkgroup", u64::from(limits.max_compute_invocations_per_workgroup)),
+            ("maxComputeWorkgroupsPerDimension", u64::from(limits.max_compute_workgroups_per_dimension)),
+            ("subgroupMinSize", u64::from(info.subgroup_min_size)),
+            ("subgroupMaxSize", u64::from(info.subgroup_max_size)),
+        ],
+        kind: match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Cpu => "cpu",
+            wgpu::DeviceType::Other => "other",
+        }
+        .into(),
+        backend: info.backend.to_string(),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        name: info.name,
+    }
+}
+
+/// The best adapter that is a real GPU and can run the kernels.
+pub(super) fn best(found: &[Found]) -> Option<&Found> {
+    found.iter().find(|(_, summary)| !summary.software && summary.unusable.is_none())
+}
+
+/// The adapter that `gpu` or `gpu:...` asks for.
+pub(super) fn named<'a>(found: &'a [Found], wanted: &str) -> Result<&'a wgpu::Adapter> {
+    let part = match wanted.split_once(':') {
+        None if wanted == "gpu" => "",
+        Some(("gpu", part)) => part,
+        _ => return Err(Error::parameter("device", wanted, "one of auto, cpu, gpu, gpu:<index or part of the name>")),
+    };
+    let usable = |summary: &AdapterSummary| summary.unusable.is_none();
+    let matching = match part.parse::<usize>() {
+        Ok(index) => found.get(index),
+        Err(_) => found.iter().find(|(_, summary)| {
+            let text = format!("{} {} {}", summary.name, summary.driver, summary.backend).to_lowercase();
+            usable(summary) && text.contains(&part.to_lowercase())
+        }),
+    };
+    matching.filter(|(_, summary)| usable(summary)).map(|(adapter, _)| adapter).ok_or_else(|| {
+        let names: Vec<_> = found.iter().map(|(_, s)| format!("gpu:{} {} ({})", s.index, s.name, s.backend)).collect();
+        Error::NoDevice { wanted: wanted.into(), found: if names.is_empty() { "cpu only".into() } else { names.join(", ") } }
+    })
+}

@@ -1,0 +1,208 @@
+//! A wgpu device with what was read from it once: name, features, limits, the variant of the kernels it runs.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use futures::FutureExt;
+
+use super::{
+    Options,
+    shader::{Pipelines, Variant},
+};
+use crate::{Error, Result};
+
+/// What has been asked of a GPU since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Command buffers submitted.
+    pub submissions: u64,
+    /// Read-backs waited for.
+    pub read_backs: u64,
+}
+
+#[derive(Clone)]
+pub(crate) struct Gpu(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) pipelines: Pipelines,
+    pub(super) variant: Variant,
+    /// Bytes that one binding, and so one part of an array, may have.
+    pub(super) max_part: u64,
+    pub(super) max_workgroups: u32,
+    pub(super) uniform_alignment: u64,
+    pub(super) checked: bool,
+    name: String,
+    /// Why the device was lost, if it was. Only a device that this crate opened reports here.
+    lost: Arc<Mutex<Option<String>>>,
+    submissions: AtomicU64,
+    read_backs: AtomicU64,
+}
+
+const STORAGE_BUFFERS: u32 = 8;
+const INVOCATIONS: u32 = 256;
+const WORKGROUP_BYTES: u32 = 16_384;
+
+impl Gpu {
+    pub(super) async fn open(adapter: &wgpu::Adapter, options: &Options) -> Result<Self> {
+        let offered = adapter.limits();
+        Self::missing(&offered)?;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("cellprobe"),
+            required_features: adapter.features() & wgpu::Features::SUBGROUP,
+            required_limits: offered,
+            ..Default::default()
+        };
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| Error::Gpu {
+            device: adapter.get_info().name,
+            message: error.to_string(),
+        })?;
+        let gpu = Self::new(device, queue, options)?;
+        let lost = Arc::clone(&gpu.0.lost);
+        gpu.0.device.set_device_lost_callback(move |reason, message| {
+            *lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{reason:?} {message}"));
+        });
+        Ok(gpu)
+    }
+
+    pub(super) fn new(device: wgpu::Device, queue: wgpu::Queue, options: &Options) -> Result<Self> {
+        let limits = device.limits();
+        Self::missing(&limits)?;
+        let info = device.adapter_info();
+        let subgroups = options.subgroups && device.features().contains(wgpu::Features::SUBGROUP);
+        let max_binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        Ok(Gpu(Arc::new(Inner {
+            name: format!("{} ({})", info.name, info.backend),
+            variant: Variant {
+                subgroup_lanes: if subgroups { info.subgroup_min_size.clamp(1, 32) } else { 1 },
+                workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            },
+            max_part: options.max_binding.map_or(max_binding, |bytes| bytes.min(max_binding)).max(256),
+            max_workgroups: options
+                .max_workgroups
+                .unwrap_or(u32::MAX)
+                .clamp(1, limits.max_compute_workgroups_per_dimension),
+            uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
+            checked: options.checked,
+            pipelines: Pipelines::default(),
+            lost: Arc::default(),
+            submissions: AtomicU64::new(0),
+            read_backs: AtomicU64::new(0),
+            device,
+            queue,
+        })))
+    }
+
+    /// Fails on limits below what every kernel needs.
+    pub(super) fn missing(limits: &wgpu::Limits) -> Result<()> {
+        let needed = [
+            ("storage buffers a shader stage", limits.max_storage_buffers_per_shader_stage, STORAGE_BUFFERS),
+            ("invocations a workgroup", limits.max_compute_invocations_per_workgroup, INVOCATIONS),
+            ("bytes of workgroup memory", limits.max_compute_workgroup_storage_size, WORKGROUP_BYTES),
+        ];
+        match needed.into_iter().find(|(_, allowed, asked)| allowed < asked) {
+            Some((limit, allowed, asked)) => Err(Error::Limit { limit, allowed: allowed.into(), asked: asked.into() }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    pub(crate) fn variant(&self) -> Variant {
+        self.0.variant
+    }
+
+    /// Bytes that one binding may have.
+    pub(crate) fn max_part(&self) -> u64 {
+        self.0.max_part
+    }
+
+    pub(super) fn variant_name(&self) -> String {
+        format!("{}, {}", self.0.variant, if self.0.checked { "checked" } else { "trusted" })
+    }
+
+    pub(super) fn same_as(&self, other: &Gpu) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        Counters {
+            submissions: self.0.submissions.load(Ordering::Relaxed),
+            read_backs: self.0.read_backs.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn count_read_back(&self) {
+        self.0.read_backs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn submit(&self, commands: wgpu::CommandBuffer) -> Result<()> {
+        self.0.submissions.fetch_add(1, Ordering::Relaxed);
+        self.catching(0, || self.0.queue.submit([commands])).map(|_| ())
+    }
+
+    /// The error for a device that is gone, if it is.
+    pub(super) fn check_alive(&self) -> Result<()> {
+        match &*self.0.lost.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(reason) => Err(Error::DeviceLost { device: self.0.name.clone(), reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn lost(&self, reason: impl fmt::Display) -> Error {
+        match self.check_alive() {
+            Err(error) => error,
+            Ok(()) => Error::DeviceLost { device: self.0.name.clone(), reason: reason.to_string() },
+        }
+    }
+
+    /// Runs `make` and turns what wgpu reports meanwhile into an error. `bytes` is what it allocates.
+    ///
+    /// On native backends a scope's verdict is there as soon as it is popped; in a browser it comes later, and
+    /// the device's own handler reports it.
+    pub(super) fn catching<R>(&self, bytes: u64, make: impl FnOnce() -> R) -> Result<R> {
+        self.check_alive()?;
+        let device = &self.0.device;
+        let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let made = make();
+        let refused = validation.pop().now_or_never().flatten();
+        let failed = internal.pop().now_or_never().flatten();
+        let exhausted = memory.pop().now_or_never().flatten();
+        if exhausted.is_some() {
+            return Err(Error::OutOfMemory { device: self.0.name.clone(), bytes });
+        }
+        match refused.or(failed) {
+            Some(error) => {
+                self.check_alive()?;
+                Err(Error::Gpu { device: self.0.name.clone(), message: error.to_string() })
+            }
+            None => Ok(made),
+        }
+    }
+
+    /// A buffer of `bytes`, rounded up to what a binding needs.
+    pub(super) fn buffer(&self, bytes: u64, usage: wgpu::BufferUsages, mapped: bool) -> Result<wgpu::Buffer> {
+        let size = bytes.max(16).next_multiple_of(16);
+        let descriptor = wgpu::BufferDescriptor { label: Some("cellprobe"), size, usage, mapped_at_creation: mapped };
+        self.catching(size, || self.0.device.create_buffer(&descriptor))
+    }
+
+    pub(super) fn storage(&self, bytes: u64, mapped: bool) -> Result<wgpu::Buffer> {
+        use wgpu::BufferUsages as U;
+        self.buffer(bytes, U::STORAGE | U::COPY_SRC | U::COPY_DST, mapped)
+    }
+}

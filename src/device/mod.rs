@@ -1,0 +1,221 @@
+//! Where work runs: the CPU, a GPU that was found, or somebody's own wgpu device.
+
+mod array;
+mod choose;
+mod gpu;
+mod options;
+mod shader;
+mod work;
+
+use std::fmt;
+
+pub use array::DeviceArray;
+pub use choose::{AdapterSummary, adapters};
+pub use gpu::Counters;
+pub use options::Options;
+pub use shader::{RenderedShader, rendered_shaders};
+pub use work::Work;
+
+pub(crate) use array::{Segment, segments};
+pub(crate) use gpu::Gpu;
+pub(crate) use shader::{Kernel, Variant, params};
+pub(crate) use work::{Backend, Recording, block_on};
+
+use crate::{Error, Result};
+
+/// Where work runs. Cheap to clone; clones are the same device.
+///
+/// ```
+/// let device = cellprobe::Device::cpu();
+/// assert_eq!(device.name(), "cpu");
+/// ```
+#[derive(Clone)]
+pub struct Device {
+    kind: Kind,
+    reason: String,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Cpu,
+    Gpu(Gpu),
+}
+
+impl Device {
+    /// The CPU: threads and SIMD of this machine.
+    #[must_use]
+    pub fn cpu() -> Self {
+        Device { kind: Kind::Cpu, reason: "asked for".into() }
+    }
+
+    /// The best real GPU, otherwise the CPU; never a software rasteriser. [`Device::reason`] says why.
+    #[must_use]
+    pub fn auto() -> Self {
+        block_on(Self::auto_async())
+    }
+
+    /// [`Device::auto`] without blocking.
+    pub async fn auto_async() -> Self {
+        let found = choose::find().await;
+        let Some((adapter, summary)) = choose::best(&found) else {
+            let reason = if found.is_empty() { "no GPU adapter was found" } else { "every adapter is a software one or lacks compute" };
+            log::info!("cellprobe runs on the cpu: {reason}");
+            return Device { kind: Kind::Cpu, reason: reason.into() };
+        };
+        match Gpu::open(adapter, &Options::default()).await {
+            Ok(gpu) => {
+                log::info!("cellprobe runs on {}", summary.name);
+                Device { kind: Kind::Gpu(gpu), reason: "the best real GPU".into() }
+            }
+            Err(error) => {
+                log::warn!("cellprobe runs on the cpu: {} could not be opened: {error}", summary.name);
+                Device { kind: Kind::Cpu, reason: format!("{} could not be opened: {error}", summary.name) }
+            }
+        }
+    }
+
+    /// The best GPU adapter, a software one if there is nothing better.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] if there is no adapter, or what opening it failed with.
+    pub fn gpu() -> Result<Self> {
+        Self::open("gpu", &Options::default())
+    }
+
+    /// The device that `wanted` names: `auto`, `cpu`, `gpu`, or `gpu:` and an adapter's index in [`adapters`]
+    /// or a part of its name, of its driver's or of its backend's, in any case.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] if none does, or what opening it failed with.
+    pub fn open(wanted: &str, options: &Options) -> Result<Self> {
+        block_on(Self::open_async(wanted, options))
+    }
+
+    /// [`Device::open`] without blocking.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub async fn open_async(wanted: &str, options: &Options) -> Result<Self> {
+        match wanted {
+            "auto" if *options == Options::default() => Ok(Self::auto_async().await),
+            "cpu" => Ok(Self::cpu()),
+            _ => {
+                let found = choose::find().await;
+                let adapter = choose::named(&found, wanted)?;
+                Ok(Device { kind: Kind::Gpu(Gpu::open(adapter, options).await?), reason: "asked for".into() })
+            }
+        }
+    }
+
+    /// Somebody's own wgpu device: used with the features and limits it has, its error and loss handlers left alone.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if its limits are below what the kernels need: 8 storage buffers a stage,
+    /// 256 invocations and 16 KiB of memory a workgroup.
+    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        Self::from_wgpu_with(device, queue, &Options::default())
+    }
+
+    /// [`Device::from_wgpu`] with options.
+    ///
+    /// # Errors
+    /// As [`Device::from_wgpu`].
+    pub fn from_wgpu_with(device: wgpu::Device, queue: wgpu::Queue, options: &Options) -> Result<Self> {
+        Ok(Device { kind: Kind::Gpu(Gpu::new(device, queue, options)?), reason: "handed over by the caller".into() })
+    }
+
+    /// Whether this is a GPU (a software one included).
+    #[must_use]
+    pub fn is_gpu(&self) -> bool {
+        matches!(self.kind, Kind::Gpu(_))
+    }
+
+    /// The device's name: `cpu`, or the adapter's name and backend.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match &self.kind {
+            Kind::Cpu => "cpu",
+            Kind::Gpu(gpu) => gpu.name(),
+        }
+    }
+
+    /// Why this device was taken.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The kernel variants that this device runs, in words: `subgroups, trusted`.
+    #[must_use]
+    pub fn variant(&self) -> String {
+        match &self.kind {
+            Kind::Cpu => format!("{:?}", pulp::Arch::new()).to_lowercase(),
+            Kind::Gpu(gpu) => gpu.variant_name(),
+        }
+    }
+
+    /// Submissions and read-backs since the device was opened; both zero on the CPU.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        match &self.kind {
+            Kind::Cpu => Counters::default(),
+            Kind::Gpu(gpu) => gpu.counters(),
+        }
+    }
+
+    /// Begins to collect work for this device.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        match &self.kind {
+            Kind::Cpu => Work::cpu(),
+            Kind::Gpu(gpu) => Work::gpu(gpu.clone()),
+        }
+    }
+
+    /// Copies `data`, row-major with `columns` columns, to the device.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if `data` is not whole rows, [`Error::OutOfMemory`] or [`Error::DeviceLost`].
+    pub fn upload<T: bytemuck::Pod + Send + Sync>(&self, data: Vec<T>, columns: usize) -> Result<DeviceArray<T>> {
+        let rows = if columns == 0 { 0 } else { data.len() / columns };
+        if rows * columns != data.len() {
+            return Err(Error::Length { what: "elements of an array", expected: rows * columns, found: data.len() });
+        }
+        match &self.kind {
+            Kind::Cpu => Ok(DeviceArray::on_host(data, columns)),
+            Kind::Gpu(gpu) => DeviceArray::upload(gpu, &data, rows, columns),
+        }
+    }
+
+    /// Copies rows to the device.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] if there is a NaN or an infinity among them, [`Error::Empty`] if they have no columns,
+    /// [`Error::OutOfMemory`] or [`Error::DeviceLost`].
+    pub fn matrix(&self, rows: ndarray::ArrayView2<'_, f32>) -> Result<DeviceArray<f32>> {
+        crate::rows::check("rows", rows)?;
+        self.upload(crate::rows::contiguous(rows), rows.ncols())
+    }
+
+    /// Whether `self` and `other` are the same device, so that arrays of one can be used with the other.
+    #[must_use]
+    pub fn same_as(&self, other: &Device) -> bool {
+        match (&self.kind, &other.kind) {
+            (Kind::Cpu, Kind::Cpu) => true,
+            (Kind::Gpu(a), Kind::Gpu(b)) => a.same_as(b),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Device({}, {})", self.name(), self.variant())
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

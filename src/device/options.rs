@@ -1,0 +1,52 @@
+//! How a GPU is opened.
+
+/// How a GPU is opened. The defaults are the fastest; tests and `verify` go through the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// Compile kernels with bounds checks and loop guards. Off by default: the kernels were reviewed, and the
+    /// guards cost a lot in a hot loop.
+    pub checked: bool,
+    /// Use subgroup operations where the device has them.
+    pub subgroups: bool,
+    /// Split arrays into bindings of at most so many bytes, whatever the device allows.
+    pub max_binding: Option<u64>,
+    /// Split dispatches at so many workgroups a dimension, whatever the device allows.
+    pub max_workgroups: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { checked: false, subgroups: true, max_binding: None, max_workgroups: None }
+    }
+}
+
+impl Options {
+    /// Sets [`Options::checked`].
+    #[must_use]
+    pub fn checked(mut self, checked: bool) -> Self {
+        self.checked = checked;
+        self
+    }
+
+    /// Sets [`Options::subgroups`].
+    #[must_use]
+    pub fn subgroups(mut self, subgroups: bool) -> Self {
+        self.subgroups = subgroups;
+        self
+    }
+
+    /// Sets [`Options::max_binding`].
+    #[must_use]
+    pub fn max_binding(mut self, bytes: u64) -> Self {
+        self.max_binding = Some(bytes);
+        self
+    }
+
+    /// Sets [`Options::max_workgroups`].
+    #[must_use]
+    pub fn max_workgroups(mut self, groups: u32) -> Self {
+        self.max_workgroups = Some(groups);
+        self
+    }
+}

@@ -1,0 +1,243 @@
+//! From WGSL templates to pipelines.
+//!
+//! A kernel's file is WGSL with four additions, each on a line of its own: `#include NAME` (a file of
+//! `shaders/shared`), `#if FLAG`, `#else`, `#endif`; and `{{NAME}}` where a number goes. Numbers, flags and the
+//! layout of `params` come from Rust, so that each is stated once.
+
+use std::{
+    collections::HashMap,
+    fmt::{self, Write as _},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::Gpu;
+use crate::{Error, Result};
+
+/// The properties of a device that a kernel is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Variant {
+    /// Neighbouring invocations that can exchange values directly; 1 without subgroup operations.
+    pub subgroup_lanes: u32,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.subgroup_lanes {
+            1 => f.write_str("no subgroups"),
+            lanes => write!(f, "subgroups of {lanes} and more"),
+        }
+    }
+}
+
+/// An entry point of a shader and what its text depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Kernel {
+    /// The operation: the shader's file name.
+    pub name: &'static str,
+    /// The template.
+    pub source: &'static str,
+    /// The WGSL of `struct Params`.
+    pub params: &'static str,
+    pub entry: &'static str,
+    /// What `{{NAME}}` stands for.
+    pub numbers: Vec<(&'static str, u32)>,
+    /// The flags that hold.
+    pub flags: Vec<&'static str>,
+}
+
+/// Declares a uniform block once, for Rust and for WGSL. Every field is 4 bytes.
+macro_rules! params {
+    ($(#[$meta:meta])* struct $name:ident { $($field:ident: $type:ident),* $(,)? }) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+        struct $name { $($field: $type),* }
+
+        impl $name {
+            const WGSL: &'static str = concat!("struct Params {\n", $("    ", stringify!($field), ": ", stringify!($type), ",\n",)* "}\n");
+        }
+    };
+}
+pub(crate) use params;
+
+const SHARED: &[(&str, &str)] = &[
+    ("lanes", include_str!("../../shaders/shared/lanes.wgsl")),
+    ("ranked", include_str!("../../shaders/shared/ranked.wgsl")),
+    ("queue", include_str!("../../shaders/shared/queue.wgsl")),
+    ("sort", include_str!("../../shaders/shared/sort.wgsl")),
+    ("tile", include_str!("../../shaders/shared/tile.wgsl")),
+];
+
+impl Kernel {
+    /// The WGSL, complete.
+    pub(crate) fn render(&self) -> String {
+        let mut text = format!(
+            "// {}: {} ({})\n{}@group(0) @binding(0) var<uniform> params: Params;\n\n",
+            self.name,
+            self.entry,
+            self.variant_name(),
+            self.params
+        );
+        self.expand(self.source, &mut text);
+        for (name, value) in &self.numbers {
+            text = text.replace(&format!("{{{{{name}}}}}"), &value.to_string());
+        }
+        text
+    }
+
+    /// The entry point, flags and numbers, in words that can stand in a file's name.
+    pub(crate) fn variant_name(&self) -> String {
+        let mut name = self.entry.to_owned();
+        self.flags.iter().for_each(|flag| write!(name, "-{}", flag.to_lowercase()).unwrap_or_default());
+        self.numbers.iter().for_each(|(key, value)| write!(name, "-{}{value}", key.to_lowercase()).unwrap_or_default());
+        name
+    }
+
+    fn expand(&self, source: &str, out: &mut String) {
+        // One entry an open #if: whether its lines are taken.
+        let mut open: Vec<bool> = vec![];
+        for line in source.lines() {
+            let mut words = line.split_whitespace();
+            match (words.next(), words.next()) {
+                (Some("#if"), Some(flag)) => open.push(self.flags.contains(&flag)),
+                (Some("#else"), _) => open.iter_mut().last().into_iter().for_each(|taken| *taken = !*taken),
+                (Some("#endif"), _) => drop(open.pop()),
+                _ if open.contains(&false) => {}
+                (Some("#include"), Some(name)) => {
+                    let shared = SHARED.iter().find(|(known, _)| *known == name);
+                    self.expand(shared.map_or("", |(_, text)| text), out);
+                }
+                _ => {
+                    out.push_str(line);
+                    out.push('\n');
+                }
+            }
+        }
+    }
+}
+
+/// A rendered variant of a kernel, for those who want to read or check it.
+#[derive(Clone, Debug)]
+pub struct RenderedShader {
+    /// The operation.
+    pub name: &'static str,
+    /// Entry point, flags and numbers of the variant.
+    pub variant: String,
+    /// The entry point.
+    pub entry: &'static str,
+    /// The WGSL.
+    pub wgsl: String,
+}
+
+/// Every kernel in the variants of typical devices: with subgroups of 4, 32 and without, with 16 and 32 KiB of
+/// workgroup memory.
+#[must_use]
+pub fn rendered_shaders() -> Vec<RenderedShader> {
+    let variants = [(1, 16_384), (4, 16_384), (32, 32_768)];
+    let mut kernels = vec![];
+    for (subgroup_lanes, workgroup_bytes) in variants {
+        kernels.extend(crate::ops::kernels(Variant { subgroup_lanes, workgroup_bytes }));
+    }
+    let mut seen = std::collections::HashSet::new();
+    kernels.retain(|kernel| seen.insert(kernel.clone()));
+    kernels
+        .into_iter()
+        .map(|kernel| RenderedShader {
+            name: kernel.name,
+            variant: kernel.variant_name(),
+            entry: kernel.entry,
+            wgsl: kernel.render(),
+        })
+        .collect()
+}
+
+/// A compiled kernel and the places of its bindings.
+pub(super) struct Pipeline {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+    /// Name and place of each binding that the entry point is given.
+    pub(super) places: Vec<(&'static str, u32)>,
+}
+
+/// The compiled kernels of a device, each compiled once.
+#[derive(Default)]
+pub(super) struct Pipelines(Mutex<HashMap<Kernel, Arc<Pipeline>>>);
+
+impl Pipelines {
+    /// The pipeline of `kernel`, whose entry point uses the bindings `names`.
+    pub(super) fn get(&self, gpu: &Gpu, kernel: Kernel, names: &[&'static str]) -> Result<Arc<Pipeline>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = known.get(&kernel) {
+            return Ok(Arc::clone(pipeline));
+        }
+        let pipeline = Arc::new(compile(gpu, &kernel, names)?);
+        known.insert(kernel, Arc::clone(&pipeline));
+        Ok(pipeline)
+    }
+}
+
+fn compile(gpu: &Gpu, kernel: &Kernel, names: &[&'static str]) -> Result<Pipeline> {
+    let text = kernel.render();
+    let device = &gpu.inner().device;
+    let label = Some(kernel.name);
+    let mut entries = vec![layout_entry(0, wgpu::BufferBindingType::Uniform)];
+    let mut places = vec![];
+    for name in names {
+        let (place, read_only) = declaration(&text, name).ok_or_else(|| Error::Gpu {
+            device: kernel.name.into(),
+            message: format!("the kernel has no binding named {name}"),
+        })?;
+        entries.push(layout_entry(place, wgpu::BufferBindingType::Storage { read_only }));
+        places.push((*name, place));
+    }
+    gpu.catching(0, || {
+        let descriptor = wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(text.into()) };
+        let module = if gpu.inner().checked {
+            device.create_shader_module(descriptor)
+        } else {
+            // SAFETY: the shaders are this crate's own. Every index is bounded by the lengths in `params`, which
+            // the dispatching code takes from the arrays it binds, and every loop ends; the checked mode, which
+            // the tests run too, shows it.
+            unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+        };
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label,
+            bind_group_layouts: &[Some(&layout)],
+            ..Default::default()
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label,
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some(kernel.entry),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: gpu.inner().checked,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        Pipeline { pipeline, layout, places }
+    })
+}
+
+fn layout_entry(binding: u32, ty: wgpu::BufferBindingType) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        count: None,
+    }
+}
+
+/// Place of a storage binding in the text, and whether it is only read.
+fn declaration(text: &str, name: &str) -> Option<(u32, bool)> {
+    text.lines().find_map(|line| {
+        let (place, rest) = line.strip_prefix("@group(0) @binding(")?.split_once(')')?;
+        let (access, rest) = rest.trim_start().strip_prefix("var<storage, ")?.split_once('>')?;
+        let declared = rest.split(':').next()?.trim();
+        (declared == name).then_some((place.parse().ok()?, access == "read"))
+    })
+}

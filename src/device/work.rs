@@ -1,0 +1,272 @@
+//! Work that a device is asked for: at once on the CPU, recorded and submitted together on a GPU.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    ops::Range,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytemuck::Pod;
+use futures::channel::oneshot;
+
+use super::{DeviceArray, Gpu, Kernel, shader::Pipeline};
+use crate::{Error, Result};
+
+/// What a device has been asked for. Operations take it first. On the CPU they run at once; on a GPU they are
+/// recorded, and everything recorded goes in one submission when the work is read or submitted.
+pub struct Work(pub(crate) Backend);
+
+pub(crate) enum Backend {
+    Cpu,
+    Gpu(Recording),
+}
+
+/// Commands for a GPU, in order.
+pub(crate) struct Recording {
+    gpu: Gpu,
+    commands: Vec<Command>,
+    /// The uniform blocks of all dispatches, each at its own aligned offset.
+    params: Vec<u8>,
+}
+
+enum Command {
+    Dispatch { pipeline: std::sync::Arc<Pipeline>, buffers: Vec<(u32, wgpu::Buffer)>, params: Range<u64>, groups: [u32; 2] },
+    Copy { from: wgpu::Buffer, from_offset: u64, to: wgpu::Buffer, to_offset: u64, bytes: u64 },
+}
+
+impl Work {
+    pub(super) fn cpu() -> Self {
+        Work(Backend::Cpu)
+    }
+
+    pub(super) fn gpu(gpu: Gpu) -> Self {
+        Work(Backend::Gpu(Recording { gpu, commands: vec![], params: vec![] }))
+    }
+
+    /// Begins what was recorded, without waiting for it.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`] or [`Error::Gpu`].
+    pub fn submit(self) -> Result<()> {
+        match self.0 {
+            Backend::Cpu => Ok(()),
+            Backend::Gpu(recording) => recording.submit(),
+        }
+    }
+
+    /// Does what was recorded and gives the elements of `array`, row after row: one submission, one read-back.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`] or [`Error::Gpu`]; [`Error::OtherDevice`] if `array` is elsewhere.
+    pub async fn read<T: Pod>(self, array: DeviceArray<T>) -> Result<Vec<T>> {
+        match self.0 {
+            Backend::Cpu => array.into_host("the array to read"),
+            Backend::Gpu(recording) => recording.read(&array).await,
+        }
+    }
+}
+
+impl Recording {
+    pub(crate) fn device(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// An array for kernels to write.
+    pub(crate) fn array<T: Pod>(&self, rows: usize, columns: usize) -> Result<DeviceArray<T>> {
+        DeviceArray::on_gpu(&self.gpu, rows, columns)
+    }
+
+    /// Records `groups` workgroups of `kernel`. The kernel's `buffers` are given by their names in WGSL.
+    ///
+    /// More workgroups than a dimension takes become rows of them: a kernel's number is `id.y * width + id.x`, and
+    /// those past `groups`, which `params` should hold, have nothing to do.
+    pub(crate) fn dispatch<P: Pod>(
+        &mut self,
+        kernel: Kernel,
+        params: &P,
+        buffers: &[(&'static str, &wgpu::Buffer)],
+        groups: usize,
+    ) -> Result<()> {
+        if groups == 0 {
+            return Ok(());
+        }
+        let widest = self.gpu.inner().max_workgroups as usize;
+        let width = groups.min(widest);
+        let height = groups.div_ceil(width);
+        if height > self.gpu.inner().device.limits().max_compute_workgroups_per_dimension as usize {
+            return Err(Error::Limit { limit: "workgroups a dispatch", allowed: (widest * widest) as u64, asked: groups as u64 });
+        }
+        let names: Vec<_> = buffers.iter().map(|(name, _)| *name).collect();
+        let pipeline = self.gpu.inner().pipelines.get(&self.gpu, kernel, &names)?;
+        let place = |name| pipeline.places.iter().find(|(known, _)| *known == name).map(|(_, place)| *place);
+        let buffers = buffers.iter().filter_map(|(name, buffer)| Some((place(*name)?, (*buffer).clone()))).collect();
+        let start = self.params.len().next_multiple_of(self.gpu.inner().uniform_alignment as usize);
+        self.params.resize(start, 0);
+        self.params.extend_from_slice(bytemuck::bytes_of(params));
+        let params = start as u64..self.params.len() as u64;
+        self.commands.push(Command::Dispatch { pipeline, buffers, params, groups: [width as u32, height as u32] });
+        Ok(())
+    }
+
+    /// Records an array of the rows of `first`, then those of `second`, whose elements are of whole words.
+    pub(crate) fn concat<T: Pod>(&mut self, first: &DeviceArray<T>, second: &DeviceArray<T>) -> Result<DeviceArray<T>> {
+        first.check_on(&self.gpu, "the first rows")?;
+        second.check_on(&self.gpu, "the second rows")?;
+        let both = self.array(first.rows() + second.rows(), first.columns())?;
+        let row_bytes = (first.columns() * size_of::<T>()) as u64;
+        for (source, start) in [(first, 0), (second, first.rows())] {
+            let mut row = 0;
+            while row < source.rows() {
+                let (Some((from, from_row)), Some((to, to_row))) = (source.part(row), both.part(start + row)) else { break };
+                let count = (source.rows() - row).min(source.rows_per_part() - from_row).min(both.rows_per_part() - to_row);
+                self.commands.push(Command::Copy {
+                    from: from.clone(),
+                    from_offset: from_row as u64 * row_bytes,
+                    to: to.clone(),
+                    to_offset: to_row as u64 * row_bytes,
+                    bytes: count as u64 * row_bytes,
+                });
+                row += count;
+            }
+        }
+        Ok(both)
+    }
+
+    fn encode(&mut self) -> Result<wgpu::CommandBuffer> {
+        let device = &self.gpu.inner().device;
+        let uniforms = self.gpu.buffer(self.params.len() as u64, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST, false)?;
+        let (commands, params) = (&self.commands, &self.params);
+        self.gpu.catching(0, || {
+            self.gpu.inner().queue.write_buffer(&uniforms, 0, &padded(params));
+            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("cellprobe") });
+            let mut next = 0;
+            while next < commands.len() {
+                if let Command::Copy { from, from_offset, to, to_offset, bytes } = &commands[next] {
+                    encoder.copy_buffer_to_buffer(from, *from_offset, to, *to_offset, *bytes);
+                    next += 1;
+                    continue;
+                }
+                // One pass for all dispatches up to the next copy: a pass costs tens of microseconds on some backends.
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                while let Some(Command::Dispatch { pipeline, buffers, params, groups }) = commands.get(next) {
+                    let group = bind(device, pipeline, buffers, &uniforms, params);
+                    pass.set_pipeline(&pipeline.pipeline);
+                    pass.set_bind_group(0, &group, &[]);
+                    pass.dispatch_workgroups(groups[0], groups[1], 1);
+                    next += 1;
+                }
+            }
+            encoder.finish()
+        })
+    }
+
+    fn submit(mut self) -> Result<()> {
+        if self.commands.is_empty() {
+            return self.gpu.check_alive();
+        }
+        let commands = self.encode()?;
+        self.gpu.submit(commands)
+    }
+
+    async fn read<T: Pod>(mut self, array: &DeviceArray<T>) -> Result<Vec<T>> {
+        array.check_on(&self.gpu, "the array to read")?;
+        let bytes = array.bytes();
+        let staging = self.gpu.buffer(bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST, false)?;
+        let part_bytes = (array.rows_per_part() * array.columns() * size_of::<T>()) as u64;
+        for (index, buffer) in array.buffers().iter().enumerate() {
+            let offset = index as u64 * part_bytes;
+            let length = part_bytes.min(bytes - offset);
+            if length > 0 {
+                let (from, to, bytes) = (buffer.clone(), staging.clone(), length.next_multiple_of(4));
+                self.commands.push(Command::Copy { from, from_offset: 0, to, to_offset: offset, bytes });
+            }
+        }
+        let commands = self.encode()?;
+        self.gpu.submit(commands)?;
+        self.gpu.count_read_back();
+        let (sender, receiver) = oneshot::channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |outcome| drop(sender.send(outcome)));
+        Waiting { gpu: self.gpu.clone(), receiver, thread: false }.await?;
+        let view = staging.get_mapped_range(..).map_err(|error| self.gpu.lost(error))?;
+        let data = bytemuck::pod_collect_to_vec(&view[..bytes as usize]);
+        drop(view);
+        staging.unmap();
+        Ok(data)
+    }
+}
+
+/// Writes to a buffer are whole words.
+fn padded(bytes: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+    if bytes.len().is_multiple_of(4) {
+        return bytes.into();
+    }
+    let mut bytes = bytes.to_vec();
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes.into()
+}
+
+fn bind(
+    device: &wgpu::Device,
+    pipeline: &Pipeline,
+    buffers: &[(u32, wgpu::Buffer)],
+    uniforms: &wgpu::Buffer,
+    params: &Range<u64>,
+) -> wgpu::BindGroup {
+    let uniform = wgpu::BufferBinding {
+        buffer: uniforms,
+        offset: params.start,
+        size: wgpu::BufferSize::new(params.end - params.start),
+    };
+    let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(uniform) }];
+    entries.extend(buffers.iter().map(|(binding, buffer)| wgpu::BindGroupEntry { binding: *binding, resource: buffer.as_entire_binding() }));
+    device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &pipeline.layout, entries: &entries })
+}
+
+/// Waits for a buffer to be mapped.
+///
+/// Inside [`block_on`] the GPU is waited for in place. Elsewhere a short-lived thread waits, so that the caller's
+/// executor is not held up; in a browser the event loop does.
+struct Waiting {
+    gpu: Gpu,
+    receiver: oneshot::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
+    thread: bool,
+}
+
+impl Future for Waiting {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let device = self.gpu.inner().device.clone();
+        let poll_type = if BLOCKING.get() { wgpu::PollType::wait_indefinitely() } else { wgpu::PollType::Poll };
+        if let Err(error) = device.poll(poll_type) {
+            return Poll::Ready(Err(self.gpu.lost(error)));
+        }
+        match Pin::new(&mut self.receiver).poll(context) {
+            Poll::Ready(Ok(Ok(()))) => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(Err(error))) => Poll::Ready(Err(self.gpu.lost(error))),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(self.gpu.lost("the read-back was cancelled"))),
+            Poll::Pending => {
+                if !self.thread && cfg!(not(target_arch = "wasm32")) {
+                    self.thread = true;
+                    std::thread::spawn(move || device.poll(wgpu::PollType::wait_indefinitely()));
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+thread_local! {
+    /// Whether this thread is inside [`block_on`] and may wait for the GPU in place.
+    static BLOCKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a future to its end on this thread.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let before = BLOCKING.replace(true);
+    let output = pollster::block_on(future);
+    BLOCKING.set(before);
+    output
+}

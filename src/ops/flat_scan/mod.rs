@@ -1,0 +1,49 @@
+//! Exact distances over the probed lists of rows, the k smallest kept.
+
+mod cpu;
+pub(super) mod gpu;
+pub(super) mod reference;
+
+use super::{Lists, Ranked};
+use crate::{DeviceArray, Metric, Result, Work, device::Backend};
+
+/// The `k` closest of the rows in each query's probed lists, with the entries' row numbers, ordered by (distance,
+/// row number) and padded with [`Ranked::NONE`].
+///
+/// `rows` has one row an entry of `lists`; `probes` are the lists to scan, one row a query ([`Ranked::NONE`] is
+/// skipped; each list at most once).
+///
+/// # Errors
+/// [`Error::Parameter`](crate::Error::Parameter) for a k of 0, [`Error::Length`](crate::Error::Length) or
+/// [`Error::Dimension`](crate::Error::Dimension) if the arguments do not fit each other,
+/// [`Error::OtherDevice`](crate::Error::OtherDevice), [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+pub fn flat_scan(
+    work: &mut Work,
+    queries: &DeviceArray<f32>,
+    rows: &DeviceArray<f32>,
+    lists: &Lists,
+    probes: &DeviceArray<Ranked>,
+    k: usize,
+    metric: Metric,
+) -> Result<DeviceArray<Ranked>> {
+    super::check_k(k)?;
+    super::check_columns("queries", queries, rows)?;
+    super::check_rows("rows", rows, lists.entries())?;
+    super::check_rows("probes", probes, queries.rows())?;
+    match &mut work.0 {
+        Backend::Cpu => {
+            let scan = cpu::Scan {
+                queries: queries.host("queries")?,
+                rows: rows.host("rows")?,
+                dimension: rows.columns(),
+                offsets: lists.offsets.host("offsets")?,
+                ids: lists.ids.host("ids")?,
+                probes: probes.host("probes")?,
+                nprobe: probes.columns(),
+                metric,
+            };
+            Ok(DeviceArray::on_host(cpu::flat_scan(&scan, k), k))
+        }
+        Backend::Gpu(recording) => gpu::flat_scan(recording, queries, rows, lists, probes, k, metric),
+    }
+}

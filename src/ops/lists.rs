@@ -1,0 +1,114 @@
+//! What several operations take together: inverted lists and codebooks.
+
+use crate::{DeviceArray, Error, Result};
+
+/// Entries in inverted lists: entry `i` of list `l` for `offsets[l] <= i < offsets[l + 1]`.
+#[derive(Clone, Debug)]
+pub struct Lists {
+    /// nlist + 1 positions, ascending, the first 0 and the last the number of entries; one column.
+    pub offsets: DeviceArray<u32>,
+    /// Each entry's row number, one column: a permutation of 0..n.
+    pub ids: DeviceArray<u32>,
+}
+
+impl Lists {
+    /// Number of lists.
+    #[must_use]
+    pub fn nlist(&self) -> usize {
+        self.offsets.rows().saturating_sub(1)
+    }
+
+    /// Number of entries.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.ids.rows()
+    }
+}
+
+/// The centroids of a product quantizer (Jégou, Douze, Schmid 2011): `m` sub-quantizers of `2^nbits` centroids each,
+/// for subvectors of `dimension / m`.
+///
+/// A code is `m` numbers of `nbits` bits, the lowest bits first and sub-quantizer 0 lowest, in a row of
+/// [`Codebook::words`] words: as little-endian bytes, the code as FAISS stores it, padded to whole words.
+#[derive(Clone, Debug)]
+pub struct Codebook {
+    centroids: DeviceArray<f32>,
+    m: usize,
+    nbits: usize,
+}
+
+impl Codebook {
+    /// A codebook of `m * 2^nbits` rows of `dimension / m` numbers, sub-quantizer after sub-quantizer.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] unless 4 <= `nbits` <= 8 and `m` >= 1, [`Error::Length`] if the rows are not `m * 2^nbits`.
+    pub fn new(centroids: DeviceArray<f32>, m: usize, nbits: usize) -> Result<Self> {
+        if !(4..=8).contains(&nbits) {
+            return Err(Error::parameter("nbits", nbits, "4 to 8"));
+        }
+        if m == 0 {
+            return Err(Error::parameter("M", m, "at least 1"));
+        }
+        super::check_rows("centroids of a codebook", &centroids, m << nbits)?;
+        Ok(Codebook { centroids, m, nbits })
+    }
+
+    /// The centroids: row `sub * ksub + code` of `dsub` numbers.
+    #[must_use]
+    pub fn centroids(&self) -> &DeviceArray<f32> {
+        &self.centroids
+    }
+
+    /// Number of sub-quantizers.
+    #[must_use]
+    pub fn m(&self) -> usize {
+        self.m
+    }
+
+    /// Bits of a sub-quantizer's code.
+    #[must_use]
+    pub fn nbits(&self) -> usize {
+        self.nbits
+    }
+
+    /// Centroids of a sub-quantizer.
+    #[must_use]
+    pub fn ksub(&self) -> usize {
+        1 << self.nbits
+    }
+
+    /// Dimension of a subvector.
+    #[must_use]
+    pub fn dsub(&self) -> usize {
+        self.centroids.columns()
+    }
+
+    /// Dimension of the vectors.
+    #[must_use]
+    pub fn dimension(&self) -> usize {
+        self.m * self.dsub()
+    }
+
+    /// Bytes of a code.
+    #[must_use]
+    pub fn code_size(&self) -> usize {
+        (self.m * self.nbits).div_ceil(8)
+    }
+
+    /// Words of a code on a device.
+    #[must_use]
+    pub fn words(&self) -> usize {
+        (self.m * self.nbits).div_ceil(32)
+    }
+}
+
+/// The code of sub-quantizer `sub` in the words of a code.
+#[must_use]
+pub(crate) fn code_at(code: &[u32], sub: usize, nbits: usize) -> usize {
+    let (word, shift) = (sub * nbits / 32, sub * nbits % 32);
+    let mut value = code[word] >> shift;
+    if shift + nbits > 32 {
+        value |= code[word + 1] << (32 - shift);
+    }
+    (value & ((1 << nbits) - 1)) as usize
+}

@@ -1,0 +1,41 @@
+//! Product-quantizer codes.
+
+mod cpu;
+pub(super) mod gpu;
+pub(super) mod reference;
+
+use super::Codebook;
+use crate::{DeviceArray, Error, Result, Work, device::Backend};
+
+/// The code of each row: for each subvector its closest centroid (squared Euclidean, the lower number among
+/// equals). With `residual`, centroids and each row's label among them, the code of the row minus its centroid.
+/// One row of [`Codebook::words`] words a row; padding bits are zero.
+///
+/// # Errors
+/// [`Error::Dimension`] if the rows are not of the codebook's dimension, [`Error::Length`] if labels are not one a
+/// row, [`Error::OtherDevice`], [`Error::OutOfMemory`].
+pub fn pq_encode(
+    work: &mut Work,
+    rows: &DeviceArray<f32>,
+    codebook: &Codebook,
+    residual: Option<(&DeviceArray<f32>, &DeviceArray<u32>)>,
+) -> Result<DeviceArray<u32>> {
+    if rows.columns() != codebook.dimension() {
+        return Err(Error::Dimension { what: "rows", expected: codebook.dimension(), found: rows.columns() });
+    }
+    if let Some((centroids, labels)) = residual {
+        super::check_columns("centroids", centroids, rows)?;
+        super::check_rows("labels", labels, rows.rows())?;
+    }
+    match &mut work.0 {
+        Backend::Cpu => {
+            let residual = match residual {
+                Some((centroids, labels)) => Some((centroids.host("centroids")?, labels.host("labels")?)),
+                None => None,
+            };
+            let codes = cpu::pq_encode(rows.host("rows")?, codebook, codebook.centroids().host("codebook")?, residual);
+            Ok(DeviceArray::on_host(codes, codebook.words()))
+        }
+        Backend::Gpu(recording) => gpu::pq_encode(recording, rows, codebook, residual),
+    }
+}
