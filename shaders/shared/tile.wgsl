@@ -1,1 +1,60 @@
-// tile
+// Distances of TILE rows on the left to TILE rows on the right, 4 x 4 of them a thread, {{STEP}} columns at a time through
+// workgroup memory. The includer defines left_value(row, column) and right_value(row, column), zero outside.
+// Rows lie transposed, four to a vec4, a step's vectors padded by one against bank conflicts.
+
+struct Tile {
+    row0: vec4<f32>,
+    row1: vec4<f32>,
+    row2: vec4<f32>,
+    row3: vec4<f32>,
+}
+
+const PITCH = {{TILE}}u / 4u + 1u;
+
+var<workgroup> left: array<vec4<f32>, {{STEP}} * ({{TILE}} / 4 + 1)>;
+var<workgroup> right: array<vec4<f32>, {{STEP}} * ({{TILE}} / 4 + 1)>;
+
+fn accumulate(sum: vec4<f32>, a: f32, b: vec4<f32>) -> vec4<f32> {
+#if L2
+    let difference = vec4<f32>(a) - b;
+    return fma(difference, difference, sum);
+#else
+    return fma(vec4<f32>(-a), b, sum);
+#endif
+}
+
+// Thread (x, y) of the 16 x 16 gets rows 4y.. of the left against rows 4x.. of the right. Holds barriers.
+fn tile_distances(thread: u32, columns: u32) -> Tile {
+    let x = thread % 16u;
+    let y = thread / 16u;
+    let step = thread % {{STEP}}u;
+    let quad = thread / {{STEP}}u;
+    var tile: Tile;
+    for (var first = 0u; first < columns; first += {{STEP}}u) {
+        let column = first + step;
+        let row = 4u * quad;
+        left[step * PITCH + quad] = vec4<f32>(
+            left_value(row, column),
+            left_value(row + 1u, column),
+            left_value(row + 2u, column),
+            left_value(row + 3u, column),
+        );
+        right[step * PITCH + quad] = vec4<f32>(
+            right_value(row, column),
+            right_value(row + 1u, column),
+            right_value(row + 2u, column),
+            right_value(row + 3u, column),
+        );
+        workgroupBarrier();
+        for (var k = 0u; k < {{STEP}}u; k++) {
+            let a = left[k * PITCH + y];
+            let b = right[k * PITCH + x];
+            tile.row0 = accumulate(tile.row0, a.x, b);
+            tile.row1 = accumulate(tile.row1, a.y, b);
+            tile.row2 = accumulate(tile.row2, a.z, b);
+            tile.row3 = accumulate(tile.row3, a.w, b);
+        }
+        workgroupBarrier();
+    }
+    return tile;
+}

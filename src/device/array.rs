@@ -137,7 +137,7 @@ impl<T: Pod> DeviceArray<T> {
         }
     }
 
-    pub(super) fn rows_per_part(&self) -> usize {
+    pub(crate) fn rows_per_part(&self) -> usize {
         match &self.storage {
             Storage::Host(_) => self.rows.max(1),
             Storage::Gpu(parts) => parts.rows_per_part,
@@ -145,9 +145,10 @@ impl<T: Pod> DeviceArray<T> {
     }
 
     /// The buffer that holds `row`, and the row's place in it.
-    pub(crate) fn part(&self, row: usize) -> Option<(&wgpu::Buffer, usize)> {
+    pub(crate) fn part(&self, row: usize) -> Result<(&wgpu::Buffer, usize)> {
         let per_part = self.rows_per_part();
-        self.buffers().get(row / per_part).map(|buffer| (buffer, row % per_part))
+        let buffer = self.buffers().get(row / per_part);
+        buffer.map(|buffer| (buffer, row % per_part)).ok_or(Error::OtherDevice { what: "an array" })
     }
 
     /// The buffer of an array that must fit one binding.
@@ -190,10 +191,16 @@ impl<T: Pod> std::fmt::Debug for DeviceArray<T> {
 
 /// Splits `rows` rows where any of the arrays begins another buffer. `per_part` is each array's rows a buffer.
 pub(crate) fn segments(rows: usize, per_part: &[usize]) -> Vec<Segment> {
+    bounded_segments(rows, per_part, usize::MAX)
+}
+
+/// [`segments`] of at most `most` rows, at least 1.
+pub(crate) fn bounded_segments(rows: usize, per_part: &[usize], most: usize) -> Vec<Segment> {
     let mut all = vec![];
     let mut first_row = 0;
     while first_row < rows {
         let end = per_part.iter().map(|&count| (first_row / count + 1).saturating_mul(count)).fold(rows, usize::min);
+        let end = end.min(first_row.saturating_add(most.max(1)));
         all.push(Segment { first_row, rows: end - first_row });
         first_row = end;
     }

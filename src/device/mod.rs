@@ -16,7 +16,7 @@ pub use options::Options;
 pub use shader::{RenderedShader, rendered_shaders};
 pub use work::Work;
 
-pub(crate) use array::{Segment, segments};
+pub(crate) use array::{Segment, bounded_segments, segments};
 pub(crate) use gpu::Gpu;
 pub(crate) use shader::{Kernel, Variant, params};
 pub(crate) use work::{Backend, Recording, block_on};

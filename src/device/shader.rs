@@ -63,6 +63,9 @@ macro_rules! params {
 pub(crate) use params;
 
 const SHARED: &[(&str, &str)] = &[
+    ("argmin", include_str!("../../shaders/shared/argmin.wgsl")),
+    ("code", include_str!("../../shaders/shared/code.wgsl")),
+    ("exact", include_str!("../../shaders/shared/exact.wgsl")),
     ("lanes", include_str!("../../shaders/shared/lanes.wgsl")),
     ("ranked", include_str!("../../shaders/shared/ranked.wgsl")),
     ("queue", include_str!("../../shaders/shared/queue.wgsl")),

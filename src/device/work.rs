@@ -78,6 +78,11 @@ impl Recording {
         DeviceArray::on_gpu(&self.gpu, rows, columns)
     }
 
+    /// A buffer of `bytes` for what passes between kernels.
+    pub(crate) fn scratch(&self, bytes: usize) -> Result<wgpu::Buffer> {
+        self.gpu.storage(bytes as u64, false)
+    }
+
     /// Records `groups` workgroups of `kernel`. The kernel's `buffers` are given by their names in WGSL.
     ///
     /// More workgroups than a dimension takes become rows of them: a kernel's number is `id.y * width + id.x`, and
@@ -119,7 +124,8 @@ impl Recording {
         for (source, start) in [(first, 0), (second, first.rows())] {
             let mut row = 0;
             while row < source.rows() {
-                let (Some((from, from_row)), Some((to, to_row))) = (source.part(row), both.part(start + row)) else { break };
+                let (from, from_row) = source.part(row)?;
+                let (to, to_row) = both.part(start + row)?;
                 let count = (source.rows() - row).min(source.rows_per_part() - from_row).min(both.rows_per_part() - to_row);
                 self.commands.push(Command::Copy {
                     from: from.clone(),

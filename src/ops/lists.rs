@@ -23,6 +23,11 @@ impl Lists {
     pub fn entries(&self) -> usize {
         self.ids.rows()
     }
+
+    pub(super) fn check_on(&self, gpu: &crate::device::Gpu) -> Result<()> {
+        self.offsets.check_on(gpu, "list offsets")?;
+        self.ids.check_on(gpu, "ids")
+    }
 }
 
 /// The centroids of a product quantizer (Jégou, Douze, Schmid 2011): `m` sub-quantizers of `2^nbits` centroids each,

@@ -29,6 +29,7 @@ mod flat_scan;
 mod gather;
 mod group;
 mod knn;
+mod lanes;
 mod lists;
 mod nearest;
 mod pq_encode;
@@ -40,6 +41,8 @@ mod ranked;
 mod rerank;
 mod segment_sums;
 mod select;
+mod selection;
+mod tile;
 mod update_centroids;
 
 pub use flat_scan::flat_scan;

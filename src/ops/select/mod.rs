@@ -1,7 +1,7 @@
 //! The k smallest of long rows.
 
 mod cpu;
-pub(crate) mod gpu;
+pub(super) mod gpu;
 pub(super) mod reference;
 
 use super::Ranked;

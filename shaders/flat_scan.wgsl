@@ -1,0 +1,68 @@
+// Exact distances over the probed lists, selection fused. A workgroup takes a query and its share of every probed
+// list; LANES invocations share a row, and {{ROUNDS}} rounds of rows go between two looks at the queue.
+
+@group(0) @binding(1) var<storage, read> queries: array<f32>;
+@group(0) @binding(2) var<storage, read> rows: array<f32>;
+@group(0) @binding(3) var<storage, read> offsets: array<u32>;
+@group(0) @binding(4) var<storage, read> ids: array<u32>;
+@group(0) @binding(5) var<storage, read> probes: array<vec2<u32>>;
+@group(0) @binding(6) var<storage, read> found: array<vec2<u32>>;
+@group(0) @binding(7) var<storage, read_write> candidates: array<vec2<u32>>;
+
+#include ranked
+#include queue
+#include lanes
+#include exact
+
+@compute @workgroup_size({{THREADS}})
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+#if SUBGROUPS
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) invocation: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+#endif
+) {
+    let number = group.y * groups.x + group.x;
+    if (number >= params.queries * params.slabs) { return; }
+    let query = number / params.slabs;
+    let slab = number % params.slabs;
+#if SUBGROUPS
+    let here = place(thread, subgroup, invocation, subgroup_size);
+#else
+    let here = place(thread);
+#endif
+    var floor = vec2<u32>(0u, 0u);
+    if (params.taken > 0u) {
+        floor = found[(params.found_place + query) * params.k + params.taken - 1u];
+    }
+    queue_open(thread);
+    for (var rank = 0u; rank < params.nprobe; rank++) {
+        let probe = probes[(params.probe_place + query) * params.nprobe + rank];
+        if (is_none(probe)) { continue; }
+        let begin = offsets[probe.x];
+        let share = (offsets[probe.x + 1u] - begin + params.slabs - 1u) / params.slabs;
+        let first = max(begin + min(share * slab, offsets[probe.x + 1u] - begin), params.first_row);
+        let end = min(min(begin + share * (slab + 1u), offsets[probe.x + 1u]), params.first_row + params.rows);
+        for (var position = first; position < end; position += {{THREADS}}u) {
+            for (var round = 0u; round < {{ROUNDS}}u; round++) {
+                let mine = position + round * ({{THREADS}}u / {{LANES}}u) + here.row;
+                let distance = exact_distance(thread, here.lane, params.query_place + query, mine - params.first_row, mine < end);
+                if (mine < end && here.lane == 0u) {
+                    let candidate = ranked(distance, ids[mine]);
+                    if (before(floor, candidate)) {
+                        queue_offer(candidate);
+                    }
+                }
+            }
+            queue_settle(thread, params.keep, false);
+        }
+    }
+    queue_settle(thread, params.keep, true);
+    for (var rank = thread; rank < params.keep; rank += {{THREADS}}u) {
+        let place = query * params.all_slabs + params.first_slab + slab;
+        candidates[place * params.keep + rank] = queue_at(rank);
+    }
+}

@@ -1,0 +1,54 @@
+// Exact distances of given candidates: LANES invocations a candidate.
+
+@group(0) @binding(1) var<storage, read> queries: array<f32>;
+@group(0) @binding(2) var<storage, read> rows: array<f32>;
+@group(0) @binding(3) var<storage, read> candidates: array<vec2<u32>>;
+@group(0) @binding(4) var<storage, read_write> exact: array<vec2<u32>>;
+#if PLACES
+@group(0) @binding(5) var<storage, read> places: array<u32>;
+#endif
+
+#include ranked
+#include lanes
+#include exact
+
+@compute @workgroup_size({{THREADS}})
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+#if SUBGROUPS
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) invocation: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+#endif
+) {
+#if SUBGROUPS
+    let here = place(thread, subgroup, invocation, subgroup_size);
+#else
+    let here = place(thread);
+#endif
+    let number = (group.y * groups.x + group.x) * ({{THREADS}}u / {{LANES}}u) + here.row;
+    let inside = number < params.queries * params.candidates;
+    var candidate = NONE;
+    if (inside) {
+        candidate = candidates[params.candidate_place * params.candidates + number];
+    }
+    var row = candidate.x;
+#if PLACES
+    if (!is_none(candidate)) {
+        row = places[candidate.x];
+    }
+#endif
+    // Rows in several buffers come one after the other: this one holds a stretch of them.
+    let here_row = !is_none(candidate) && row >= params.first_row && row - params.first_row < params.rows;
+    let query = params.query_place + number / params.candidates;
+    let distance = exact_distance(thread, here.lane, query, row - params.first_row, here_row);
+    if (inside && here.lane == 0u) {
+        if (here_row) {
+            exact[number] = ranked(distance, candidate.x);
+        } else if (is_none(candidate)) {
+            exact[number] = NONE;
+        }
+    }
+}

@@ -1,0 +1,76 @@
+// The k smallest of rows, `keep` of them a pass: `collect` takes a slab of a row of numbers, `merge` brings a row's
+// candidates together. A pass takes up where the one before ended: after the last that `found` holds.
+
+#if COLLECT
+@group(0) @binding(1) var<storage, read> values: array<f32>;
+@group(0) @binding(2) var<storage, read> found: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read_write> candidates: array<vec2<u32>>;
+#else
+@group(0) @binding(1) var<storage, read> candidates: array<vec2<u32>>;
+@group(0) @binding(2) var<storage, read_write> found: array<vec2<u32>>;
+#endif
+
+#include ranked
+#include queue
+
+fn pass_floor(row: u32) -> vec2<u32> {
+    if (params.taken == 0u) { return vec2<u32>(0u, 0u); }
+    return found[(params.found_place + row) * params.k + params.taken - 1u];
+}
+
+#if COLLECT
+@compute @workgroup_size({{THREADS}})
+fn collect(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let number = group.y * groups.x + group.x;
+    if (number >= params.rows * params.slabs) { return; }
+    let row = number / params.slabs;
+    let slab = number % params.slabs;
+    let floor = pass_floor(row);
+    let first = slab * params.slab_columns;
+    let end = min(first + params.slab_columns, params.columns);
+    queue_open(thread);
+    for (var column = first; column < end; column += {{THREADS}}u) {
+        if (column + thread < end) {
+            let value = values[(params.row_place + row) * params.columns + column + thread];
+            let candidate = ranked(value, column + thread);
+            if (before(floor, candidate)) {
+                queue_offer(candidate);
+            }
+        }
+        queue_settle(thread, params.keep, false);
+    }
+    queue_settle(thread, params.keep, true);
+    for (var rank = thread; rank < params.keep; rank += {{THREADS}}u) {
+        candidates[number * params.keep + rank] = queue_at(rank);
+    }
+}
+#else
+@compute @workgroup_size({{THREADS}})
+fn merge(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let row = group.y * groups.x + group.x;
+    if (row >= params.rows) { return; }
+    let floor = pass_floor(row);
+    queue_open(thread);
+    for (var column = 0u; column < params.columns; column += {{THREADS}}u) {
+        if (column + thread < params.columns) {
+            let candidate = candidates[row * params.columns + column + thread];
+            if (before(floor, candidate)) {
+                queue_offer(candidate);
+            }
+        }
+        queue_settle(thread, params.keep, false);
+    }
+    queue_settle(thread, params.keep, true);
+    for (var rank = thread; rank < params.keep; rank += {{THREADS}}u) {
+        found[(params.found_place + row) * params.k + params.taken + rank] = queue_at(rank);
+    }
+}
+#endif
