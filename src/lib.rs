@@ -5,6 +5,8 @@ pub mod error;
 pub mod metric;
 pub mod ops;
 mod rows;
+#[cfg(feature = "spectra")]
+pub mod spectra;
 
 pub use device::{Device, DeviceArray, Work};
 pub use error::{Error, Result};

@@ -1,0 +1,63 @@
+//! Mass spectra: reading, cleaning, and vectors whose inner product is nearly the cosine of two spectra.
+//!
+//! ```
+//! use cellprobe::spectra::{Cleaning, Vectorizer, read_files};
+//!
+//! # fn main() -> cellprobe::Result<()> {
+//! let (spectra, mut rejected) = read_files(&["examples/data/dbgi/20220513_PMA_DBGI_01_04_001.mgf"])?;
+//! let (spectra, unclean) = Cleaning::metabolomics().clean_all(spectra)?;
+//! rejected.merge(unclean);
+//! let vectors = Vectorizer::default().vectors(&spectra)?;
+//! assert_eq!(vectors.dim(), (139, 800));
+//! assert_eq!(rejected.total(), 0);
+//! # Ok(())
+//! # }
+//! ```
+
+mod clean;
+mod mgf;
+mod rejected;
+mod spectrum;
+mod values;
+mod vectors;
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+pub use clean::{Cleaning, Scaling};
+pub use mgf::{BoxedReader, MgfReader};
+pub use rejected::{Flaw, Reason, Rejected};
+pub use spectrum::{Peak, Polarity, Source, Spectrum};
+pub use vectors::Vectorizer;
+
+use crate::{Error, Result};
+
+/// Reads every spectrum of MGF files, plain or gzipped, in the order of the files, several files at a time.
+///
+/// What cannot be used is counted and passed over, see [`Rejected`].
+///
+/// # Errors
+/// A file that cannot be opened or read to its end, is corrupt gzip, or is not empty and holds no `BEGIN IONS`.
+pub fn read_files<P: AsRef<Path> + Sync>(paths: &[P]) -> Result<(Vec<Spectrum>, Rejected)> {
+    let files: Vec<_> = paths.par_iter().map(|path| read_file(path.as_ref())).collect();
+    let mut all = (Vec::new(), Rejected::default());
+    for file in files {
+        let (spectra, rejected) = file?;
+        all.0.extend(spectra);
+        all.1.merge(rejected);
+    }
+    Ok(all)
+}
+
+fn read_file(path: &Path) -> Result<(Vec<Spectrum>, Rejected)> {
+    let mut reader = MgfReader::open(path)?;
+    let spectra = reader.by_ref().collect::<Result<Vec<_>>>()?;
+    let blocks = reader.blocks();
+    let rejected = reader.into_rejected();
+    if blocks == 0 && !rejected.flaws.is_empty() {
+        let message = "no BEGIN IONS: this is not an MGF file".to_owned();
+        return Err(Error::Format { offset: 0, message }.in_file(path));
+    }
+    Ok((spectra, rejected))
+}
