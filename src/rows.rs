@@ -47,3 +47,12 @@ pub(crate) fn normalise(rows: &mut [f32], columns: usize) {
         }
     });
 }
+
+/// Copies of the rows at unit length.
+pub(crate) fn normalised(rows: ArrayView2<'_, f32>) -> ndarray::Array2<f32> {
+    let mut copies = rows.as_standard_layout().into_owned();
+    if let Some(data) = copies.as_slice_mut() {
+        normalise(data, rows.ncols());
+    }
+    copies
+}

@@ -1,0 +1,95 @@
+//! Exact search over all vectors.
+
+use ndarray::ArrayView2;
+
+use super::{
+    Context, Kind, Training, VectorIndex,
+    ivf::{Entries, every_entry},
+    kind,
+};
+use crate::{
+    Device, DeviceArray, Metric, Result, Work,
+    kmeans::Warning,
+    ops::{self, Ranked},
+};
+
+/// Exact search over all vectors.
+pub type FlatIndex = VectorIndex<Flat>;
+
+/// What makes a [`FlatIndex`].
+#[derive(Clone, Debug)]
+pub struct Flat {
+    pub(super) rows: DeviceArray<f32>,
+    /// All rows in one list, where candidates are named by rank.
+    ranked: Option<Entries>,
+}
+
+impl FlatIndex {
+    /// An empty index of vectors of `dimension`.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter) for a dimension of 0,
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    pub fn new(device: &Device, dimension: usize, metric: Metric) -> Result<Self> {
+        Self::with_kind(device, dimension, metric, Flat::of(device.upload(vec![], dimension)?))
+    }
+}
+
+impl Flat {
+    pub(super) fn of(rows: DeviceArray<f32>) -> Self {
+        Flat { rows, ranked: None }
+    }
+}
+
+impl Kind for Flat {
+    const NAME: &'static str = "flat index";
+
+    fn is_trained(&self) -> bool {
+        true
+    }
+
+    async fn train(&self, _: &Context, _: ArrayView2<'_, f32>, _: &Training) -> Result<(Self, Vec<Warning>)> {
+        Ok((self.clone(), vec![]))
+    }
+
+    async fn append(&self, context: &Context, rows: &DeviceArray<f32>, _: usize) -> Result<Self> {
+        let mut work = context.device.work();
+        let rows = ops::concat(&mut work, &self.rows, rows)?;
+        work.submit()?;
+        Ok(Flat::of(rows))
+    }
+
+    fn with_ranks(&self, context: &Context, ranks: &DeviceArray<u32>) -> Result<Self> {
+        let entries = Entries::single(&context.device, self.rows.rows())?.with_ranks(context, ranks)?;
+        Ok(Flat { ranked: Some(entries), ..self.clone() })
+    }
+
+    fn search(
+        &self,
+        context: &Context,
+        work: &mut Work,
+        queries: &DeviceArray<f32>,
+        k: usize,
+        _: Option<usize>,
+    ) -> Result<DeviceArray<Ranked>> {
+        match &self.ranked {
+            None => ops::knn(work, queries, &self.rows, k, context.metric),
+            Some(entries) => {
+                let probes = every_entry(&context.device, queries.rows())?;
+                ops::flat_scan(work, queries, &self.rows, &entries.lists, &probes, k, context.metric)
+            }
+        }
+    }
+
+    fn query_bytes(&self, _: Option<usize>) -> usize {
+        0
+    }
+
+    async fn moved(&self, context: &Context, device: &Device) -> Result<Self> {
+        let ranked = match &self.ranked {
+            Some(entries) => Some(entries.moved(&context.device, device).await?),
+            None => None,
+        };
+        Ok(Flat { rows: kind::moved(&self.rows, &context.device, device).await?, ranked })
+    }
+}

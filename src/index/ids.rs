@@ -1,0 +1,78 @@
+//! The callers' identifiers of rows.
+
+use crate::{Error, Result};
+
+/// The identifiers of an index's rows, in the order in which they were added.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Ids {
+    count: usize,
+    /// None while each row's identifier is its number.
+    given: Option<Vec<i64>>,
+}
+
+impl Ids {
+    /// Identifiers as a file has them, in the order of its rows.
+    pub(super) fn from_rows(ids: Vec<i64>) -> Self {
+        let numbered = ids.iter().enumerate().all(|(row, &id)| id == row as i64);
+        Ids { count: ids.len(), given: if numbered { None } else { Some(ids) } }
+    }
+
+    /// Identifiers of entries in any order, and each entry's row: the identifiers ascend with the rows.
+    pub(super) fn from_entries(ids: &[i64]) -> (Self, Vec<u32>) {
+        let mut order: Vec<u32> = (0..ids.len() as u32).collect();
+        order.sort_by_key(|&entry| ids[entry as usize]);
+        let mut rows = vec![0; ids.len()];
+        order.iter().enumerate().for_each(|(row, &entry)| rows[entry as usize] = row as u32);
+        (Self::from_rows(order.iter().map(|&entry| ids[entry as usize]).collect()), rows)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// With `count` more rows, which have the identifiers `ids` or else go on from their number.
+    pub(super) fn extended(&self, count: usize, ids: Option<&[i64]>) -> Result<Self> {
+        let total = self.count + count;
+        if total > u32::MAX as usize - 1 {
+            return Err(Error::Limit { limit: "rows of an index", allowed: u64::from(u32::MAX) - 1, asked: total as u64 });
+        }
+        if ids.is_none() && self.given.is_none() {
+            return Ok(Ids { count: total, given: None });
+        }
+        let mut all = self.given.clone().unwrap_or_else(|| (0..self.count as i64).collect());
+        match ids {
+            Some(ids) if ids.len() != count => {
+                return Err(Error::Length { what: "ids", expected: count, found: ids.len() });
+            }
+            Some(ids) => all.extend_from_slice(ids),
+            None => all.extend(self.count as i64..total as i64),
+        }
+        if let Some(negative) = all.iter().find(|&&id| id < 0) {
+            return Err(Error::parameter("id", negative, "0 or above"));
+        }
+        let mut sorted = all.clone();
+        sorted.sort_unstable();
+        match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(Error::DuplicateId { id: pair[0] }),
+            None => Ok(Self::from_rows(all)),
+        }
+    }
+
+    /// The rows in ascending order of identifier, unless they are so already.
+    pub(super) fn order(&self) -> Option<Vec<u32>> {
+        let given = self.given.as_ref().filter(|ids| !ids.is_sorted())?;
+        let mut order: Vec<u32> = (0..given.len() as u32).collect();
+        order.sort_by_key(|&row| given[row as usize]);
+        Some(order)
+    }
+
+    /// A row's identifier.
+    pub(super) fn of(&self, row: u32) -> i64 {
+        self.given.as_ref().and_then(|ids| ids.get(row as usize).copied()).unwrap_or_else(|| i64::from(row))
+    }
+
+    /// Every row's identifier, if any differs from the row's number.
+    pub(super) fn given(&self) -> Option<&[i64]> {
+        self.given.as_deref()
+    }
+}

@@ -1,0 +1,127 @@
+//! Exact search over the vectors of the nearest lists.
+
+use ndarray::ArrayView2;
+
+use super::{Context, Kind, Training, VectorIndex, ivf::Ivf, kind};
+use crate::{
+    Device, DeviceArray, Error, Metric, Result, Work,
+    kmeans::Warning,
+    ops::{self, Ranked},
+};
+
+/// Exact search over the vectors of the lists nearest to a query.
+pub type IvfFlatIndex = VectorIndex<IvfFlat>;
+
+/// What makes an [`IvfFlatIndex`].
+#[derive(Clone, Debug)]
+pub struct IvfFlat {
+    pub(super) nlist: usize,
+    pub(super) nprobe: usize,
+    pub(super) trained: Option<Trained>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Trained {
+    pub ivf: Ivf,
+    /// The vectors, in the order of the entries.
+    pub rows: DeviceArray<f32>,
+}
+
+impl IvfFlatIndex {
+    /// An untrained index of `nlist` lists of vectors of `dimension`, visiting one list a query.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a zero.
+    pub fn new(device: &Device, dimension: usize, nlist: usize, metric: Metric) -> Result<Self> {
+        super::ivf_pq::check_nlist(nlist)?;
+        Self::with_kind(device, dimension, metric, IvfFlat { nlist, nprobe: 1, trained: None })
+    }
+
+    /// Number of lists.
+    #[must_use]
+    pub fn nlist(&self) -> usize {
+        self.kind.nlist
+    }
+
+    /// Lists that a search visits unless told otherwise.
+    #[must_use]
+    pub fn nprobe(&self) -> usize {
+        self.kind.nprobe
+    }
+
+    /// Sets the number of lists that a search visits unless told otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for 0.
+    pub fn set_nprobe(&mut self, nprobe: usize) -> Result<()> {
+        self.kind.nprobe = super::ivf_pq::check_nprobe(nprobe)?;
+        Ok(())
+    }
+}
+
+impl IvfFlat {
+    fn trained(&self) -> Result<&Trained> {
+        self.trained.as_ref().ok_or(Error::NotTrained { what: Self::NAME })
+    }
+}
+
+impl Kind for IvfFlat {
+    const NAME: &'static str = "IVF-Flat index";
+
+    fn is_trained(&self) -> bool {
+        self.trained.is_some()
+    }
+
+    async fn train(&self, context: &Context, rows: ArrayView2<'_, f32>, training: &Training) -> Result<(Self, Vec<Warning>)> {
+        let (ivf, _, warnings) = Ivf::train(context, rows, self.nlist, training).await?;
+        let trained = Trained { ivf, rows: context.device.upload(vec![], context.dimension)? };
+        Ok((IvfFlat { trained: Some(trained), ..self.clone() }, warnings))
+    }
+
+    async fn append(&self, context: &Context, rows: &DeviceArray<f32>, first: usize) -> Result<Self> {
+        let Trained { ivf, rows: before } = self.trained()?;
+        let old = ivf.labels(context).await?;
+        let mut work = context.device.work();
+        let labels = ops::nearest(&mut work, rows, &ivf.centroids, context.metric)?.labels;
+        let regrouping = ivf.regroup(context, &mut work, &old, &labels, first)?;
+        let rows = ops::concat(&mut work, before, rows)?;
+        let rows = ops::gather(&mut work, &rows, &regrouping.order)?;
+        work.submit()?;
+        let ivf = Ivf { centroids: ivf.centroids.clone(), entries: regrouping.entries };
+        Ok(IvfFlat { trained: Some(Trained { ivf, rows }), ..self.clone() })
+    }
+
+    fn with_ranks(&self, context: &Context, ranks: &DeviceArray<u32>) -> Result<Self> {
+        let Trained { ivf, rows } = self.trained()?;
+        let ivf = Ivf { centroids: ivf.centroids.clone(), entries: ivf.entries.with_ranks(context, ranks)? };
+        Ok(IvfFlat { trained: Some(Trained { ivf, rows: rows.clone() }), ..self.clone() })
+    }
+
+    fn search(
+        &self,
+        context: &Context,
+        work: &mut Work,
+        queries: &DeviceArray<f32>,
+        k: usize,
+        nprobe: Option<usize>,
+    ) -> Result<DeviceArray<Ranked>> {
+        let Trained { ivf, rows } = self.trained()?;
+        let probes = ivf.probes(context, work, queries, nprobe.unwrap_or(self.nprobe))?;
+        ops::flat_scan(work, queries, rows, &ivf.entries.lists, &probes, k, context.metric)
+    }
+
+    fn query_bytes(&self, nprobe: Option<usize>) -> usize {
+        nprobe.unwrap_or(self.nprobe).min(self.nlist) * size_of::<Ranked>()
+    }
+
+    async fn moved(&self, context: &Context, device: &Device) -> Result<Self> {
+        let trained = match &self.trained {
+            Some(Trained { ivf, rows }) => Some(Trained {
+                ivf: ivf.moved(context, device).await?,
+                rows: kind::moved(rows, &context.device, device).await?,
+            }),
+            None => None,
+        };
+        Ok(IvfFlat { trained, ..self.clone() })
+    }
+}

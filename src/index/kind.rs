@@ -1,0 +1,65 @@
+//! What one kind of index does its own way. The rest, in `mod.rs`, is written once.
+
+use std::future::Future;
+
+use ndarray::ArrayView2;
+
+use super::Training;
+use crate::{Device, DeviceArray, Metric, Result, Work, kmeans::Warning, ops::Ranked};
+
+/// What every index has.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub(super) device: Device,
+    pub(super) dimension: usize,
+    pub(super) metric: Metric,
+}
+
+/// A kind of index. Rows and queries come checked and, for cosine, normalised. Nothing changes in place: what a step
+/// gives replaces the kind when all of it went well.
+pub trait Kind: Clone + Send + Sync {
+    /// What messages call it.
+    const NAME: &'static str;
+
+    /// Whether rows can be added.
+    fn is_trained(&self) -> bool;
+
+    /// Itself, trained on rows, and what they did not really allow.
+    fn train(
+        &self,
+        context: &Context,
+        rows: ArrayView2<'_, f32>,
+        training: &Training,
+    ) -> impl Future<Output = Result<(Self, Vec<Warning>)>> + Send;
+
+    /// Itself with more rows, numbered from `first` on.
+    fn append(&self, context: &Context, rows: &DeviceArray<f32>, first: usize) -> impl Future<Output = Result<Self>> + Send;
+
+    /// Itself with rows that candidates name by rank instead of number.
+    fn with_ranks(&self, context: &Context, ranks: &DeviceArray<u32>) -> Result<Self>;
+
+    /// The `k` nearest of each query's rows.
+    fn search(
+        &self,
+        context: &Context,
+        work: &mut Work,
+        queries: &DeviceArray<f32>,
+        k: usize,
+        nprobe: Option<usize>,
+    ) -> Result<DeviceArray<Ranked>>;
+
+    /// Bytes on the device that a query takes beside itself and its neighbours.
+    fn query_bytes(&self, nprobe: Option<usize>) -> usize;
+
+    /// Itself on another device.
+    fn moved(&self, context: &Context, device: &Device) -> impl Future<Output = Result<Self>> + Send;
+}
+
+/// An array on another device.
+pub(super) async fn moved<T: bytemuck::Pod + Send + Sync>(
+    array: &DeviceArray<T>,
+    from: &Device,
+    to: &Device,
+) -> Result<DeviceArray<T>> {
+    to.upload(from.work().read(array.clone()).await?, array.columns())
+}

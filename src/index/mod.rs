@@ -1,0 +1,397 @@
+//! Indexes: vectors kept for search.
+//!
+//! | index | keeps | searches |
+//! | --- | --- | --- |
+//! | [`FlatIndex`] | vectors | all, exactly |
+//! | [`PqIndex`] | product-quantizer codes | all codes |
+//! | [`IvfFlatIndex`] | vectors in inverted lists | the `nprobe` lists nearest to the query, exactly |
+//! | [`IvfPqIndex`] | codes in inverted lists (Jégou, Douze, Schmid 2011) | the codes of the `nprobe` nearest lists |
+//!
+//! All are used alike: train (but for [`FlatIndex`]), add, search. A search by codes can be followed by an exact
+//! re-ranking with the vectors themselves. [`Index`] is any of them, built from a factory string or read from a file.
+//!
+//! ```
+//! use cellprobe::{Device, IvfPqIndex, Metric, Search};
+//! use ndarray::{Array2, s};
+//! # fn main() -> cellprobe::Result<()> {
+//! let vectors = Array2::from_shape_fn((1000, 16), |(row, column)| ((row * 31 + column * 17) % 97) as f32);
+//! let mut index = IvfPqIndex::new(&Device::auto(), 16, 10, 4, 8, Metric::L2)?;
+//! index.train(vectors.view())?;
+//! index.add(vectors.view())?;
+//!
+//! let exact = index.exact_rows(vectors.view())?;
+//! let search = Search::new(3).nprobe(4).rerank(&exact, 10);
+//! let neighbors = index.search_with(vectors.slice(s![..5, ..]), &search)?;
+//! for neighbor in neighbors.row(0) {
+//!     println!("{} at {}", neighbor.id, neighbor.score);
+//! }
+//! assert_eq!(neighbors.row(0)[0].score, 0.0);
+//! # Ok(())
+//! # }
+//! ```
+
+mod any;
+mod factory;
+mod files;
+mod flat;
+mod ids;
+mod ivf;
+mod ivf_flat;
+mod ivf_pq;
+mod kind;
+mod pq;
+mod search;
+
+use std::fmt;
+
+use ndarray::{ArrayView2, s};
+
+pub use any::Index;
+pub use flat::FlatIndex;
+pub use ivf_flat::IvfFlatIndex;
+pub use ivf_pq::IvfPqIndex;
+pub use kind::{Context, Kind};
+pub use pq::PqIndex;
+pub use search::{ExactRows, Search};
+
+use crate::{
+    Device, DeviceArray, Error, Metric, Neighbors, Result,
+    device::block_on,
+    kmeans::{Progress, Warning},
+    rows,
+};
+use ids::Ids;
+
+/// Bytes of rows that go to the device at a time when an index grows.
+const CHUNK_BYTES: usize = 256 << 20;
+
+/// How an index is trained. The defaults are FAISS's.
+#[derive(Clone)]
+pub struct Training {
+    /// Iterations of k-means for the coarse centroids: 10. A product quantizer always has 25.
+    pub iterations: usize,
+    /// Most training rows that k-means uses a centroid: 256.
+    pub max_points_per_centroid: Option<usize>,
+    /// Seed of samples and random starts: 1234.
+    pub seed: u64,
+    progress: Option<std::sync::Arc<dyn Fn(&'static str, Progress) + Send + Sync>>,
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Training { iterations: 10, max_points_per_centroid: Some(256), seed: 1234, progress: None }
+    }
+}
+
+impl Training {
+    /// Sets [`Training::iterations`].
+    #[must_use]
+    pub fn iterations(mut self, iterations: usize) -> Self {
+        self.iterations = iterations;
+        self
+    }
+
+    /// Sets [`Training::max_points_per_centroid`]; `None` trains on every row.
+    #[must_use]
+    pub fn max_points_per_centroid(mut self, points: impl Into<Option<usize>>) -> Self {
+        self.max_points_per_centroid = points.into();
+        self
+    }
+
+    /// Sets [`Training::seed`].
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Calls `progress` with the name of the stage after each of its steps.
+    #[must_use]
+    pub fn progress(mut self, progress: impl Fn(&'static str, Progress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(std::sync::Arc::new(progress));
+        self
+    }
+}
+
+impl fmt::Debug for Training {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Training")
+            .field("iterations", &self.iterations)
+            .field("max_points_per_centroid", &self.max_points_per_centroid)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An index of kind `K`: see [`FlatIndex`], [`PqIndex`], [`IvfFlatIndex`], [`IvfPqIndex`].
+#[derive(Clone)]
+pub struct VectorIndex<K> {
+    context: Context,
+    kind: K,
+    ids: Ids,
+    /// Where identifiers do not ascend with the rows: the rows in order of identifier, here and on the device.
+    order: Option<(Vec<u32>, DeviceArray<u32>)>,
+    warnings: Vec<Warning>,
+}
+
+impl<K: Kind> VectorIndex<K> {
+    fn with_kind(device: &Device, dimension: usize, metric: Metric, kind: K) -> Result<Self> {
+        if dimension == 0 {
+            return Err(Error::parameter("dimension", dimension, "at least 1"));
+        }
+        let context = Context { device: device.clone(), dimension, metric };
+        Ok(VectorIndex { context, kind, ids: Ids::default(), order: None, warnings: vec![] })
+    }
+
+    /// The device that the index is on.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.context.device
+    }
+
+    /// Dimension of the vectors.
+    #[must_use]
+    pub fn dimension(&self) -> usize {
+        self.context.dimension
+    }
+
+    /// The metric.
+    #[must_use]
+    pub fn metric(&self) -> Metric {
+        self.context.metric
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn ntotal(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether rows can be added.
+    #[must_use]
+    pub fn is_trained(&self) -> bool {
+        self.kind.is_trained()
+    }
+
+    /// What the training rows did not really allow.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Trains an empty index on `rows`. An index that needs no training stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::TooFewPoints`] for fewer rows than centroids, [`Error::Dimension`], [`Error::NotFinite`],
+    /// [`Error::Parameter`] if there are rows in the index already, [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn train(&mut self, rows: ArrayView2<'_, f32>) -> Result<()> {
+        self.train_with(rows, &Training::default())
+    }
+
+    /// [`VectorIndex::train`] with options.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::train`].
+    pub fn train_with(&mut self, rows: ArrayView2<'_, f32>, training: &Training) -> Result<()> {
+        block_on(self.train_async(rows, training))
+    }
+
+    /// [`VectorIndex::train_with`] without blocking.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::train`].
+    pub async fn train_async(&mut self, rows: ArrayView2<'_, f32>, training: &Training) -> Result<()> {
+        rows::check_dimension("training rows", rows, self.dimension())?;
+        if self.ntotal() > 0 {
+            return Err(Error::parameter("rows in the index to train", self.ntotal(), "none"));
+        }
+        let prepared = self.prepared(rows);
+        let view = prepared.as_ref().map_or(rows, |rows| rows.view());
+        (self.kind, self.warnings) = self.kind.train(&self.context, view, training).await?;
+        Ok(())
+    }
+
+    /// Adds rows, numbered on from [`VectorIndex::ntotal`].
+    ///
+    /// # Errors
+    /// [`Error::NotTrained`], [`Error::Dimension`], [`Error::NotFinite`], [`Error::DuplicateId`] if an identifier
+    /// given earlier is in the way, [`Error::Limit`], [`Error::OutOfMemory`], [`Error::DeviceLost`]. The index is
+    /// then as it was.
+    pub fn add(&mut self, rows: ArrayView2<'_, f32>) -> Result<()> {
+        block_on(self.add_async(rows, None))
+    }
+
+    /// Adds rows with identifiers, one a row, none of them twice or below 0.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::add`], and [`Error::Length`] or [`Error::Parameter`] for identifiers that do not fit.
+    pub fn add_with_ids(&mut self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<()> {
+        block_on(self.add_async(rows, Some(ids)))
+    }
+
+    /// [`VectorIndex::add`] or [`VectorIndex::add_with_ids`] without blocking.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::add_with_ids`].
+    pub async fn add_async(&mut self, rows: ArrayView2<'_, f32>, ids: Option<&[i64]>) -> Result<()> {
+        if !self.is_trained() {
+            return Err(Error::NotTrained { what: K::NAME });
+        }
+        rows::check_dimension("rows to add", rows, self.dimension())?;
+        let ids = self.ids.extended(rows.nrows(), ids)?;
+        let mut kind = self.kind.clone();
+        let chunk = (CHUNK_BYTES / (4 * self.dimension())).max(1);
+        for first in (0..rows.nrows()).step_by(chunk) {
+            let part = rows.slice(s![first..(first + chunk).min(rows.nrows()), ..]);
+            let uploaded = self.upload(part)?;
+            kind = kind.append(&self.context, &uploaded, self.ntotal() + first).await?;
+        }
+        let (kind, order) = ranked(&self.context, kind, &ids)?;
+        (self.kind, self.order, self.ids) = (kind, order, ids);
+        Ok(())
+    }
+
+    /// The `k` nearest rows of each query.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a k of 0, [`Error::NotTrained`], [`Error::Dimension`], [`Error::NotFinite`],
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn search(&self, queries: ArrayView2<'_, f32>, k: usize) -> Result<Neighbors> {
+        self.search_with(queries, &Search::new(k))
+    }
+
+    /// [`VectorIndex::search`] without blocking.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::search`].
+    pub async fn search_async(&self, queries: ArrayView2<'_, f32>, k: usize) -> Result<Neighbors> {
+        self.search_with_async(queries, &Search::new(k)).await
+    }
+
+    /// The nearest rows of each query, as `search` says.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::search`]; [`Error::Parameter`] for an nprobe or a factor of 0, [`Error::Length`] or
+    /// [`Error::OtherDevice`] for rows to re-rank by that are not this index's.
+    pub fn search_with(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
+        block_on(self.search_with_async(queries, search))
+    }
+
+    /// [`VectorIndex::search_with`] without blocking. On a GPU a batch of queries is one submission and one
+    /// read-back; there is more than one batch only where one would need over 256 MiB.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::search_with`].
+    pub async fn search_with_async(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
+        if !self.is_trained() {
+            return Err(Error::NotTrained { what: K::NAME });
+        }
+        search.check(self.ntotal())?;
+        rows::check_dimension("queries", queries, self.dimension())?;
+        let mut neighbors = Neighbors::new(search.k, self.metric());
+        // More than there are cannot be found.
+        let k = search.k.min(self.ntotal());
+        let candidates = search.candidates().min(self.ntotal());
+        let per_query = 4 * self.dimension() + 16 * candidates + self.kind.query_bytes(search.nprobe);
+        let batch = (CHUNK_BYTES / per_query).max(1);
+        for first in (0..queries.nrows()).step_by(batch) {
+            let part = queries.slice(s![first..(first + batch).min(queries.nrows()), ..]);
+            if k == 0 {
+                part.outer_iter().for_each(|_| neighbors.push(&[], |_| -1));
+                continue;
+            }
+            let uploaded = self.upload(part)?;
+            let mut work = self.device().work();
+            let mut hits = self.kind.search(&self.context, &mut work, &uploaded, candidates, search.nprobe)?;
+            if let Some((exact, _)) = search.rerank {
+                let places = self.order.as_ref().map(|(_, places)| places);
+                hits = crate::ops::rerank(&mut work, &uploaded, &exact.rows, places, &hits, k, self.metric())?;
+            }
+            let found = work.read(hits).await?;
+            found.chunks_exact(k).for_each(|row| neighbors.push(row, |rank| self.identify(rank)));
+        }
+        Ok(neighbors)
+    }
+
+    /// Rows on the index's device to re-rank by: those that were added, in that order. For cosine, copies are normalised.
+    ///
+    /// # Errors
+    /// [`Error::Length`] unless there are [`VectorIndex::ntotal`], [`Error::Dimension`], [`Error::NotFinite`],
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
+        rows::check_dimension("rows to re-rank by", rows, self.dimension())?;
+        if rows.nrows() != self.ntotal() {
+            return Err(Error::Length { what: "rows to re-rank by", expected: self.ntotal(), found: rows.nrows() });
+        }
+        Ok(ExactRows { rows: self.upload(rows)? })
+    }
+
+    /// The same index on another device.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        block_on(self.to_device_async(device))
+    }
+
+    /// [`VectorIndex::to_device`] without blocking.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::to_device`].
+    pub async fn to_device_async(&self, device: &Device) -> Result<Self> {
+        let kind = self.kind.moved(&self.context, device).await?;
+        let order = match &self.order {
+            Some((order, _)) => Some((order.clone(), device.upload(order.clone(), 1)?)),
+            None => None,
+        };
+        let context = Context { device: device.clone(), ..self.context.clone() };
+        Ok(VectorIndex { context, kind, order, ids: self.ids.clone(), warnings: self.warnings.clone() })
+    }
+
+    /// The identifier of the row of a rank.
+    fn identify(&self, rank: u32) -> i64 {
+        match &self.order {
+            Some((order, _)) => order.get(rank as usize).map_or(-1, |&row| self.ids.of(row)),
+            None => self.ids.of(rank),
+        }
+    }
+
+    /// Normalised copies where the metric asks for them.
+    fn prepared(&self, rows: ArrayView2<'_, f32>) -> Option<ndarray::Array2<f32>> {
+        (self.metric() == Metric::Cosine).then(|| rows::normalised(rows))
+    }
+
+    fn upload(&self, rows: ArrayView2<'_, f32>) -> Result<DeviceArray<f32>> {
+        let mut data = rows::contiguous(rows);
+        if self.metric() == Metric::Cosine {
+            rows::normalise(&mut data, self.dimension());
+        }
+        self.device().upload(data, self.dimension())
+    }
+}
+
+/// The kind with its rows ranked by identifier, where they are not in that order anyway.
+fn ranked<K: Kind>(context: &Context, kind: K, ids: &Ids) -> Result<(K, Option<(Vec<u32>, DeviceArray<u32>)>)> {
+    let Some(order) = ids.order() else {
+        return Ok((kind, None));
+    };
+    let mut ranks = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(rank, &row)| ranks[row as usize] = rank as u32);
+    let kind = kind.with_ranks(context, &context.device.upload(ranks, 1)?)?;
+    let places = context.device.upload(order.clone(), 1)?;
+    Ok((kind, Some((order, places))))
+}
+
+impl<K: Kind> fmt::Debug for VectorIndex<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {} rows of {} numbers, {}, on {}",
+            K::NAME,
+            self.ntotal(),
+            self.dimension(),
+            self.metric(),
+            self.device()
+        )
+    }
+}

@@ -1,0 +1,142 @@
+//! Search over all product-quantizer codes.
+
+use ndarray::ArrayView2;
+
+use super::{
+    Context, Kind, Training, VectorIndex,
+    ivf::{Entries, every_entry},
+    kind,
+};
+use crate::{
+    Device, DeviceArray, Error, Metric, ProductQuantizer, Result, Work,
+    kmeans::Warning,
+    ops::{self, Ranked, Table},
+    quantize,
+    storage::faiss::PqLayout,
+};
+
+/// Search over all product-quantizer codes.
+pub type PqIndex = VectorIndex<Pq>;
+
+/// What makes a [`PqIndex`].
+#[derive(Clone, Debug)]
+pub struct Pq {
+    pub(super) m: usize,
+    pub(super) nbits: usize,
+    pub(super) trained: Option<Trained>,
+    /// How the file that it was read from held its codes.
+    pub(super) layout: Option<PqLayout>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Trained {
+    pub quantizer: ProductQuantizer,
+    pub codes: DeviceArray<u32>,
+    /// All codes in one list.
+    pub entries: Entries,
+}
+
+impl PqIndex {
+    /// An untrained index of vectors of `dimension` in codes of `m` sub-quantizers of `nbits` bits.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] unless `m` divides the dimension and 4 <= `nbits` <= 8.
+    pub fn new(device: &Device, dimension: usize, m: usize, nbits: usize, metric: Metric) -> Result<Self> {
+        quantize::check(dimension, m, nbits)?;
+        Self::with_kind(device, dimension, metric, Pq { m, nbits, trained: None, layout: None })
+    }
+
+    /// The product quantizer, once trained.
+    #[must_use]
+    pub fn quantizer(&self) -> Option<&ProductQuantizer> {
+        self.kind.trained.as_ref().map(|trained| &trained.quantizer)
+    }
+}
+
+impl Pq {
+    fn trained(&self) -> Result<&Trained> {
+        self.trained.as_ref().ok_or(Error::NotTrained { what: Self::NAME })
+    }
+}
+
+/// The options of a product quantizer that is trained with an index.
+pub(super) fn quantizer_training(training: &Training) -> quantize::Training {
+    let options = quantize::Training::default()
+        .max_points_per_centroid(training.max_points_per_centroid)
+        .seed(training.seed);
+    match training.progress.clone() {
+        Some(progress) => options.progress(move |step| progress("training the product quantizer", step)),
+        None => options,
+    }
+}
+
+/// The table for codes of vectors, not residuals.
+pub(super) fn plain_table(metric: Metric) -> Table<'static> {
+    match metric {
+        Metric::L2 => Table::L2,
+        Metric::InnerProduct | Metric::Cosine => Table::InnerProduct,
+    }
+}
+
+impl Kind for Pq {
+    const NAME: &'static str = "PQ index";
+
+    fn is_trained(&self) -> bool {
+        self.trained.is_some()
+    }
+
+    async fn train(&self, context: &Context, rows: ArrayView2<'_, f32>, training: &Training) -> Result<(Self, Vec<Warning>)> {
+        let options = quantizer_training(training);
+        let quantizer = ProductQuantizer::train_async(&context.device, rows, self.m, self.nbits, &options).await?;
+        let warnings = quantizer.warnings().to_vec();
+        let codes = context.device.upload(vec![], quantizer.codebook().words())?;
+        let trained = Trained { quantizer, codes, entries: Entries::single(&context.device, 0)? };
+        Ok((Pq { trained: Some(trained), ..self.clone() }, warnings))
+    }
+
+    async fn append(&self, context: &Context, rows: &DeviceArray<f32>, first: usize) -> Result<Self> {
+        let Trained { quantizer, codes, .. } = self.trained()?;
+        let mut work = context.device.work();
+        let added = ops::pq_encode(&mut work, rows, quantizer.codebook(), None)?;
+        let codes = ops::concat(&mut work, codes, &added)?;
+        work.submit()?;
+        let entries = Entries::single(&context.device, first + rows.rows())?;
+        Ok(Pq { trained: Some(Trained { quantizer: quantizer.clone(), codes, entries }), ..self.clone() })
+    }
+
+    fn with_ranks(&self, context: &Context, ranks: &DeviceArray<u32>) -> Result<Self> {
+        let trained = self.trained()?;
+        let entries = trained.entries.with_ranks(context, ranks)?;
+        Ok(Pq { trained: Some(Trained { entries, ..trained.clone() }), ..self.clone() })
+    }
+
+    fn search(
+        &self,
+        context: &Context,
+        work: &mut Work,
+        queries: &DeviceArray<f32>,
+        k: usize,
+        _: Option<usize>,
+    ) -> Result<DeviceArray<Ranked>> {
+        let Trained { quantizer, codes, entries } = self.trained()?;
+        let probes = every_entry(&context.device, queries.rows())?;
+        let tables = ops::pq_tables(work, queries, quantizer.codebook(), plain_table(context.metric))?;
+        ops::pq_scan(work, &tables, quantizer.codebook(), codes, &entries.lists, None, &probes, false, k)
+    }
+
+    fn query_bytes(&self, _: Option<usize>) -> usize {
+        (self.m << self.nbits) * size_of::<f32>()
+    }
+
+    async fn moved(&self, context: &Context, device: &Device) -> Result<Self> {
+        let trained = match &self.trained {
+            Some(Trained { quantizer, codes, entries }) => Some(Trained {
+                quantizer: quantizer.to_device(device)?,
+                codes: kind::moved(codes, &context.device, device).await?,
+                entries: entries.moved(&context.device, device).await?,
+            }),
+            None => None,
+        };
+        Ok(Pq { trained, ..self.clone() })
+    }
+}

@@ -1,0 +1,61 @@
+//! How to search.
+
+use crate::{DeviceArray, Error, Result};
+
+/// How to search.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a> {
+    pub(super) k: usize,
+    pub(super) nprobe: Option<usize>,
+    pub(super) rerank: Option<(&'a ExactRows, usize)>,
+}
+
+/// Rows on a device to re-rank candidates by: see [`VectorIndex::exact_rows`](super::VectorIndex::exact_rows).
+#[derive(Clone, Debug)]
+pub struct ExactRows {
+    pub(super) rows: DeviceArray<f32>,
+}
+
+impl<'a> Search<'a> {
+    /// The `k` nearest rows.
+    #[must_use]
+    pub fn new(k: usize) -> Self {
+        Search { k, nprobe: None, rerank: None }
+    }
+
+    /// Visits the `nprobe` lists nearest to each query, or all there are, instead of as many as the index says.
+    /// Without meaning for an index without lists.
+    #[must_use]
+    pub fn nprobe(mut self, nprobe: usize) -> Self {
+        self.nprobe = Some(nprobe);
+        self
+    }
+
+    /// Finds `factor` times k candidates, and of them the k nearest by their exact distance.
+    #[must_use]
+    pub fn rerank(mut self, rows: &'a ExactRows, factor: usize) -> Self {
+        self.rerank = Some((rows, factor));
+        self
+    }
+
+    /// Candidates to find before re-ranking.
+    pub(super) fn candidates(&self) -> usize {
+        self.rerank.map_or(self.k, |(_, factor)| self.k.saturating_mul(factor))
+    }
+
+    pub(super) fn check(&self, ntotal: usize) -> Result<()> {
+        if self.k == 0 {
+            return Err(Error::parameter("k", self.k, "at least 1"));
+        }
+        if self.nprobe == Some(0) {
+            return Err(Error::parameter("nprobe", 0, "at least 1"));
+        }
+        match self.rerank {
+            Some((_, 0)) => Err(Error::parameter("rerank factor", 0, "at least 1")),
+            Some((exact, _)) if exact.rows.rows() != ntotal => {
+                Err(Error::Length { what: "rows to re-rank by", expected: ntotal, found: exact.rows.rows() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
