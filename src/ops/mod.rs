@@ -39,10 +39,13 @@ mod pq_tables;
 mod pq_terms;
 mod ranked;
 mod rerank;
+mod scan;
 mod segment_sums;
 mod select;
 mod selection;
 mod tile;
+mod simd;
+mod top;
 mod update_centroids;
 
 pub use flat_scan::flat_scan;
@@ -71,15 +74,113 @@ pub mod reference {
         update_centroids::reference::*,
     };
 
+    use super::Ranked;
     use crate::Metric;
+
+    /// The centroids of a product quantizer: see [`Codebook`](super::Codebook).
+    #[derive(Clone, Copy, Debug)]
+    pub struct Codewords<'a> {
+        /// Row `sub * 2^nbits + code`, of dsub numbers.
+        pub centroids: &'a [f32],
+        /// Number of sub-quantizers.
+        pub m: usize,
+        /// Bits of a sub-quantizer's code.
+        pub nbits: usize,
+    }
+
+    impl<'a> Codewords<'a> {
+        /// Dimension of a subvector.
+        #[must_use]
+        pub fn dsub(&self) -> usize {
+            self.centroids.len() / (self.m << self.nbits)
+        }
+
+        /// Dimension of the vectors.
+        #[must_use]
+        pub fn dimension(&self) -> usize {
+            self.m * self.dsub()
+        }
+
+        /// Words of a code.
+        #[must_use]
+        pub fn words(&self) -> usize {
+            (self.m * self.nbits).div_ceil(32)
+        }
+
+        /// Centroid `code` of sub-quantizer `sub`.
+        #[must_use]
+        pub fn centroid(&self, sub: usize, code: usize) -> &'a [f32] {
+            let first = ((sub << self.nbits) + code) * self.dsub();
+            &self.centroids[first..first + self.dsub()]
+        }
+
+        /// The number of each sub-quantizer in a code.
+        #[must_use]
+        pub fn unpack(&self, code: &[u32]) -> Vec<usize> {
+            let bit = |bit: usize| (code[bit / 32] >> (bit % 32) & 1) as usize;
+            (0..self.m).map(|sub| (0..self.nbits).map(|i| bit(sub * self.nbits + i) << i).sum()).collect()
+        }
+
+        /// The words of a code.
+        #[must_use]
+        pub fn pack(&self, numbers: &[usize]) -> Vec<u32> {
+            let mut words = vec![0; self.words()];
+            for bit in 0..self.m * self.nbits {
+                let set = numbers[bit / self.nbits] >> (bit % self.nbits) & 1;
+                words[bit / 32] |= (set as u32) << (bit % 32);
+            }
+            words
+        }
+
+        /// The vector that a code stands for.
+        #[must_use]
+        pub fn decode(&self, code: &[u32]) -> Vec<f32> {
+            let numbers = self.unpack(code).into_iter().enumerate();
+            numbers.flat_map(|(sub, number)| self.centroid(sub, number)).copied().collect()
+        }
+    }
+
+    /// Inverted lists and the ones to scan for each query.
+    #[derive(Clone, Copy, Debug)]
+    pub struct ProbedLists<'a> {
+        /// Where each list begins, and the number of entries.
+        pub offsets: &'a [u32],
+        /// Each entry's row number.
+        pub ids: &'a [u32],
+        /// `nprobe` lists a query.
+        pub probes: &'a [Ranked],
+        /// Number of probes a query.
+        pub nprobe: usize,
+    }
+
+    impl ProbedLists<'_> {
+        /// The entries to scan for a query, each with its row number and its probe.
+        pub(super) fn entries(&self, query: usize) -> Vec<(usize, u32, Ranked)> {
+            let probes = self.probes[query * self.nprobe..][..self.nprobe].iter().filter(|probe| !probe.is_none());
+            let entries = |&probe: &Ranked| {
+                let list = probe.id() as usize;
+                let range = self.offsets[list] as usize..self.offsets[list + 1] as usize;
+                range.map(move |entry| (entry, self.ids[entry], probe))
+            };
+            probes.flat_map(entries).collect()
+        }
+    }
+
+    /// The `k` smallest of (id, distance), ordered by (distance, id).
+    pub(super) fn smallest(mut candidates: Vec<(u32, f64)>, k: usize) -> Vec<(u32, f64)> {
+        candidates.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+        candidates.truncate(k);
+        candidates
+    }
 
     /// The distance of two vectors, smaller is nearer.
     #[must_use]
     pub fn distance(a: &[f32], b: &[f32], metric: Metric) -> f64 {
         let pairs = a.iter().zip(b).map(|(&a, &b)| (f64::from(a), f64::from(b)));
+        // Adding zero turns -0 into +0.
         match metric {
-            Metric::L2 => pairs.map(|(a, b)| (a - b) * (a - b)).sum(),
-            Metric::InnerProduct | Metric::Cosine => -pairs.map(|(a, b)| a * b).sum::<f64>(),
+            Metric::L2 => pairs.map(|(a, b)| (a - b) * (a - b)).sum::<f64>() + 0.0,
+            Metric::InnerProduct | Metric::Cosine => -pairs.map(|(a, b)| a * b).sum::<f64>() + 0.0,
         }
     }
 }
@@ -133,6 +234,11 @@ fn check_rows<A: bytemuck::Pod>(what: &'static str, found: &DeviceArray<A>, expe
 /// Fails on a k of zero.
 fn check_k(k: usize) -> Result<()> {
     if k == 0 { Err(Error::parameter("k", k, "at least 1")) } else { Ok(()) }
+}
+
+/// Row `index` of `data`; empty if there is none.
+fn row<T>(data: &[T], columns: usize, index: usize) -> &[T] {
+    index.checked_mul(columns).and_then(|start| data.get(start..start.checked_add(columns)?)).unwrap_or_default()
 }
 
 /// Whether distances are sums of squared differences rather than minus inner products.

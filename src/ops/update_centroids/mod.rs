@@ -16,12 +16,13 @@ pub struct Updated {
     pub history: DeviceArray<f32>,
 }
 
-/// The centroids of the next iteration: each the mean of its rows, scaled to unit length if `spherical` (a mean of
-/// zero stays zero). An empty cluster then takes half of another one, in ascending order of the empty ones: the
-/// donor is the first cluster from 0 on, round and round, for which the next of `draws` is below
-/// (size - 1) / (rows - k), as in FAISS; both get the donor's centroid, scaled by 1 ± 1/1024 in alternating
-/// columns, and half of its size. With no more rows than clusters, or when `draws` were gone round
-/// 16 times in vain, the largest cluster (the lowest number among equals) is the donor.
+/// The centroids of the next iteration: each the mean of its rows. An empty cluster takes half of another one, in
+/// ascending order of the empty ones: the donor is the first cluster from 0 on, round and round, for which the next
+/// of `draws` (over all the empty ones, round and round) is below (size - 1) / (rows - k), as in FAISS; both get the
+/// donor's centroid, in even columns the empty one's times 1 + 1/1024 and the donor's times 1 - 1/1024, in odd ones
+/// the other way round, and half of its size, which need not be whole. With no more rows than clusters, or when
+/// `draws` were gone round 16 times in vain, the largest cluster (the lowest number among equals) is the donor.
+/// After that, if `spherical`, centroids are scaled to unit length (one of zeros stays).
 ///
 /// `sums` has a row a cluster, `offsets` their positions as from [`group`](super::group), `inertia` one column: the
 /// sum of the distances of each cluster's rows. `draws` are numbers in 0..1, one column.
