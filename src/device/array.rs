@@ -54,7 +54,8 @@ impl<T: Pod> DeviceArray<T> {
             let buffer = gpu.storage(bytes, true)?;
             let source: &[u8] = bytemuck::cast_slice(&data[first * columns..(first + count) * columns]);
             if !source.is_empty() {
-                let whole = gpu.catching(0, || buffer.get_mapped_range_mut(..source.len().next_multiple_of(4) as u64))?;
+                let whole =
+                    gpu.catching(0, || buffer.get_mapped_range_mut(..source.len().next_multiple_of(4) as u64))?;
                 let mut view = whole.map_err(|error| gpu.lost(error))?;
                 view.slice(..source.len()).copy_from_slice(source);
             }
@@ -173,7 +174,11 @@ impl<T: Pod> DeviceArray<T> {
         }
         if let Storage::Gpu(parts) = &mut self.storage {
             if parts.buffers.len() > 1 {
-                return Err(Error::Limit { limit: "bytes of one binding", allowed: parts.gpu.max_part(), asked: self.bytes() });
+                return Err(Error::Limit {
+                    limit: "bytes of one binding",
+                    allowed: parts.gpu.max_part(),
+                    asked: self.bytes(),
+                });
             }
             parts.rows_per_part = (elements / columns).max(1);
         }

@@ -47,7 +47,12 @@ pub(super) async fn find() -> Vec<Found> {
         let info = adapter.get_info();
         (rank(&info), info.name, info.driver, info.driver_info)
     });
-    adapters.into_iter().enumerate().map(|(index, adapter)| (summarise(&adapter, index), adapter)).map(|(s, a)| (a, s)).collect()
+    adapters
+        .into_iter()
+        .enumerate()
+        .map(|(index, adapter)| (summarise(&adapter, index), adapter))
+        .map(|(s, a)| (a, s))
+        .collect()
 }
 
 /// Lower is better: real before software, dedicated before shared, native API before GL.
@@ -134,6 +139,9 @@ pub(super) fn named<'a>(found: &'a [Found], wanted: &str) -> Result<&'a wgpu::Ad
     };
     matching.filter(|(_, summary)| usable(summary)).map(|(adapter, _)| adapter).ok_or_else(|| {
         let names: Vec<_> = found.iter().map(|(_, s)| format!("gpu:{} {} ({})", s.index, s.name, s.backend)).collect();
-        Error::NoDevice { wanted: wanted.into(), found: if names.is_empty() { "cpu only".into() } else { names.join(", ") } }
+        Error::NoDevice {
+            wanted: wanted.into(),
+            found: if names.is_empty() { "cpu only".into() } else { names.join(", ") },
+        }
     })
 }

@@ -59,10 +59,10 @@ impl Gpu {
             required_limits: offered,
             ..Default::default()
         };
-        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| Error::Gpu {
-            device: adapter.get_info().name,
-            message: error.to_string(),
-        })?;
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
+            .map_err(|error| Error::Gpu { device: adapter.get_info().name, message: error.to_string() })?;
         let gpu = Self::new(device, queue, options)?;
         let lost = Arc::clone(&gpu.0.lost);
         gpu.0.device.set_device_lost_callback(move |reason, message| {

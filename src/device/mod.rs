@@ -58,7 +58,11 @@ impl Device {
     pub async fn auto_async() -> Self {
         let found = choose::find().await;
         let Some((adapter, summary)) = choose::best(&found) else {
-            let reason = if found.is_empty() { "no GPU adapter was found" } else { "every adapter is a software one or lacks compute" };
+            let reason = if found.is_empty() {
+                "no GPU adapter was found"
+            } else {
+                "every adapter is a software one or lacks compute"
+            };
             log::info!("cellprobe runs on the cpu: {reason}");
             return Device { kind: Kind::Cpu, reason: reason.into() };
         };

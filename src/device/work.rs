@@ -32,8 +32,19 @@ pub(crate) struct Recording {
 }
 
 enum Command {
-    Dispatch { pipeline: std::sync::Arc<Pipeline>, buffers: Vec<(u32, wgpu::Buffer)>, params: Range<u64>, groups: [u32; 2] },
-    Copy { from: wgpu::Buffer, from_offset: u64, to: wgpu::Buffer, to_offset: u64, bytes: u64 },
+    Dispatch {
+        pipeline: std::sync::Arc<Pipeline>,
+        buffers: Vec<(u32, wgpu::Buffer)>,
+        params: Range<u64>,
+        groups: [u32; 2],
+    },
+    Copy {
+        from: wgpu::Buffer,
+        from_offset: u64,
+        to: wgpu::Buffer,
+        to_offset: u64,
+        bytes: u64,
+    },
 }
 
 impl Work {
@@ -101,7 +112,11 @@ impl Recording {
         let width = groups.min(widest);
         let height = groups.div_ceil(width);
         if height > self.gpu.inner().device.limits().max_compute_workgroups_per_dimension as usize {
-            return Err(Error::Limit { limit: "workgroups a dispatch", allowed: (widest * widest) as u64, asked: groups as u64 });
+            return Err(Error::Limit {
+                limit: "workgroups a dispatch",
+                allowed: (widest * widest) as u64,
+                asked: groups as u64,
+            });
         }
         let names: Vec<_> = buffers.iter().map(|(name, _)| *name).collect();
         let pipeline = self.gpu.inner().pipelines.get(&self.gpu, kernel, &names)?;
@@ -126,7 +141,8 @@ impl Recording {
             while row < source.rows() {
                 let (from, from_row) = source.part(row)?;
                 let (to, to_row) = both.part(start + row)?;
-                let count = (source.rows() - row).min(source.rows_per_part() - from_row).min(both.rows_per_part() - to_row);
+                let count =
+                    (source.rows() - row).min(source.rows_per_part() - from_row).min(both.rows_per_part() - to_row);
                 self.commands.push(Command::Copy {
                     from: from.clone(),
                     from_offset: from_row as u64 * row_bytes,
@@ -142,11 +158,16 @@ impl Recording {
 
     fn encode(&mut self) -> Result<wgpu::CommandBuffer> {
         let device = &self.gpu.inner().device;
-        let uniforms = self.gpu.buffer(self.params.len() as u64, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST, false)?;
+        let uniforms = self.gpu.buffer(
+            self.params.len() as u64,
+            wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            false,
+        )?;
         let (commands, params) = (&self.commands, &self.params);
         self.gpu.catching(0, || {
             self.gpu.inner().queue.write_buffer(&uniforms, 0, &padded(params));
-            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("cellprobe") });
+            let mut encoder =
+                device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("cellprobe") });
             let mut next = 0;
             while next < commands.len() {
                 if let Command::Copy { from, from_offset, to, to_offset, bytes } = &commands[next] {
@@ -226,7 +247,11 @@ fn bind(
         size: wgpu::BufferSize::new(params.end - params.start),
     };
     let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(uniform) }];
-    entries.extend(buffers.iter().map(|(binding, buffer)| wgpu::BindGroupEntry { binding: *binding, resource: buffer.as_entire_binding() }));
+    entries.extend(
+        buffers
+            .iter()
+            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding: *binding, resource: buffer.as_entire_binding() }),
+    );
     device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &pipeline.layout, entries: &entries })
 }
 

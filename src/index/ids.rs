@@ -34,7 +34,11 @@ impl Ids {
     pub(super) fn extended(&self, count: usize, ids: Option<&[i64]>) -> Result<Self> {
         let total = self.count + count;
         if total > u32::MAX as usize - 1 {
-            return Err(Error::Limit { limit: "rows of an index", allowed: u64::from(u32::MAX) - 1, asked: total as u64 });
+            return Err(Error::Limit {
+                limit: "rows of an index",
+                allowed: u64::from(u32::MAX) - 1,
+                asked: total as u64,
+            });
         }
         if ids.is_none() && self.given.is_none() {
             return Ok(Ids { count: total, given: None });

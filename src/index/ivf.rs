@@ -121,7 +121,8 @@ impl Ivf {
     ) -> Result<Regrouping> {
         let labels = ops::concat(work, old, labels)?;
         let grouping = ops::group(work, &labels, self.centroids.rows())?;
-        let numbers = context.device.upload((first as u32..(first + labels.rows() - old.rows()) as u32).collect(), 1)?;
+        let numbers =
+            context.device.upload((first as u32..(first + labels.rows() - old.rows()) as u32).collect(), 1)?;
         let rows = ops::concat(work, &self.entries.rows, &numbers)?;
         let rows = ops::gather(work, &rows, &grouping.order)?;
         let lists = Lists { offsets: grouping.offsets, ids: rows.clone() };

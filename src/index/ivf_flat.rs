@@ -72,7 +72,12 @@ impl Kind for IvfFlat {
         self.trained.is_some()
     }
 
-    async fn train(&self, context: &Context, rows: ArrayView2<'_, f32>, training: &Training) -> Result<(Self, Vec<Warning>)> {
+    async fn train(
+        &self,
+        context: &Context,
+        rows: ArrayView2<'_, f32>,
+        training: &Training,
+    ) -> Result<(Self, Vec<Warning>)> {
         let (ivf, _, warnings) = Ivf::train(context, rows, self.nlist, training).await?;
         let trained = Trained { ivf, rows: context.device.upload(vec![], context.dimension)? };
         Ok((IvfFlat { trained: Some(trained), ..self.clone() }, warnings))

@@ -57,7 +57,14 @@ impl IvfPqIndex {
     ///
     /// # Errors
     /// [`Error::Parameter`] for an nlist of 0 and unless `m` divides the dimension and 4 <= `nbits` <= 8.
-    pub fn new(device: &Device, dimension: usize, nlist: usize, m: usize, nbits: usize, metric: Metric) -> Result<Self> {
+    pub fn new(
+        device: &Device,
+        dimension: usize,
+        nlist: usize,
+        m: usize,
+        nbits: usize,
+        metric: Metric,
+    ) -> Result<Self> {
         check_nlist(nlist)?;
         quantize::check(dimension, m, nbits)?;
         let kind = IvfPq { nlist, m, nbits, nprobe: 1, by_residual: true, trained: None };
@@ -198,7 +205,12 @@ impl Kind for IvfPq {
         self.trained.is_some()
     }
 
-    async fn train(&self, context: &Context, rows: ArrayView2<'_, f32>, training: &Training) -> Result<(Self, Vec<Warning>)> {
+    async fn train(
+        &self,
+        context: &Context,
+        rows: ArrayView2<'_, f32>,
+        training: &Training,
+    ) -> Result<(Self, Vec<Warning>)> {
         let (ivf, centroids, mut warnings) = Ivf::train(context, rows, self.nlist, training).await?;
         let sample = self.quantizer_rows(context, rows, &ivf, &centroids, training).await?;
         let options = quantizer_training(training);

@@ -33,7 +33,12 @@ pub trait Kind: Clone + Send + Sync {
     ) -> impl Future<Output = Result<(Self, Vec<Warning>)>> + Send;
 
     /// Itself with more rows, numbered from `first` on.
-    fn append(&self, context: &Context, rows: &DeviceArray<f32>, first: usize) -> impl Future<Output = Result<Self>> + Send;
+    fn append(
+        &self,
+        context: &Context,
+        rows: &DeviceArray<f32>,
+        first: usize,
+    ) -> impl Future<Output = Result<Self>> + Send;
 
     /// Itself with rows that candidates name by rank instead of number.
     fn with_ranks(&self, context: &Context, ranks: &DeviceArray<u32>) -> Result<Self>;

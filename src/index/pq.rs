@@ -61,9 +61,8 @@ impl Pq {
 
 /// The options of a product quantizer that is trained with an index.
 pub(super) fn quantizer_training(training: &Training) -> quantize::Training {
-    let options = quantize::Training::default()
-        .max_points_per_centroid(training.max_points_per_centroid)
-        .seed(training.seed);
+    let options =
+        quantize::Training::default().max_points_per_centroid(training.max_points_per_centroid).seed(training.seed);
     match training.progress.clone() {
         Some(progress) => options.progress(move |step| progress("training the product quantizer", step)),
         None => options,
@@ -85,7 +84,12 @@ impl Kind for Pq {
         self.trained.is_some()
     }
 
-    async fn train(&self, context: &Context, rows: ArrayView2<'_, f32>, training: &Training) -> Result<(Self, Vec<Warning>)> {
+    async fn train(
+        &self,
+        context: &Context,
+        rows: ArrayView2<'_, f32>,
+        training: &Training,
+    ) -> Result<(Self, Vec<Warning>)> {
         let options = quantizer_training(training);
         let quantizer = ProductQuantizer::train_async(&context.device, rows, self.m, self.nbits, &options).await?;
         let warnings = quantizer.warnings().to_vec();

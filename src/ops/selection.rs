@@ -80,7 +80,13 @@ pub(super) struct ScanPlan {
 
 impl ScanPlan {
     /// A plan for `queries` that each probe `nprobe` lists, with at least `least` entries a slab on average.
-    pub(super) fn new(queries: usize, lists: &super::Lists, entries_per_part: usize, nprobe: usize, least: usize) -> Self {
+    pub(super) fn new(
+        queries: usize,
+        lists: &super::Lists,
+        entries_per_part: usize,
+        nprobe: usize,
+        least: usize,
+    ) -> Self {
         let probed = (lists.entries() as f64 * nprobe as f64 / lists.nlist().max(1) as f64) as usize;
         ScanPlan {
             slabs: slabs(queries, probed.min(lists.entries()), least),

@@ -11,5 +11,4 @@ pub(super) const THREADS: usize = 256;
 
 const _: () = assert!(TILE / 4 * TILE / 4 == THREADS && STEP * TILE / 4 == THREADS);
 
-pub(super) const NUMBERS: &[(&str, u32)] =
-    &[("TILE", TILE as u32), ("STEP", STEP as u32), ("THREADS", THREADS as u32)];
+pub(super) const NUMBERS: &[(&str, u32)] = &[("TILE", TILE as u32), ("STEP", STEP as u32), ("THREADS", THREADS as u32)];

@@ -12,7 +12,11 @@ use crate::{DeviceArray, Error, Result, Work, device::Backend};
 ///
 /// # Errors
 /// [`Error::OtherDevice`], [`Error::OutOfMemory`]; [`Error::Parameter`] unless elements are of 4 bytes.
-pub fn gather<T: Pod + Send + Sync>(work: &mut Work, rows: &DeviceArray<T>, order: &DeviceArray<u32>) -> Result<DeviceArray<T>> {
+pub fn gather<T: Pod + Send + Sync>(
+    work: &mut Work,
+    rows: &DeviceArray<T>,
+    order: &DeviceArray<u32>,
+) -> Result<DeviceArray<T>> {
     if size_of::<T>() != 4 {
         return Err(Error::parameter("bytes an element", size_of::<T>(), "4"));
     }
@@ -29,7 +33,11 @@ pub fn gather<T: Pod + Send + Sync>(work: &mut Work, rows: &DeviceArray<T>, orde
 ///
 /// # Errors
 /// [`Error::Dimension`] if they differ in columns, [`Error::OtherDevice`], [`Error::OutOfMemory`].
-pub fn concat<T: Pod + Send + Sync>(work: &mut Work, first: &DeviceArray<T>, second: &DeviceArray<T>) -> Result<DeviceArray<T>> {
+pub fn concat<T: Pod + Send + Sync>(
+    work: &mut Work,
+    first: &DeviceArray<T>,
+    second: &DeviceArray<T>,
+) -> Result<DeviceArray<T>> {
     super::check_columns("rows to append", second, first)?;
     match &mut work.0 {
         Backend::Cpu => {

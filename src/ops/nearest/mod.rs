@@ -21,14 +21,20 @@ pub struct Nearest {
 /// # Errors
 /// [`Error::Dimension`] if they differ in columns, [`Error::Empty`] without centroids, [`Error::OtherDevice`],
 /// [`Error::OutOfMemory`].
-pub fn nearest(work: &mut Work, rows: &DeviceArray<f32>, centroids: &DeviceArray<f32>, metric: Metric) -> Result<Nearest> {
+pub fn nearest(
+    work: &mut Work,
+    rows: &DeviceArray<f32>,
+    centroids: &DeviceArray<f32>,
+    metric: Metric,
+) -> Result<Nearest> {
     super::check_columns("rows", rows, centroids)?;
     if centroids.rows() == 0 {
         return Err(Error::Empty { what: "centroids" });
     }
     match &mut work.0 {
         Backend::Cpu => {
-            let (labels, distances) = cpu::nearest(rows.host("rows")?, centroids.host("centroids")?, rows.columns(), metric);
+            let (labels, distances) =
+                cpu::nearest(rows.host("rows")?, centroids.host("centroids")?, rows.columns(), metric);
             Ok(Nearest { labels: DeviceArray::on_host(labels, 1), distances: DeviceArray::on_host(distances, 1) })
         }
         Backend::Gpu(recording) => gpu::nearest(recording, rows, centroids, metric),

@@ -46,9 +46,16 @@ pub fn pq_rerank(
                 positions: positions.host("positions")?,
                 centroids: centroids.host("centroids")?,
             };
-            let ranked = cpu::pq_rerank(queries.host("queries")?, &decoder, candidates.host("candidates")?, candidates.columns());
+            let ranked = cpu::pq_rerank(
+                queries.host("queries")?,
+                &decoder,
+                candidates.host("candidates")?,
+                candidates.columns(),
+            );
             Ok(DeviceArray::on_host(ranked, candidates.columns()))
         }
-        Backend::Gpu(recording) => gpu::pq_rerank(recording, queries, codebook, codes, lists, positions, centroids, candidates),
+        Backend::Gpu(recording) => {
+            gpu::pq_rerank(recording, queries, codebook, codes, lists, positions, centroids, candidates)
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     device::{Kernel, Recording, Segment, Variant, params},
     ops::{
         Codebook, Lists, Ranked,
-        selection::{self, Candidates, Pass},
+        selection::{self, Pass},
     },
 };
 

@@ -36,7 +36,11 @@ pub fn pq_scan(
         super::check_rows("terms", terms, lists.entries())?;
     }
     if tables.columns() != codebook.m() * codebook.ksub() {
-        return Err(Error::Dimension { what: "tables", expected: codebook.m() * codebook.ksub(), found: tables.columns() });
+        return Err(Error::Dimension {
+            what: "tables",
+            expected: codebook.m() * codebook.ksub(),
+            found: tables.columns(),
+        });
     }
     if codes.columns() != codebook.words() {
         return Err(Error::Dimension { what: "codes", expected: codebook.words(), found: codes.columns() });

@@ -23,7 +23,12 @@ pub enum Table<'a> {
 /// # Errors
 /// [`Error::Dimension`] if queries or origin are not of the codebook's dimension, [`Error::OtherDevice`],
 /// [`Error::OutOfMemory`].
-pub fn pq_tables(work: &mut Work, queries: &DeviceArray<f32>, codebook: &Codebook, table: Table<'_>) -> Result<DeviceArray<f32>> {
+pub fn pq_tables(
+    work: &mut Work,
+    queries: &DeviceArray<f32>,
+    codebook: &Codebook,
+    table: Table<'_>,
+) -> Result<DeviceArray<f32>> {
     if queries.columns() != codebook.dimension() {
         return Err(Error::Dimension { what: "queries", expected: codebook.dimension(), found: queries.columns() });
     }
@@ -38,7 +43,13 @@ pub fn pq_tables(work: &mut Work, queries: &DeviceArray<f32>, codebook: &Codeboo
                 Table::L2 | Table::InnerProduct => None,
             };
             let squared = matches!(table, Table::L2);
-            let tables = cpu::pq_tables(queries.host("queries")?, codebook, codebook.centroids().host("codebook")?, squared, origin);
+            let tables = cpu::pq_tables(
+                queries.host("queries")?,
+                codebook,
+                codebook.centroids().host("codebook")?,
+                squared,
+                origin,
+            );
             Ok(DeviceArray::on_host(tables, codebook.m() * codebook.ksub()))
         }
         Backend::Gpu(recording) => gpu::pq_tables(recording, queries, codebook, table),

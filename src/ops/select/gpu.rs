@@ -47,7 +47,9 @@ pub(super) fn select(recording: &mut Recording, values: &DeviceArray<f32>, k: us
     let slabs = selection::slabs(values.rows(), values.columns(), LEAST_COLUMNS);
     let most_rows = SCRATCH_BYTES / (slabs * PASS.min(k) * size_of::<Ranked>());
     let batches = bounded_segments(values.rows(), &[values.rows_per_part(), found.rows_per_part()], most_rows);
-    selection::passes(recording, &found, &batches, |recording, batch, pass| collect(recording, values, batch, pass, slabs))?;
+    selection::passes(recording, &found, &batches, |recording, batch, pass| {
+        collect(recording, values, batch, pass, slabs)
+    })?;
     Ok(found)
 }
 
@@ -78,7 +80,12 @@ fn collect(
 }
 
 /// The nearest of each row's candidates, written where the pass wants them.
-pub(in crate::ops) fn merge(recording: &mut Recording, rows: usize, candidates: &Candidates, pass: &Pass<'_>) -> Result<()> {
+pub(in crate::ops) fn merge(
+    recording: &mut Recording,
+    rows: usize,
+    candidates: &Candidates,
+    pass: &Pass<'_>,
+) -> Result<()> {
     let params = Params {
         rows: rows as u32,
         row_place: 0,

@@ -16,7 +16,9 @@ use crate::{DeviceArray, Result, Work, device::Backend};
 pub fn select(work: &mut Work, values: &DeviceArray<f32>, k: usize) -> Result<DeviceArray<Ranked>> {
     super::check_k(k)?;
     match &mut work.0 {
-        Backend::Cpu => Ok(DeviceArray::on_host(cpu::select(values.host("values")?, values.rows(), values.columns(), k), k)),
+        Backend::Cpu => {
+            Ok(DeviceArray::on_host(cpu::select(values.host("values")?, values.rows(), values.columns(), k), k))
+        }
         Backend::Gpu(recording) => gpu::select(recording, values, k),
     }
 }

@@ -1,0 +1,253 @@
+//! An index whose kind is known when the program runs.
+
+use std::path::Path;
+
+use ndarray::ArrayView2;
+
+use super::{ExactRows, FlatIndex, IvfFlatIndex, IvfPqIndex, PqIndex, Search, Training, factory::Factory, files};
+use crate::{Device, Metric, Neighbors, Result, device::block_on, kmeans::Warning, storage::faiss};
+
+/// Any of the indexes, as a factory string or a file says.
+///
+/// ```
+/// use cellprobe::{Device, Index, Metric};
+/// # fn main() -> cellprobe::Result<()> {
+/// let index = Index::new(&Device::cpu(), 64, "IVF16,PQ8", Metric::L2)?;
+/// assert_eq!(index.factory(), "IVF16,PQ8");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub enum Index {
+    /// Vectors as they are.
+    Flat(FlatIndex),
+    /// Codes.
+    Pq(PqIndex),
+    /// Vectors in inverted lists.
+    IvfFlat(IvfFlatIndex),
+    /// Codes in inverted lists.
+    IvfPq(IvfPqIndex),
+}
+
+macro_rules! each {
+    ($self:expr, $index:ident => $call:expr) => {
+        match $self {
+            Index::Flat($index) => $call,
+            Index::Pq($index) => $call,
+            Index::IvfFlat($index) => $call,
+            Index::IvfPq($index) => $call,
+        }
+    };
+}
+
+impl Index {
+    /// The index that a FAISS factory string asks for: `Flat`, `PQ16`, `PQ8x4`, `IVF1024,Flat`, `IVF1024,PQ16`,
+    /// `IVF1024,PQ8x4`.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter) for another string and for sizes that do not fit the dimension.
+    pub fn new(device: &Device, dimension: usize, factory: &str, metric: Metric) -> Result<Self> {
+        let Factory { nlist, codes } = factory.parse()?;
+        Ok(match (nlist, codes) {
+            (None, None) => Index::Flat(FlatIndex::new(device, dimension, metric)?),
+            (None, Some((m, nbits))) => Index::Pq(PqIndex::new(device, dimension, m, nbits, metric)?),
+            (Some(nlist), None) => Index::IvfFlat(IvfFlatIndex::new(device, dimension, nlist, metric)?),
+            (Some(nlist), Some((m, nbits))) => {
+                Index::IvfPq(IvfPqIndex::new(device, dimension, nlist, m, nbits, metric)?)
+            }
+        })
+    }
+
+    /// The factory string that asks for such an index.
+    #[must_use]
+    pub fn factory(&self) -> String {
+        let (nlist, codes) = match self {
+            Index::Flat(_) => (None, None),
+            Index::Pq(index) => (None, Some((index.kind.m, index.kind.nbits))),
+            Index::IvfFlat(index) => (Some(index.nlist()), None),
+            Index::IvfPq(index) => (Some(index.nlist()), Some((index.kind.m, index.kind.nbits))),
+        };
+        Factory { nlist, codes }.to_string()
+    }
+
+    /// The device that the index is on.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        each!(self, index => index.device())
+    }
+
+    /// Dimension of the vectors.
+    #[must_use]
+    pub fn dimension(&self) -> usize {
+        each!(self, index => index.dimension())
+    }
+
+    /// The metric.
+    #[must_use]
+    pub fn metric(&self) -> Metric {
+        each!(self, index => index.metric())
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn ntotal(&self) -> usize {
+        each!(self, index => index.ntotal())
+    }
+
+    /// Whether rows can be added.
+    #[must_use]
+    pub fn is_trained(&self) -> bool {
+        each!(self, index => index.is_trained())
+    }
+
+    /// What the training rows did not really allow.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        each!(self, index => index.warnings())
+    }
+
+    /// Bytes that a row takes: its vector or code, and with lists its identifier.
+    #[must_use]
+    pub fn bytes_per_vector(&self) -> usize {
+        let codes = |m: usize, nbits: usize| (m * nbits).div_ceil(8);
+        match self {
+            Index::Flat(index) => 4 * index.dimension(),
+            Index::Pq(index) => codes(index.kind.m, index.kind.nbits),
+            Index::IvfFlat(index) => 4 * index.dimension() + size_of::<i64>(),
+            Index::IvfPq(index) => codes(index.kind.m, index.kind.nbits) + size_of::<i64>(),
+        }
+    }
+
+    /// Lists and how many of them a search visits; none for an index without lists.
+    #[must_use]
+    pub fn lists(&self) -> Option<(usize, usize)> {
+        match self {
+            Index::Flat(_) | Index::Pq(_) => None,
+            Index::IvfFlat(index) => Some((index.nlist(), index.nprobe())),
+            Index::IvfPq(index) => Some((index.nlist(), index.nprobe())),
+        }
+    }
+
+    /// Sets the number of lists that a search visits; nothing to set for an index without lists.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter) for 0.
+    pub fn set_nprobe(&mut self, nprobe: usize) -> Result<()> {
+        match self {
+            Index::Flat(_) | Index::Pq(_) => Ok(()),
+            Index::IvfFlat(index) => index.set_nprobe(nprobe),
+            Index::IvfPq(index) => index.set_nprobe(nprobe),
+        }
+    }
+
+    /// Trains an empty index: see [`VectorIndex::train`](super::VectorIndex::train).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn train(&mut self, rows: ArrayView2<'_, f32>) -> Result<()> {
+        self.train_with(rows, &Training::default())
+    }
+
+    /// [`Index::train`] with options.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::train`](super::VectorIndex::train).
+    pub fn train_with(&mut self, rows: ArrayView2<'_, f32>, training: &Training) -> Result<()> {
+        each!(self, index => index.train_with(rows, training))
+    }
+
+    /// Adds rows: see [`VectorIndex::add`](super::VectorIndex::add).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn add(&mut self, rows: ArrayView2<'_, f32>) -> Result<()> {
+        each!(self, index => index.add(rows))
+    }
+
+    /// Adds rows with identifiers: see [`VectorIndex::add_with_ids`](super::VectorIndex::add_with_ids).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn add_with_ids(&mut self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<()> {
+        each!(self, index => index.add_with_ids(rows, ids))
+    }
+
+    /// The `k` nearest rows of each query.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::search`](super::VectorIndex::search).
+    pub fn search(&self, queries: ArrayView2<'_, f32>, k: usize) -> Result<Neighbors> {
+        self.search_with(queries, &Search::new(k))
+    }
+
+    /// The nearest rows of each query, as `search` says.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::search_with`](super::VectorIndex::search_with).
+    pub fn search_with(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
+        each!(self, index => index.search_with(queries, search))
+    }
+
+    /// [`Index::search_with`] without blocking.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::search_with`](super::VectorIndex::search_with).
+    pub async fn search_with_async(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
+        each!(self, index => index.search_with_async(queries, search).await)
+    }
+
+    /// Rows to re-rank by: see [`VectorIndex::exact_rows`](super::VectorIndex::exact_rows).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
+        each!(self, index => index.exact_rows(rows))
+    }
+
+    /// The same index on another device.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        Ok(match self {
+            Index::Flat(index) => Index::Flat(index.to_device(device)?),
+            Index::Pq(index) => Index::Pq(index.to_device(device)?),
+            Index::IvfFlat(index) => Index::IvfFlat(index.to_device(device)?),
+            Index::IvfPq(index) => Index::IvfPq(index.to_device(device)?),
+        })
+    }
+
+    /// Reads a FAISS index file to a device.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io); [`Error::File`](crate::Error::File) with the place for a file that is damaged, or holds what this crate has not;
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    pub fn read_file(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        let path = path.as_ref();
+        Self::from_stored(faiss::read_file(path)?, device).map_err(|error| error.in_file(path))
+    }
+
+    /// Writes a FAISS index file, whole or not at all; one that exists is an error unless `overwrite`.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    pub fn write_file(&self, path: impl AsRef<Path>, overwrite: bool) -> Result<()> {
+        faiss::write_file(&self.to_stored()?, path.as_ref(), overwrite)
+    }
+
+    /// An index of what a file holds.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter) for what this crate has not, [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    pub fn from_stored(stored: faiss::Stored, device: &Device) -> Result<Self> {
+        files::from_stored(stored, device)
+    }
+
+    /// What a file of the index holds.
+    ///
+    /// # Errors
+    /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    pub fn to_stored(&self) -> Result<faiss::Stored> {
+        block_on(files::to_stored(self))
+    }
+}

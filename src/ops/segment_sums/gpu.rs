@@ -1,0 +1,120 @@
+//! Segment sums on a GPU: blocks of the sorted rows, then blocks of their partial sums.
+
+use super::Grouping;
+use crate::{
+    DeviceArray, Result,
+    device::{Kernel, Recording, Variant, params, segments},
+};
+
+/// Invocations a workgroup.
+const THREADS: usize = 64;
+/// Rows that a lane adds up.
+const BLOCK: usize = 128;
+
+params! {
+    struct Params {
+        columns: u32,
+        // Positions of this level, and the level: 0 is of the rows themselves.
+        length: u32,
+        level: u32,
+        // Lanes, a power of two, that neighbouring columns have.
+        lanes: u32,
+        // Of the blocks whose partial sums are in one buffer.
+        first_block: u32,
+        blocks: u32,
+        // Of the groups whose sums are in one buffer.
+        first_group: u32,
+        groups: u32,
+        // Of the rows that are in one buffer.
+        first_row: u32,
+        rows: u32,
+    }
+}
+
+pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
+    vec![kernel(true), kernel(false)]
+}
+
+/// The kernel for rows in the order of the grouping, or for partial sums, which lie in order.
+fn kernel(ordered: bool) -> Kernel {
+    Kernel {
+        name: "segment_sums",
+        source: include_str!("../../../shaders/segment_sums.wgsl"),
+        params: Params::WGSL,
+        entry: "segment_sums",
+        numbers: vec![("THREADS", THREADS as u32), ("BLOCK", BLOCK as u32)],
+        flags: if ordered { vec!["ORDERED"] } else { vec![] },
+    }
+}
+
+pub(super) fn segment_sums(
+    recording: &mut Recording,
+    rows: &DeviceArray<f32>,
+    grouping: &Grouping,
+) -> Result<DeviceArray<f32>> {
+    rows.check_on(recording.device(), "rows")?;
+    grouping.offsets.check_on(recording.device(), "offsets")?;
+    grouping.order.check_on(recording.device(), "order")?;
+    let sums = recording.array(grouping.offsets.rows().saturating_sub(1), rows.columns())?;
+    let mut source = rows.clone();
+    let (mut length, mut level) = (rows.rows(), 0);
+    while length > 0 && sums.rows() > 0 {
+        // A row a block: the sums of the runs that it shares with the block before it and with the block after it.
+        let partials = recording.array(length.div_ceil(BLOCK), 2 * rows.columns())?;
+        add(recording, &Level { rows: &source, length, level }, grouping, &sums, &partials)?;
+        length = if partials.rows() > 1 { length / BLOCK + partials.rows() } else { 0 };
+        level += 1;
+        source = partials;
+    }
+    Ok(sums)
+}
+
+/// What one level adds up: rows, or partial sums, two of which are a row of their array.
+struct Level<'a> {
+    rows: &'a DeviceArray<f32>,
+    length: usize,
+    level: u32,
+}
+
+/// Adds the rows of a level to the sums of their groups, or to partial sums; both begin as zeros.
+fn add(
+    recording: &mut Recording,
+    level: &Level<'_>,
+    grouping: &Grouping,
+    sums: &DeviceArray<f32>,
+    partials: &DeviceArray<f32>,
+) -> Result<()> {
+    let columns = sums.columns();
+    let lanes = columns.next_power_of_two().min(THREADS);
+    let rows_per_row = if level.level == 0 { 1 } else { 2 };
+    let workgroups = |blocks: usize| columns.div_ceil(lanes) * blocks.div_ceil(THREADS / lanes);
+    for blocks in segments(partials.rows(), &[partials.rows_per_part()]) {
+        for groups in segments(sums.rows(), &[sums.rows_per_part()]) {
+            for rows in segments(level.length, &[level.rows.rows_per_part() * rows_per_row]) {
+                let params = Params {
+                    columns: columns as u32,
+                    length: level.length as u32,
+                    level: level.level,
+                    lanes: lanes as u32,
+                    first_block: blocks.first_row as u32,
+                    blocks: blocks.rows as u32,
+                    first_group: groups.first_row as u32,
+                    groups: groups.rows as u32,
+                    first_row: rows.first_row as u32,
+                    rows: rows.rows as u32,
+                };
+                let mut buffers = vec![
+                    ("rows", level.rows.part(rows.first_row / rows_per_row)?.0),
+                    ("offsets", grouping.offsets.whole("bytes of offsets")?),
+                    ("sums", sums.part(groups.first_row)?.0),
+                    ("partials", partials.part(blocks.first_row)?.0),
+                ];
+                if level.level == 0 {
+                    buffers.push(("order", grouping.order.whole("bytes of row numbers")?));
+                }
+                recording.dispatch(kernel(level.level == 0), &params, &buffers, workgroups(blocks.rows))?;
+            }
+        }
+    }
+    Ok(())
+}
