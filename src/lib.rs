@@ -2,11 +2,13 @@
 
 pub mod device;
 pub mod error;
+pub mod kmeans;
 pub mod metric;
 pub mod ops;
 mod rows;
 
 pub use device::{Device, DeviceArray, Work};
 pub use error::{Error, Result};
+pub use kmeans::{Clustering, KMeans};
 pub use metric::Metric;
 pub use wgpu;
