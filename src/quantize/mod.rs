@@ -1,0 +1,5 @@
+//! Quantizers: vectors as short codes.
+
+mod product;
+
+pub use product::{ProductQuantizer, Training};
