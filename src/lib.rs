@@ -2,7 +2,6 @@
 
 pub mod device;
 pub mod error;
-pub mod index;
 pub mod kmeans;
 pub mod metric;
 mod neighbors;
@@ -15,9 +14,7 @@ pub mod storage;
 
 pub use device::{Device, DeviceArray, Work};
 pub use error::{Error, Result};
-pub use index::{FlatIndex, Index, IvfFlatIndex, IvfPqIndex, PqIndex, Search};
 pub use kmeans::{Clustering, KMeans};
 pub use metric::Metric;
-pub use neighbors::{Neighbor, Neighbors};
 pub use quantize::ProductQuantizer;
 pub use wgpu;
