@@ -3,38 +3,30 @@
 mod common;
 mod stored;
 
-use std::path::{Path, PathBuf};
-
 use cellprobe::{
     Device, FlatIndex, Index, Metric, Neighbors, Search,
     storage::{faiss, read_ids, read_vectors},
 };
-use common::devices;
+use common::{devices, golden};
 use ndarray::{Array2, s};
 use proptest::prelude::*;
 use stored::{any_stored, bytes_of, goldens};
 
-/// The folder of the committed references.
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
-}
-
-/// The folder with references made from real data, which is not committed.
-fn more_golden(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("CELLPROBE_GOLDEN").map(PathBuf::from);
-    if folder.is_none() {
-        eprintln!("SKIPPED: {name}: CELLPROBE_GOLDEN does not name the folder with the references");
+/// Whether there are references made from real data. They are not committed: `CELLPROBE_GOLDEN` names their folder.
+fn has(name: &str) -> bool {
+    let there = golden(&format!("in/{name}.npy")).exists();
+    if !there {
+        eprintln!("\n*** SKIPPED: there is no {name}.npy: CELLPROBE_GOLDEN names no folder with it ***\n");
     }
-    folder
+    there
 }
 
-fn vectors(folder: &Path, name: &str) -> Array2<f32> {
-    read_vectors(folder.join(format!("{name}.npy"))).unwrap()
+fn vectors(name: &str) -> Array2<f32> {
+    read_vectors(golden(&format!("{name}.npy"))).unwrap()
 }
 
-fn ids(folder: &Path, name: &str) -> Array2<i64> {
-    let path = folder.join(format!("{name}.npy"));
-    read_ids(&path).unwrap()
+fn ids(name: &str) -> Array2<i64> {
+    read_ids(golden(&format!("{name}.npy"))).unwrap()
 }
 
 /// Ids and distances of a search by faiss.
@@ -46,8 +38,8 @@ struct Expected {
 }
 
 impl Expected {
-    fn read(folder: &Path, name: &str, tolerance: f32) -> Self {
-        let (ids, scores) = (ids(folder, &format!("{name}_I")), vectors(folder, &format!("{name}_D")));
+    fn read(name: &str, tolerance: f32) -> Self {
+        let (ids, scores) = (ids(&format!("{name}_I")), vectors(&format!("{name}_D")));
         Expected { ids, scores, tolerance }
     }
 
@@ -76,78 +68,73 @@ fn flat(device: &Device, base: &Array2<f32>, metric: Metric) -> FlatIndex {
     index
 }
 
-fn check_flat(folder: &Path, name: &str, base: &Array2<f32>, queries: &Array2<f32>) {
-    let folder = folder.join("flat");
+fn check_flat(name: &str, base: &str, queries: &str) {
+    let (base, queries) = (vectors(base), vectors(queries));
     for (metric, suffix) in [(Metric::L2, "l2"), (Metric::InnerProduct, "ip")] {
-        let ids = ids(&folder, &format!("{name}_{suffix}_I"));
-        let scores = vectors(&folder, &format!("{name}_{suffix}_D64"));
+        let ids = ids(&format!("flat/{name}_{suffix}_I"));
+        let scores = vectors(&format!("flat/{name}_{suffix}_D64"));
         let expected = Expected { tolerance: 1e-5, ids, scores };
-        for device in devices() {
-            let found = flat(device, base, metric).search(queries.view(), expected.ids.ncols()).unwrap();
-            expected.check(&found, &format!("{name} {suffix} on {device}"));
+        for device in &devices() {
+            let found = flat(device, &base, metric).search(queries.view(), expected.ids.ncols()).unwrap();
+            expected.check(&found, &format!("{name} {suffix} on {device:?}"));
         }
     }
 }
 
 #[test]
 fn flat_search_finds_what_f64_finds() {
-    let input = golden().join("in");
-    check_flat(&golden(), "base32", &vectors(&input, "base32"), &vectors(&input, "query32"));
+    check_flat("base32", "in/base32", "in/query32");
 }
 
 #[test]
 fn flat_search_of_word_vectors_finds_what_f64_finds() {
-    if let Some(folder) = more_golden("word vectors") {
-        let input = folder.join("in");
-        check_flat(&folder, "wink", &vectors(&input, "wink_base"), &vectors(&input, "wink_query"));
+    if has("wink_base") {
+        check_flat("wink", "in/wink_base", "in/wink_query");
     }
 }
 
 #[test]
 fn flat_search_of_images_finds_what_f64_finds() {
-    if let Some(folder) = more_golden("images") {
-        let input = folder.join("in");
-        check_flat(&folder, "fmnist", &vectors(&input, "fmnist_base_u8"), &vectors(&input, "fmnist_query_u8"));
+    if has("fmnist_base_u8") {
+        check_flat("fmnist", "in/fmnist_base_u8", "in/fmnist_query_u8");
     }
 }
 
 #[test]
 fn equal_distances_go_by_id() {
-    let folder = golden().join("flat");
-    let base = vectors(&folder, "ties_base");
+    let base = vectors("flat/ties_base");
     let queries = base.slice(s![..;3, ..]).to_owned();
-    let (ids, scores) = (ids(&folder, "ties_l2_I"), vectors(&folder, "ties_l2_D"));
-    for device in devices() {
+    let (ids, scores) = (ids("flat/ties_l2_I"), vectors("flat/ties_l2_D"));
+    for device in &devices() {
         let found = flat(device, &base, Metric::L2).search(queries.view(), ids.ncols()).unwrap();
-        assert_eq!(found.ids(), ids, "{device}");
-        Expected { ids: ids.clone(), scores: scores.clone(), tolerance: 1e-5 }.check(&found, device.name());
+        assert_eq!(found.ids(), ids, "{device:?}");
+        Expected { ids: ids.clone(), scores: scores.clone(), tolerance: 1e-5 }.check(&found, &format!("{device:?}"));
     }
 }
 
 #[test]
 fn fewer_rows_than_k_are_padded_as_by_faiss() {
-    let input = golden().join("in");
-    let base = vectors(&input, "base32").slice(s![..3, ..]).to_owned();
-    let queries = vectors(&input, "query32").slice(s![..2, ..]).to_owned();
+    let base = vectors("in/base32").slice(s![..3, ..]).to_owned();
+    let queries = vectors("in/query32").slice(s![..2, ..]).to_owned();
     for (metric, suffix) in [(Metric::L2, "l2"), (Metric::InnerProduct, "ip")] {
-        let expected = Expected::read(&golden().join("flat"), &format!("pad_{suffix}"), 1e-5);
-        for device in devices() {
+        let expected = Expected::read(&format!("flat/pad_{suffix}"), 1e-5);
+        for device in &devices() {
             let found = flat(device, &base, metric).search(queries.view(), 5).unwrap();
-            assert_eq!(found.ids(), expected.ids, "{suffix} on {device}");
+            assert_eq!(found.ids(), expected.ids, "{suffix} on {device:?}");
             assert!(found.rows().all(|row| row.len() == 3));
-            expected.check(&found, &format!("{suffix} on {device}"));
+            expected.check(&found, &format!("{suffix} on {device:?}"));
         }
     }
 }
 
 /// An index file of faiss, read to a device.
 fn read(name: &str, device: &Device) -> Index {
-    Index::read_file(golden().join(format!("index/{name}.faiss")), device).unwrap()
+    Index::read_file(golden(&format!("index/{name}.faiss")), device).unwrap()
 }
 
 #[test]
 fn inverted_files_of_faiss_find_what_faiss_finds() {
-    let queries = vectors(&golden().join("in"), "query32");
+    let queries = vectors("in/query32");
     let files = [
         ("ivfflat_l2", "ivfflat/l2"),
         ("ivfpq_l2_res", "ivfpq/l2_res"),
@@ -157,9 +144,9 @@ fn inverted_files_of_faiss_find_what_faiss_finds() {
     ];
     for (file, reference) in files {
         for nprobe in [1, 4, 16] {
-            let expected = Expected::read(&golden(), &format!("{reference}_nprobe{nprobe}"), 1e-4);
-            for device in devices() {
-                let what = format!("{file}, nprobe {nprobe} on {device}");
+            let expected = Expected::read(&format!("{reference}_nprobe{nprobe}"), 1e-4);
+            for device in &devices() {
+                let what = format!("{file}, nprobe {nprobe} on {device:?}");
                 let index = read(file, device);
                 let found = index.search_with(queries.view(), &Search::new(10).nprobe(nprobe)).unwrap();
                 expected.check(&found, &what);
@@ -174,10 +161,10 @@ fn inverted_files_of_faiss_find_what_faiss_finds() {
 #[test]
 fn an_inverted_file_by_inner_product_finds_what_faiss_finds() {
     // There is no file of it: the lists are made from the reference's centroids.
-    let base = vectors(&golden().join("in"), "base32");
-    let queries = vectors(&golden().join("in"), "query32");
-    let centroids = vectors(&golden().join("ivfflat"), "ip_coarse");
-    let list_of = ids(&golden().join("ivfflat"), "ip_list_of");
+    let base = vectors("in/base32");
+    let queries = vectors("in/query32");
+    let centroids = vectors("ivfflat/ip_coarse");
+    let list_of = ids("ivfflat/ip_list_of");
     let header = faiss::Header { dimension: 32, ntotal: 16, is_trained: true, metric: Metric::InnerProduct };
     let quantizer = faiss::Flat { header, vectors: centroids.iter().copied().collect() };
     let stored = faiss::Stored::IvfFlat(faiss::IvfFlat {
@@ -189,79 +176,82 @@ fn an_inverted_file_by_inner_product_finds_what_faiss_finds() {
         },
         lists: faiss::Lists { sizes: vec![0; 16], entries: vec![], ids: vec![] },
     });
-    for device in devices() {
+    for device in &devices() {
         let mut index = Index::from_stored(stored.clone(), device).unwrap();
         index.add(base.view()).unwrap();
         let faiss::Stored::IvfFlat(filled) = index.to_stored().unwrap() else { panic!("it is an IVF-Flat index") };
         let mut rows = filled.lists.ids.iter();
         for (list, &size) in filled.lists.sizes.iter().enumerate() {
             for &row in rows.by_ref().take(size) {
-                assert_eq!(list_of[[row as usize, 0]], list as i64, "row {row} on {device}");
+                assert_eq!(list_of[[row as usize, 0]], list as i64, "row {row} on {device:?}");
             }
         }
         for nprobe in [1, 4, 16] {
-            let expected = Expected::read(&golden().join("ivfflat"), &format!("ip_nprobe{nprobe}"), 1e-4);
+            let expected = Expected::read(&format!("ivfflat/ip_nprobe{nprobe}"), 1e-4);
             index.set_nprobe(nprobe).unwrap();
-            expected.check(&index.search(queries.view(), 10).unwrap(), &format!("nprobe {nprobe} on {device}"));
+            expected.check(&index.search(queries.view(), 10).unwrap(), &format!("nprobe {nprobe} on {device:?}"));
         }
     }
 }
 
 #[test]
 fn code_files_of_faiss_find_what_faiss_finds() {
-    let queries = vectors(&golden().join("in"), "query32");
-    for (file, reference) in
-        [("pq_m4n8_l2", "m4n8_l2"), ("pq_m4n8_ip", "m4n8_ip"), ("pq_m4n6_l2", "m4n6_l2"), ("pq_m8n4_l2", "m8n4_l2")]
-    {
-        let expected = Expected::read(&golden().join("pq"), reference, 1e-4);
-        for device in devices() {
+    let queries = vectors("in/query32");
+    for (file, reference) in [
+        ("pq_m4n8_l2", "pq/m4n8_l2"),
+        ("pq_m4n8_ip", "pq/m4n8_ip"),
+        ("pq_m4n6_l2", "pq/m4n6_l2"),
+        ("pq_m8n4_l2", "pq/m8n4_l2"),
+    ] {
+        let expected = Expected::read(reference, 1e-4);
+        for device in &devices() {
             let found = read(file, device).search(queries.view(), 10).unwrap();
-            expected.check(&found, &format!("{file} on {device}"));
+            expected.check(&found, &format!("{file} on {device:?}"));
         }
     }
 }
 
 #[test]
 fn reranked_codes_find_what_the_refined_index_of_faiss_finds() {
-    let base = vectors(&golden().join("in"), "base32");
-    let queries = vectors(&golden().join("in"), "query32");
-    let expected = Expected::read(&golden().join("pq"), "m4n8_refine4_l2", 1e-4);
-    for device in devices() {
+    let base = vectors("in/base32");
+    let queries = vectors("in/query32");
+    let expected = Expected::read("pq/m4n8_refine4_l2", 1e-4);
+    for device in &devices() {
         let index = read("pq_m4n8_l2", device);
         let exact = index.exact_rows(base.view()).unwrap();
         let found = index.search_with(queries.view(), &Search::new(10).rerank(&exact, 4)).unwrap();
-        expected.check(&found, device.name());
+        expected.check(&found, &format!("{device:?}"));
     }
 }
 
 #[test]
 fn a_fast_scan_file_is_searched_by_exact_tables() {
-    let queries = vectors(&golden().join("in"), "query32");
+    let queries = vectors("in/query32");
     // faiss rounds its tables to 8 bits there: a sum of 8 of them is off by a few steps of 1/255 of a table's range.
-    let scores = vectors(&golden().join("pq"), "m8n4_fastscan_l2_D");
-    for device in devices() {
+    let scores = vectors("pq/m8n4_fastscan_l2_D");
+    for device in &devices() {
         let found = read("pqfs_m8n4_l2", device).search(queries.view(), 10).unwrap();
-        assert_eq!(found, read("pq_m8n4_l2", device).search(queries.view(), 10).unwrap(), "{device}");
+        assert_eq!(found, read("pq_m8n4_l2", device).search(queries.view(), 10).unwrap(), "{device:?}");
         for ((query, rank), &expected) in scores.indexed_iter() {
             let score = found.scores()[[query, rank]];
-            assert!((score - expected).abs() <= 0.02 * expected, "{device}: {query}, {rank}: {score} for {expected}");
+            assert!((score - expected).abs() <= 0.02 * expected, "{device:?}: {query}, {rank}: {score} for {expected}");
         }
     }
 }
 
 #[test]
 fn identifiers_of_files_are_those_that_are_found() {
-    let base = vectors(&golden().join("in"), "base32");
-    let queries = vectors(&golden().join("in"), "query32");
-    let expected = Expected::read(&golden().join("index"), "ivfflat_ids", 1e-4);
-    for device in devices() {
+    let base = vectors("in/base32");
+    let queries = vectors("in/query32");
+    let expected = Expected::read("index/ivfflat_ids", 1e-4);
+    for device in &devices() {
         let found = read("ivfflat_ids", device).search(queries.view(), 5).unwrap();
-        expected.check(&found, device.name());
+        expected.check(&found, &format!("{device:?}"));
 
         let mapped = read("idmap_flat_l2", device).search(queries.view(), 5).unwrap();
         let plain = flat(device, &base.slice(s![..50, ..]).to_owned(), Metric::L2).search(queries.view(), 5).unwrap();
-        assert_eq!(mapped.ids(), plain.ids().mapv(|row| 7 * row + 1_000_000_000_000), "{device}");
-        assert_eq!(mapped.scores(), plain.scores(), "{device}");
+        assert_eq!(mapped.ids(), plain.ids().mapv(|row| 7 * row + 1_000_000_000_000), "{device:?}");
+        assert_eq!(mapped.scores(), plain.scores(), "{device:?}");
     }
 }
 
@@ -284,8 +274,8 @@ fn files_come_back_byte_for_byte_through_an_index() {
         assert!(written(&index) == bytes, "{name} on the cpu");
         for device in &devices()[1..] {
             let moved = index.to_device(device).unwrap();
-            assert!(written(&moved) == bytes, "{name} on {device}");
-            assert!(written(&moved.to_device(&Device::cpu()).unwrap()) == bytes, "{name} back from {device}");
+            assert!(written(&moved) == bytes, "{name} on {device:?}");
+            assert!(written(&moved.to_device(&Device::cpu()).unwrap()) == bytes, "{name} back from {device:?}");
         }
     }
 }

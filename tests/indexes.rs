@@ -164,7 +164,7 @@ impl Case {
             Naming::Descending => Some(ascending.rev().collect()),
             Naming::Random => {
                 let mut ids: Vec<i64> = ascending.collect();
-                ids.sort_by_key(|_| random.0.next_u64());
+                ids.sort_by_cached_key(|_| random.0.next_u64());
                 Some(ids)
             }
         }
@@ -381,11 +381,11 @@ proptest! {
     fn the_nearest_are_found(case in cases()) {
         let built = Built::new(case);
         let exact = built.case.is_exact();
-        for device in devices() {
+        for device in &devices() {
             let index = built.index(device);
             prop_assert_eq!(index.ntotal(), built.rows.nrows());
             let found = index.search_with(built.queries.view(), &built.case.search()).unwrap();
-            Contents::of(&index).check_all(&built, &found, exact, &format!("{device}"));
+            Contents::of(&index).check_all(&built, &found, exact, &format!("{device:?}"));
         }
     }
 
@@ -399,7 +399,7 @@ proptest! {
         for device in &devices()[1..] {
             let moved = index.to_device(device).unwrap();
             let found = moved.search_with(built.queries.view(), &search).unwrap();
-            contents.check_all(&built, &found, built.case.is_exact(), &format!("{device}"));
+            contents.check_all(&built, &found, built.case.is_exact(), &format!("{device:?}"));
             let back = moved.to_device(&Device::cpu()).unwrap();
             prop_assert_eq!(&back.search_with(built.queries.view(), &search).unwrap(), &before);
         }
@@ -409,14 +409,14 @@ proptest! {
     fn neither_batches_nor_pieces_nor_repetition_change_a_bit(case in cases(), cut in 0.0..1.0_f64) {
         let built = Built::new(case);
         let search = built.case.search();
-        for device in devices() {
+        for device in &devices() {
             let index = built.index(device);
             let found = index.search_with(built.queries.view(), &search).unwrap();
-            prop_assert_eq!(&index.search_with(built.queries.view(), &search).unwrap(), &found, "again on {}", device);
+            prop_assert_eq!(&index.search_with(built.queries.view(), &search).unwrap(), &found, "again on {:?}", device);
 
             for (number, query) in built.queries.axis_chunks_iter(Axis(0), 1).enumerate() {
                 let alone = index.search_with(query, &search).unwrap();
-                prop_assert_eq!(alone.row(0), found.row(number), "query {} alone on {}", number, device);
+                prop_assert_eq!(alone.row(0), found.row(number), "query {} alone on {:?}", number, device);
             }
 
             let mut in_pieces = Index::from_stored(built.empty.clone(), device).unwrap();
@@ -424,8 +424,8 @@ proptest! {
             built.add(&mut in_pieces, 0, middle);
             built.add(&mut in_pieces, middle, middle);
             built.add(&mut in_pieces, middle, built.rows.nrows());
-            prop_assert_eq!(in_pieces.to_stored().unwrap(), index.to_stored().unwrap(), "in pieces on {}", device);
-            prop_assert_eq!(in_pieces.search_with(built.queries.view(), &search).unwrap(), found, "{}", device);
+            prop_assert_eq!(in_pieces.to_stored().unwrap(), index.to_stored().unwrap(), "in pieces on {:?}", device);
+            prop_assert_eq!(in_pieces.search_with(built.queries.view(), &search).unwrap(), found, "{:?}", device);
         }
     }
 
@@ -436,12 +436,12 @@ proptest! {
         let flat = Built { rows: built.rows.clone(), queries: built.queries.clone(), ids: built.ids.clone(), ..flat };
         let contents = Contents::of(&flat.index(&Device::cpu()));
         let exact = built.case.is_exact();
-        for device in devices() {
+        for device in &devices() {
             let index = built.index(device);
             let rows = index.exact_rows(built.rows.view()).unwrap();
             let search = Search::new(built.case.k).nprobe(25).rerank(&rows, 500);
             let found = index.search_with(built.queries.view(), &search).unwrap();
-            contents.check_all(&built, &found, exact, &format!("{device}"));
+            contents.check_all(&built, &found, exact, &format!("{device:?}"));
         }
     }
 }
@@ -463,8 +463,8 @@ fn trained_indexes_of_every_kind_and_metric_find_the_nearest() {
         flat.add(rows.view()).unwrap();
         let truth = flat.search(queries.view(), 10).unwrap();
         for (factory, least) in [("Flat", 1.0), ("IVF10,Flat", 1.0), ("PQ6x4", 0.8), ("IVF10,PQ6x4", 0.8)] {
-            for device in devices() {
-                let what = format!("{factory}, {metric} on {device}");
+            for device in &devices() {
+                let what = format!("{factory}, {metric} on {device:?}");
                 let mut index = Index::new(device, 12, factory, metric).unwrap();
                 index.train(rows.view()).unwrap();
                 index.add(rows.view()).unwrap();
@@ -501,11 +501,11 @@ fn a_cosine_index_scores_by_the_cosine_and_leaves_the_rows_alone() {
     rows.row_mut(49).fill(0.0);
     let queries = clustered(4, 3, 7);
     let before = (rows.clone(), queries.clone());
-    for device in devices() {
+    for device in &devices() {
         let mut index = FlatIndex::new(device, 7, Metric::Cosine).unwrap();
         index.add(rows.view()).unwrap();
         let found = index.search(queries.view(), 50).unwrap();
-        assert_eq!((&rows, &queries), (&before.0, &before.1), "{device}");
+        assert_eq!((&rows, &queries), (&before.0, &before.1), "{device:?}");
         for (query, neighbors) in queries.outer_iter().zip(found.rows()) {
             for neighbor in neighbors {
                 let row = rows.row(neighbor.id as usize);
@@ -514,7 +514,7 @@ fn a_cosine_index_scores_by_the_cosine_and_leaves_the_rows_alone() {
                 };
                 let norms = (product(query, query) * product(row, row)).sqrt();
                 let cosine = if norms > 0.0 { product(query, row) / norms } else { 0.0 };
-                assert!((f64::from(neighbor.score) - cosine).abs() < 1e-6, "{device}: {neighbor:?}, not {cosine}");
+                assert!((f64::from(neighbor.score) - cosine).abs() < 1e-6, "{device:?}: {neighbor:?}, not {cosine}");
             }
         }
     }
@@ -523,7 +523,7 @@ fn a_cosine_index_scores_by_the_cosine_and_leaves_the_rows_alone() {
 #[test]
 fn a_clone_goes_its_own_way() {
     let rows = clustered(5, 60, 4);
-    for device in devices() {
+    for device in &devices() {
         for factory in ["Flat", "PQ2x4", "IVF3,Flat", "IVF3,PQ2x4"] {
             let mut index = Index::new(device, 4, factory, Metric::L2).unwrap();
             index.train(rows.view()).unwrap();
@@ -532,8 +532,8 @@ fn a_clone_goes_its_own_way() {
             let mut clone = index.clone();
             clone.add(rows.slice(s![30.., ..])).unwrap();
             clone.set_nprobe(3).unwrap();
-            assert_eq!((index.ntotal(), clone.ntotal()), (30, 60), "{factory} on {device}");
-            assert_eq!(index.to_stored().unwrap(), before, "{factory} on {device}");
+            assert_eq!((index.ntotal(), clone.ntotal()), (30, 60), "{factory} on {device:?}");
+            assert_eq!(index.to_stored().unwrap(), before, "{factory} on {device:?}");
         }
     }
 }
@@ -546,7 +546,7 @@ fn is_send<T: Send>(value: T) -> T {
 fn the_async_forms_give_the_same_and_can_move_between_threads() {
     let rows = clustered(6, 80, 6);
     let queries = clustered(7, 4, 6);
-    for device in devices() {
+    for device in &devices() {
         let mut flat = FlatIndex::new(device, 6, Metric::L2).unwrap();
         pollster::block_on(is_send(flat.add_async(rows.view(), None))).unwrap();
         let mut pq = PqIndex::new(device, 6, 3, 4, Metric::L2).unwrap();
@@ -583,7 +583,7 @@ fn the_async_forms_give_the_same_and_can_move_between_threads() {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| codes.search_with(queries.view(), &search))).collect();
             threads.into_iter().map(|thread| thread.join().unwrap().unwrap()).collect()
         });
-        assert!(everywhere.iter().all(|found| *found == expected), "four threads on {device}");
+        assert!(everywhere.iter().all(|found| *found == expected), "four threads on {device:?}");
     }
 }
 
@@ -592,7 +592,7 @@ fn rows_and_queries_may_be_views_of_any_layout() {
     let rows = clustered(8, 40, 5);
     let turned = rows.t().as_standard_layout().into_owned();
     let transposed: ArrayView2<'_, f32> = turned.t();
-    for device in devices() {
+    for device in &devices() {
         let mut index = FlatIndex::new(device, 5, Metric::Cosine).unwrap();
         index.add(transposed).unwrap();
         let mut plain = FlatIndex::new(device, 5, Metric::Cosine).unwrap();
