@@ -39,7 +39,11 @@ fn kernel(wide: bool) -> Kernel {
     }
 }
 
-pub(super) fn gather<T: Pod>(recording: &mut Recording, rows: &DeviceArray<T>, order: &DeviceArray<u32>) -> Result<DeviceArray<T>> {
+pub(super) fn gather<T: Pod>(
+    recording: &mut Recording,
+    rows: &DeviceArray<T>,
+    order: &DeviceArray<u32>,
+) -> Result<DeviceArray<T>> {
     rows.check_on(recording.device(), "rows")?;
     order.check_on(recording.device(), "order")?;
     let gathered: DeviceArray<T> = recording.array(order.rows(), rows.columns())?;
