@@ -337,7 +337,8 @@ impl Contents {
         assert_eq!(scores.len(), entries.len(), "{what}: identifiers occur once");
         let sign = if self.metric.larger_is_nearer() { -1.0 } else { 1.0 };
         let mut order: Vec<(f64, i64, f64)> =
-            scores.iter().map(|(&id, &(score, allowed))| (sign * score, id, allowed)).collect();
+            // Adding zero turns -0 into +0.
+            scores.iter().map(|(&id, &(score, allowed))| (sign * score + 0.0, id, allowed)).collect();
         order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         order.truncate(k);
         assert_eq!(found.len(), order.len(), "{what}: as many as there are");
