@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::sync::OnceLock;
+
 use cellprobe::{
     Device, Error, FlatIndex, Index, IvfFlatIndex, IvfPqIndex, Metric, PqIndex, Search,
     index::{ExactRows, Training},
@@ -12,20 +14,29 @@ use ndarray::{Array2, s};
 
 const DIMENSION: usize = 6;
 
+const FACTORIES: [&str; 4] = ["Flat", "PQ3x4", "IVF4,Flat", "IVF4,PQ3x4"];
+
 fn rows(count: usize) -> Array2<f32> {
     Array2::from_shape_fn((count, DIMENSION), |(row, column)| ((row * 7 + column * 5) % 23) as f32 - 11.0)
 }
 
-/// Every kind of index, trained and with 40 rows.
+/// Every kind of index with 40 rows.
 fn indexes(device: &Device) -> Vec<Index> {
-    let factories = ["Flat", "PQ3x4", "IVF4,Flat", "IVF4,PQ3x4"];
-    let built = |factory: &&str| {
-        let mut index = Index::new(device, DIMENSION, factory, Metric::L2).unwrap();
-        index.train(rows(60).view()).unwrap();
+    static TRAINED: OnceLock<Vec<Index>> = OnceLock::new();
+    let trained = TRAINED.get_or_init(|| FACTORIES.map(|factory| trained(factory, Metric::L2)).into());
+    let filled = |index: &Index| {
+        let mut index = index.to_device(device).unwrap();
         index.add(rows(40).view()).unwrap();
         index
     };
-    factories.iter().map(built).collect()
+    trained.iter().map(filled).collect()
+}
+
+/// An index without rows on the CPU.
+fn trained(factory: &str, metric: Metric) -> Index {
+    let mut index = Index::new(&Device::cpu(), DIMENSION, factory, metric).unwrap();
+    index.train(rows(60).view()).unwrap();
+    index
 }
 
 /// Fails unless every `attempt` on every kind of index on every device gives an error that is `expected`, and leaves
@@ -313,9 +324,8 @@ fn nothing_is_nothing() {
             assert_eq!((found.queries(), found.ids().dim()), (0, (0, 5)));
             assert!(found.row(0).is_empty());
         }
-        for factory in ["Flat", "PQ3x4", "IVF4,Flat", "IVF4,PQ3x4"] {
-            let mut index = Index::new(device, DIMENSION, factory, Metric::InnerProduct).unwrap();
-            index.train(rows(60).view()).unwrap();
+        for factory in FACTORIES {
+            let index = trained(factory, Metric::InnerProduct).to_device(device).unwrap();
             let found = index.search(rows(2).view(), 3).unwrap();
             assert_eq!(found.queries(), 2);
             assert!(found.rows().all(<[_]>::is_empty), "an empty {factory} on {device:?}");

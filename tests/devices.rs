@@ -44,9 +44,11 @@ fn own_devices(limits: &wgpu::Limits, features: wgpu::Features) -> Vec<(wgpu::De
         .collect()
 }
 
+/// An index trained on the CPU and filled on a device.
 fn built(device: &Device, factory: &str, rows: &Array2<f32>, ids: Option<&[i64]>) -> Index {
-    let mut index = Index::new(device, rows.ncols(), factory, Metric::L2).unwrap();
-    index.train(rows.view()).unwrap();
+    let mut trained = Index::new(&Device::cpu(), rows.ncols(), factory, Metric::L2).unwrap();
+    trained.train(rows.view()).unwrap();
+    let mut index = trained.to_device(device).unwrap();
     match ids {
         Some(ids) => index.add_with_ids(rows.view(), ids).unwrap(),
         None => index.add(rows.view()).unwrap(),
