@@ -36,7 +36,8 @@ impl Neighbors {
         let larger_is_nearer = self.metric.larger_is_nearer();
         let hits = ranked.iter().take_while(|candidate| !candidate.is_none()).map(|candidate| Neighbor {
             id: identify(candidate.id()),
-            score: if larger_is_nearer { -candidate.distance() } else { candidate.distance() },
+            // Taking it from zero turns +0 into +0, where a minus would turn it into -0.
+            score: if larger_is_nearer { 0.0 - candidate.distance() } else { candidate.distance() },
         });
         self.found.extend(hits);
         self.starts.push(self.found.len());

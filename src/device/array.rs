@@ -4,7 +4,7 @@ use std::{marker::PhantomData, sync::Arc};
 
 use bytemuck::Pod;
 
-use super::Gpu;
+use super::{Gpu, gpu::STORAGE};
 use crate::{Error, Result};
 
 /// Rows of numbers on a device. Cheap to clone; clones share the data, which never changes.
@@ -46,21 +46,13 @@ impl<T: Pod> DeviceArray<T> {
 
     /// An array of zeros, to be written by kernels.
     pub(crate) fn on_gpu(gpu: &Gpu, rows: usize, columns: usize) -> Result<Self> {
-        Self::allocate(gpu, rows, columns, |bytes, _, _| gpu.storage(bytes, false))
+        Self::allocate(gpu, rows, columns, |bytes, _, _| gpu.storage(bytes))
     }
 
     pub(super) fn upload(gpu: &Gpu, data: &[T], rows: usize, columns: usize) -> Result<Self> {
-        Self::allocate(gpu, rows, columns, |bytes, first, count| {
-            let buffer = gpu.storage(bytes, true)?;
-            let source: &[u8] = bytemuck::cast_slice(&data[first * columns..(first + count) * columns]);
-            if !source.is_empty() {
-                let whole =
-                    gpu.catching(0, || buffer.get_mapped_range_mut(..source.len().next_multiple_of(4) as u64))?;
-                let mut view = whole.map_err(|error| gpu.lost(error))?;
-                view.slice(..source.len()).copy_from_slice(source);
-            }
-            buffer.unmap();
-            Ok(buffer)
+        Self::allocate(gpu, rows, columns, |_, first, count| {
+            let part = &data[first * columns..(first + count) * columns];
+            gpu.filled_buffer(bytemuck::cast_slice(part), STORAGE)
         })
     }
 
@@ -70,7 +62,7 @@ impl<T: Pod> DeviceArray<T> {
         columns: usize,
         mut make: impl FnMut(u64, usize, usize) -> Result<wgpu::Buffer>,
     ) -> Result<Self> {
-        let row_bytes = (columns * size_of::<T>()).max(1) as u64;
+        let row_bytes = columns.saturating_mul(size_of::<T>()).max(1) as u64;
         let rows_per_part = (gpu.max_part() / row_bytes) as usize;
         if rows_per_part == 0 {
             return Err(Error::Limit { limit: "bytes a row", allowed: gpu.max_part(), asked: row_bytes });

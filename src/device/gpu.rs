@@ -45,6 +45,10 @@ pub(super) struct Inner {
     read_backs: AtomicU64,
 }
 
+/// What a part of an array is used for.
+pub(super) const STORAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
 const STORAGE_BUFFERS: u32 = 8;
 const INVOCATIONS: u32 = 256;
 const WORKGROUP_BYTES: u32 = 16_384;
@@ -129,6 +133,11 @@ impl Gpu {
         self.0.max_part
     }
 
+    /// Bytes that one buffer may have.
+    pub(super) fn max_buffer(&self) -> u64 {
+        self.0.device.limits().max_buffer_size
+    }
+
     pub(super) fn variant_name(&self) -> String {
         format!("{}, {}", self.0.variant, if self.0.checked { "checked" } else { "trusted" })
     }
@@ -197,12 +206,26 @@ impl Gpu {
     /// A buffer of `bytes`, rounded up to what a binding needs.
     pub(super) fn buffer(&self, bytes: u64, usage: wgpu::BufferUsages, mapped: bool) -> Result<wgpu::Buffer> {
         let size = bytes.max(16).next_multiple_of(16);
+        if size > self.max_buffer() {
+            return Err(Error::Limit { limit: "bytes a buffer", allowed: self.max_buffer(), asked: size });
+        }
         let descriptor = wgpu::BufferDescriptor { label: Some("cellprobe"), size, usage, mapped_at_creation: mapped };
         self.catching(size, || self.0.device.create_buffer(&descriptor))
     }
 
-    pub(super) fn storage(&self, bytes: u64, mapped: bool) -> Result<wgpu::Buffer> {
-        use wgpu::BufferUsages as U;
-        self.buffer(bytes, U::STORAGE | U::COPY_SRC | U::COPY_DST, mapped)
+    /// A buffer that begins with `bytes`.
+    pub(super) fn filled_buffer(&self, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let buffer = self.buffer(bytes.len() as u64, usage, true)?;
+        let whole = self.catching(0, || buffer.get_mapped_range_mut(..))?;
+        let mut view = whole.map_err(|error| self.lost(error))?;
+        view.slice(..bytes.len()).copy_from_slice(bytes);
+        drop(view);
+        self.catching(0, || buffer.unmap())?;
+        Ok(buffer)
+    }
+
+    /// A buffer for kernels to write.
+    pub(super) fn storage(&self, bytes: u64) -> Result<wgpu::Buffer> {
+        self.buffer(bytes, STORAGE, false)
     }
 }

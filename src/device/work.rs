@@ -4,7 +4,9 @@ use std::{
     cell::Cell,
     future::Future,
     ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
@@ -32,19 +34,8 @@ pub(crate) struct Recording {
 }
 
 enum Command {
-    Dispatch {
-        pipeline: std::sync::Arc<Pipeline>,
-        buffers: Vec<(u32, wgpu::Buffer)>,
-        params: Range<u64>,
-        groups: [u32; 2],
-    },
-    Copy {
-        from: wgpu::Buffer,
-        from_offset: u64,
-        to: wgpu::Buffer,
-        to_offset: u64,
-        bytes: u64,
-    },
+    Dispatch { pipeline: Arc<Pipeline>, buffers: Vec<(u32, wgpu::Buffer)>, params: Range<u64>, groups: [u32; 2] },
+    Copy { from: wgpu::Buffer, from_offset: u64, to: wgpu::Buffer, to_offset: u64, bytes: u64 },
 }
 
 impl Work {
@@ -91,7 +82,7 @@ impl Recording {
 
     /// A buffer of `bytes` for what passes between kernels.
     pub(crate) fn scratch(&self, bytes: usize) -> Result<wgpu::Buffer> {
-        self.gpu.storage(bytes as u64, false)
+        self.gpu.storage(bytes as u64)
     }
 
     /// Records `groups` workgroups of `kernel`. The kernel's `buffers` are given by their names in WGSL.
@@ -158,14 +149,10 @@ impl Recording {
 
     fn encode(&mut self) -> Result<wgpu::CommandBuffer> {
         let device = &self.gpu.inner().device;
-        let uniforms = self.gpu.buffer(
-            self.params.len() as u64,
-            wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            false,
-        )?;
-        let (commands, params) = (&self.commands, &self.params);
+        // Mapped, because that fails on a device that is lost; the calls after it would be ignored there.
+        let uniforms = self.gpu.filled_buffer(&self.params, wgpu::BufferUsages::UNIFORM)?;
+        let commands = &self.commands;
         self.gpu.catching(0, || {
-            self.gpu.inner().queue.write_buffer(&uniforms, 0, &padded(params));
             let mut encoder =
                 device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("cellprobe") });
             let mut next = 0;
@@ -199,39 +186,39 @@ impl Recording {
 
     async fn read<T: Pod>(mut self, array: &DeviceArray<T>) -> Result<Vec<T>> {
         array.check_on(&self.gpu, "the array to read")?;
-        let bytes = array.bytes();
-        let staging = self.gpu.buffer(bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST, false)?;
-        let part_bytes = (array.rows_per_part() * array.columns() * size_of::<T>()) as u64;
-        for (index, buffer) in array.buffers().iter().enumerate() {
-            let offset = index as u64 * part_bytes;
-            let length = part_bytes.min(bytes - offset);
-            if length > 0 {
-                let (from, to, bytes) = (buffer.clone(), staging.clone(), length.next_multiple_of(4));
-                self.commands.push(Command::Copy { from, from_offset: 0, to, to_offset: offset, bytes });
+        let part_bytes = ((array.rows_per_part() * array.columns() * size_of::<T>()) as u64).max(1);
+        // As many parts together as a buffer may hold.
+        let parts = (self.gpu.max_buffer() / part_bytes).max(1) as usize;
+        let mut left = array.bytes();
+        let mut stagings = vec![];
+        for parts in array.buffers().chunks(parts) {
+            let bytes = left.min(parts.len() as u64 * part_bytes);
+            left -= bytes;
+            let staging = self.gpu.buffer(bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST, false)?;
+            for (index, part) in parts.iter().enumerate() {
+                let to_offset = index as u64 * part_bytes;
+                let bytes = part_bytes.min(bytes - to_offset).next_multiple_of(4);
+                if bytes > 0 {
+                    let (from, to) = (part.clone(), staging.clone());
+                    self.commands.push(Command::Copy { from, from_offset: 0, to, to_offset, bytes });
+                }
             }
+            stagings.push((staging, bytes));
         }
         let commands = self.encode()?;
         self.gpu.submit(commands)?;
         self.gpu.count_read_back();
-        let (sender, receiver) = oneshot::channel();
-        staging.map_async(wgpu::MapMode::Read, .., move |outcome| drop(sender.send(outcome)));
-        Waiting { gpu: self.gpu.clone(), receiver, thread: false }.await?;
-        let view = staging.get_mapped_range(..).map_err(|error| self.gpu.lost(error))?;
-        let data = bytemuck::pod_collect_to_vec(&view[..bytes as usize]);
-        drop(view);
-        staging.unmap();
+        let waits: Vec<_> = stagings.iter().map(|(staging, _)| Waiting::new(&self.gpu, staging)).collect();
+        let mut data = Vec::with_capacity(array.rows() * array.columns());
+        for ((staging, bytes), waiting) in stagings.iter().zip(waits) {
+            waiting.await?;
+            let view = staging.get_mapped_range(..).map_err(|error| self.gpu.lost(error))?;
+            data.extend(bytemuck::pod_collect_to_vec::<u8, T>(&view[..*bytes as usize]));
+            drop(view);
+            staging.unmap();
+        }
         Ok(data)
     }
-}
-
-/// Writes to a buffer are whole words.
-fn padded(bytes: &[u8]) -> std::borrow::Cow<'_, [u8]> {
-    if bytes.len().is_multiple_of(4) {
-        return bytes.into();
-    }
-    let mut bytes = bytes.to_vec();
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes.into()
 }
 
 fn bind(
@@ -261,8 +248,42 @@ fn bind(
 /// executor is not held up; in a browser the event loop does.
 struct Waiting {
     gpu: Gpu,
-    receiver: oneshot::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
+    mapped: Mapped,
+    receiver: oneshot::Receiver<Result<(), String>>,
     thread: bool,
+}
+
+/// Tells a [`Waiting`], once, that the buffer is mapped or why it will not be.
+#[derive(Clone)]
+struct Mapped(Arc<Mutex<Option<oneshot::Sender<Result<(), String>>>>>);
+
+impl Mapped {
+    fn tell(&self, outcome: Result<(), String>) {
+        if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // Nobody listens any more if the read was dropped.
+            drop(sender.send(outcome));
+        }
+    }
+}
+
+impl Waiting {
+    fn new(gpu: &Gpu, staging: &wgpu::Buffer) -> Self {
+        let (sender, receiver) = oneshot::channel();
+        let mapped = Mapped(Arc::new(Mutex::new(Some(sender))));
+        let told = mapped.clone();
+        staging
+            .map_async(wgpu::MapMode::Read, .., move |outcome| told.tell(outcome.map_err(|error| error.to_string())));
+        Waiting { gpu: gpu.clone(), mapped, receiver, thread: false }
+    }
+}
+
+/// Lets the device go on. wgpu panics if it is lost meanwhile.
+fn poll(device: &wgpu::Device, how: wgpu::PollType) -> Result<(), String> {
+    match catch_unwind(AssertUnwindSafe(|| device.poll(how))) {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("waiting for it failed".into()),
+    }
 }
 
 impl Future for Waiting {
@@ -270,18 +291,23 @@ impl Future for Waiting {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
         let device = self.gpu.inner().device.clone();
-        let poll_type = if BLOCKING.get() { wgpu::PollType::wait_indefinitely() } else { wgpu::PollType::Poll };
-        if let Err(error) = device.poll(poll_type) {
-            return Poll::Ready(Err(self.gpu.lost(error)));
+        let how = if BLOCKING.get() { wgpu::PollType::wait_indefinitely() } else { wgpu::PollType::Poll };
+        if let Err(reason) = poll(&device, how) {
+            return Poll::Ready(Err(self.gpu.lost(reason)));
         }
         match Pin::new(&mut self.receiver).poll(context) {
             Poll::Ready(Ok(Ok(()))) => Poll::Ready(Ok(())),
-            Poll::Ready(Ok(Err(error))) => Poll::Ready(Err(self.gpu.lost(error))),
+            Poll::Ready(Ok(Err(reason))) => Poll::Ready(Err(self.gpu.lost(reason))),
             Poll::Ready(Err(_)) => Poll::Ready(Err(self.gpu.lost("the read-back was cancelled"))),
             Poll::Pending => {
                 if !self.thread && cfg!(not(target_arch = "wasm32")) {
                     self.thread = true;
-                    std::thread::spawn(move || device.poll(wgpu::PollType::wait_indefinitely()));
+                    let mapped = self.mapped.clone();
+                    std::thread::spawn(move || {
+                        if let Err(reason) = poll(&device, wgpu::PollType::wait_indefinitely()) {
+                            mapped.tell(Err(reason));
+                        }
+                    });
                 }
                 Poll::Pending
             }

@@ -243,10 +243,10 @@ impl Index {
         files::from_stored(stored, device)
     }
 
-    /// What a file of the index holds.
+    /// What a file of the index holds. An index that was read from a file and not added to gives what it was read from.
     ///
     /// # Errors
-    /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
     pub fn to_stored(&self) -> Result<faiss::Stored> {
         block_on(files::to_stored(self))
     }

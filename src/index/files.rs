@@ -15,67 +15,107 @@ use super::{
 };
 use crate::{
     Device, DeviceArray, Error, Metric, ProductQuantizer, Result,
-    ops::{Lists, pq_terms},
+    ops::pq_terms,
     storage::faiss::{self, DirectMap, Header, PqLayout, Stored},
 };
 
-/// What wraps an index in a file.
-#[derive(Default)]
-struct Wrapping {
-    ids: Option<Vec<i64>>,
-    normalized: bool,
+/// What a file held beside the index itself: kept, so that the index is written as it was read.
+#[derive(Clone, Debug)]
+pub(super) struct Form {
+    /// From the outermost on, none of them twice.
+    wrappers: Vec<Wrapper>,
+    /// Where identifiers stood in the lists, until rows are added.
+    pub direct_map: DirectMap,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrapper {
+    IdMap { two_way: bool },
+    Normalized,
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Form { wrappers: vec![], direct_map: DirectMap::None }
+    }
+}
+
+impl Form {
+    fn is_normalized(&self) -> bool {
+        self.wrappers.contains(&Wrapper::Normalized)
+    }
+
+    fn has_id_map(&self) -> bool {
+        self.wrappers.iter().any(|wrapper| matches!(wrapper, Wrapper::IdMap { .. }))
+    }
 }
 
 pub(super) fn from_stored(stored: Stored, device: &Device) -> Result<Index> {
-    let mut wrapping = Wrapping::default();
+    let mut form = Form::default();
+    let mut ids = None;
     let mut inner = stored;
     loop {
         inner = match inner {
-            Stored::IdMap(map) if wrapping.ids.is_none() => {
-                wrapping.ids = Some(map.ids);
+            Stored::IdMap(map) if ids.is_none() => {
+                form.wrappers.push(Wrapper::IdMap { two_way: map.two_way });
+                ids = Some(map.ids);
                 *map.index
             }
-            Stored::Normalized(index) if !wrapping.normalized => {
-                wrapping.normalized = true;
+            Stored::Normalized(index) if !form.is_normalized() => {
+                form.wrappers.push(Wrapper::Normalized);
                 *index
             }
-            Stored::IdMap(_) | Stored::Normalized(_) => {
-                return Err(unsupported("an index wrapped twice in the same way"));
-            }
-            inner => break unwrapped(inner, wrapping, device),
+            inner => break unwrapped(inner, form, ids, device),
         }
     }
 }
 
-fn unwrapped(stored: Stored, wrapping: Wrapping, device: &Device) -> Result<Index> {
+fn unwrapped(stored: Stored, form: Form, ids: Option<Vec<i64>>, device: &Device) -> Result<Index> {
     let header = stored.header();
-    let metric = match (wrapping.normalized, header.metric) {
+    let metric = match (form.is_normalized(), header.metric) {
         (true, Metric::InnerProduct) => Metric::Cosine,
         (true, _) => return Err(unsupported("normalised vectors with another metric than the inner product")),
         (false, metric) => metric,
     };
+    Ids::default().extended(header.ntotal, None)?;
     let context = Context { device: device.clone(), dimension: header.dimension, metric };
-    let row_ids = || Ids::from_rows(wrapping.ids.clone().unwrap_or_else(|| (0..header.ntotal as i64).collect()));
-    let list_ids = |lists: &[i64]| match &wrapping.ids {
-        // Behind an id map, the lists name rows by number.
-        Some(ids) => lists.iter().map(|&row| usize::try_from(row).ok().and_then(|row| ids.get(row).copied())).collect(),
-        None => Some(lists.to_vec()),
-    };
+    let numbered = || (0..header.ntotal as i64).collect();
     match stored {
         Stored::Flat(flat) => {
             let kind = Flat::of(device.upload(flat.vectors, header.dimension)?);
-            Ok(Index::Flat(assembled(context, kind, row_ids())?))
+            Ok(Index::Flat(assembled(context, kind, Ids::from_rows(ids.unwrap_or_else(numbered)), form)?))
         }
-        Stored::Pq(stored) => Ok(Index::Pq(assembled_pq(context, stored, row_ids())?)),
+        Stored::Pq(stored) => {
+            let ids = Ids::from_rows(ids.unwrap_or_else(numbered));
+            Ok(Index::Pq(assembled_pq(context, stored, ids, form)?))
+        }
         Stored::IvfFlat(stored) => {
-            let ids = list_ids(&stored.lists.ids).ok_or_else(|| unsupported("an id map without some of the ids"))?;
-            Ok(Index::IvfFlat(assembled_ivf_flat(context, stored, &ids)?))
+            let rows = list_rows(&stored.lists.ids, ids)?;
+            Ok(Index::IvfFlat(assembled_ivf_flat(context, stored, rows, form)?))
         }
         Stored::IvfPq(stored) => {
-            let ids = list_ids(&stored.lists.ids).ok_or_else(|| unsupported("an id map without some of the ids"))?;
-            Ok(Index::IvfPq(assembled_ivf_pq(context, stored, &ids)?))
+            let rows = list_rows(&stored.lists.ids, ids)?;
+            Ok(Index::IvfPq(assembled_ivf_pq(context, stored, rows, form)?))
         }
         Stored::IdMap(_) | Stored::Normalized(_) => Err(unsupported("an index wrapped twice in the same way")),
+    }
+}
+
+/// The identifiers of an inverted file's rows, and the row of each of its entries.
+fn list_rows(entries: &[i64], mapped: Option<Vec<i64>>) -> Result<(Ids, Vec<u32>)> {
+    let Some(ids) = mapped else {
+        return Ok(Ids::from_entries(entries));
+    };
+    // Behind an id map, the entries name rows by number.
+    let mut seen = vec![false; entries.len()];
+    let mut row = |&entry: &i64| {
+        let row = usize::try_from(entry).ok()?;
+        let new = !std::mem::replace(seen.get_mut(row)?, true);
+        new.then_some(row as u32)
+    };
+    match entries.iter().map(&mut row).collect() {
+        Some(rows) => Ok((Ids::from_rows(ids), rows)),
+        None => Err(unsupported("an id map over lists that do not number their rows")),
     }
 }
 
@@ -83,13 +123,14 @@ fn unsupported(what: &str) -> Error {
     Error::parameter("index file", what, "an index of plain parts")
 }
 
-fn assembled<K: super::Kind>(context: Context, kind: K, ids: Ids) -> Result<VectorIndex<K>> {
-    let (kind, order) = ranked(&context, kind, &ids)?;
-    Ok(VectorIndex { context, kind, ids, order, warnings: vec![] })
+fn assembled<K: super::Kind>(context: Context, kind: K, ids: Ids, form: Form) -> Result<VectorIndex<K>> {
+    let (kind, order) = if kind.is_trained() { ranked(&context, kind, &ids)? } else { (kind, None) };
+    Ok(VectorIndex { context, kind, ids, order, warnings: vec![], form })
 }
 
-fn assembled_pq(context: Context, stored: faiss::Pq, ids: Ids) -> Result<PqIndex> {
+fn assembled_pq(context: Context, stored: faiss::Pq, ids: Ids, form: Form) -> Result<PqIndex> {
     let (m, nbits) = (stored.codebook.m, stored.codebook.nbits);
+    crate::quantize::check(context.dimension, m, nbits)?;
     let trained = if stored.header.is_trained {
         let quantizer = quantizer(&context.device, &stored.codebook)?;
         let codes = codes_to_device(&context.device, &stored.codes, &quantizer)?;
@@ -97,24 +138,35 @@ fn assembled_pq(context: Context, stored: faiss::Pq, ids: Ids) -> Result<PqIndex
     } else {
         None
     };
-    assembled(context, Pq { m, nbits, trained, layout: Some(stored.layout) }, ids)
+    assembled(context, Pq { m, nbits, trained, layout: Some(stored.layout) }, ids, form)
 }
 
-fn assembled_ivf_flat(context: Context, stored: faiss::IvfFlat, ids: &[i64]) -> Result<IvfFlatIndex> {
+fn assembled_ivf_flat(
+    context: Context,
+    stored: faiss::IvfFlat,
+    (ids, rows): (Ids, Vec<u32>),
+    form: Form,
+) -> Result<IvfFlatIndex> {
     let nlist = stored.lists.sizes.len();
     let mut kind = IvfFlat { nlist, nprobe: stored.ivf.nprobe.max(1), trained: None };
-    let (ids, rows) = Ids::from_entries(ids);
     if stored.ivf.header.is_trained {
         let (centroids, entries) = lists(&context, &stored.ivf, &stored.lists.sizes, rows)?;
         let rows = context.device.upload(stored.lists.entries, context.dimension)?;
         kind.trained =
             Some(ivf_flat::Trained { ivf: Ivf { centroids: context.device.matrix(centroids.view())?, entries }, rows });
     }
-    assembled(context, kind, ids)
+    let form = Form { direct_map: stored.ivf.direct_map, ..form };
+    assembled(context, kind, ids, form)
 }
 
-fn assembled_ivf_pq(context: Context, stored: faiss::IvfPq, ids: &[i64]) -> Result<IvfPqIndex> {
+fn assembled_ivf_pq(
+    context: Context,
+    stored: faiss::IvfPq,
+    (ids, rows): (Ids, Vec<u32>),
+    form: Form,
+) -> Result<IvfPqIndex> {
     let nlist = stored.lists.sizes.len();
+    crate::quantize::check(context.dimension, stored.codebook.m, stored.codebook.nbits)?;
     let mut kind = IvfPq {
         nlist,
         m: stored.codebook.m,
@@ -123,7 +175,6 @@ fn assembled_ivf_pq(context: Context, stored: faiss::IvfPq, ids: &[i64]) -> Resu
         by_residual: stored.by_residual,
         trained: None,
     };
-    let (ids, rows) = Ids::from_entries(ids);
     if stored.ivf.header.is_trained {
         let (centroids, entries) = lists(&context, &stored.ivf, &stored.lists.sizes, rows)?;
         let quantizer = quantizer(&context.device, &stored.codebook)?;
@@ -149,7 +200,8 @@ fn assembled_ivf_pq(context: Context, stored: faiss::IvfPq, ids: &[i64]) -> Resu
         }
         kind.trained = Some(trained);
     }
-    assembled(context, kind, ids)
+    let form = Form { direct_map: stored.ivf.direct_map, ..form };
+    assembled(context, kind, ids, form)
 }
 
 /// The coarse centroids of an inverted file, and its entries.
@@ -172,7 +224,6 @@ fn lists(context: &Context, ivf: &faiss::Ivf, sizes: &[usize], rows: Vec<u32>) -
 }
 
 fn quantizer(device: &Device, codebook: &faiss::Codebook) -> Result<ProductQuantizer> {
-    crate::quantize::check(codebook.dimension, codebook.m, codebook.nbits)?;
     let shape = (codebook.m, 1 << codebook.nbits, codebook.dimension / codebook.m);
     let found = codebook.centroids.len();
     let centroids = Array3::from_shape_vec(shape, codebook.centroids.clone()).map_err(|_| Error::Length {
@@ -207,21 +258,33 @@ async fn read<T: Pod>(device: &Device, array: &DeviceArray<T>) -> Result<Vec<T>>
 }
 
 pub(super) async fn to_stored(index: &Index) -> Result<Stored> {
-    let (stored, metric) = match index {
-        Index::Flat(index) => (mapped(flat_to_stored(index).await?, &index.ids), index.metric()),
-        Index::Pq(index) => (mapped(pq_to_stored(index).await?, &index.ids), index.metric()),
-        Index::IvfFlat(index) => (ivf_flat_to_stored(index).await?, index.metric()),
-        Index::IvfPq(index) => (ivf_pq_to_stored(index).await?, index.metric()),
-    };
-    Ok(if metric == Metric::Cosine { Stored::Normalized(Box::new(stored)) } else { stored })
+    match index {
+        Index::Flat(index) => Ok(wrapped(index, with_ids(index, flat_to_stored(index).await?))),
+        Index::Pq(index) => Ok(wrapped(index, with_ids(index, pq_to_stored(index).await?))),
+        Index::IvfFlat(index) => Ok(wrapped(index, ivf_flat_to_stored(index).await?)),
+        Index::IvfPq(index) => Ok(wrapped(index, ivf_pq_to_stored(index).await?)),
+    }
 }
 
-/// Behind an id map, if there are identifiers to keep.
-fn mapped(stored: Stored, ids: &Ids) -> Stored {
-    match ids.given() {
-        Some(ids) => Stored::IdMap(faiss::IdMap { index: Box::new(stored), ids: ids.to_vec(), two_way: false }),
-        None => stored,
-    }
+/// Behind an id map, where the kind has no place of its own for identifiers that there are.
+fn with_ids<K>(index: &VectorIndex<K>, stored: Stored) -> Stored {
+    let needed = index.ids.given().is_some() && !index.form.has_id_map();
+    if needed { id_map(index, stored, false) } else { stored }
+}
+
+fn id_map<K>(index: &VectorIndex<K>, stored: Stored, two_way: bool) -> Stored {
+    let ids = (0..index.ids.len() as u32).map(|row| index.ids.of(row)).collect();
+    Stored::IdMap(faiss::IdMap { index: Box::new(stored), ids, two_way })
+}
+
+/// In the wrappers that the index was read in, and normalised if its metric says so.
+fn wrapped<K: super::Kind>(index: &VectorIndex<K>, stored: Stored) -> Stored {
+    let stored = index.form.wrappers.iter().rev().fold(stored, |stored, wrapper| match wrapper {
+        Wrapper::IdMap { two_way } => id_map(index, stored, *two_way),
+        Wrapper::Normalized => Stored::Normalized(Box::new(stored)),
+    });
+    let bare = index.metric() == Metric::Cosine && !index.form.is_normalized();
+    if bare { Stored::Normalized(Box::new(stored)) } else { stored }
 }
 
 fn header<K: super::Kind>(index: &VectorIndex<K>) -> Header {
@@ -243,48 +306,72 @@ fn codebook(quantizer: &ProductQuantizer) -> faiss::Codebook {
     }
 }
 
+/// The codebook of a quantizer that was not trained, all zeros as in FAISS.
+fn empty_codebook(dimension: usize, m: usize, nbits: usize) -> faiss::Codebook {
+    faiss::Codebook { dimension, m, nbits, centroids: vec![0.0; dimension << nbits] }
+}
+
 async fn pq_to_stored(index: &PqIndex) -> Result<Stored> {
-    let trained = index.kind.trained.as_ref().ok_or(Error::NotTrained { what: "PQ index" })?;
-    let codebook = codebook(&trained.quantizer);
-    let codes = codes_from_device(index.device(), &trained.codes, codebook.code_size()).await?;
+    let (codebook, codes) = match &index.kind.trained {
+        Some(trained) => {
+            let codebook = codebook(&trained.quantizer);
+            let codes = codes_from_device(index.device(), &trained.codes, codebook.code_size()).await?;
+            (codebook, codes)
+        }
+        None => (empty_codebook(index.dimension(), index.kind.m, index.kind.nbits), vec![]),
+    };
     let layout = index.kind.layout.unwrap_or_else(|| PqLayout::plain(&codebook));
     Ok(Stored::Pq(faiss::Pq { header: header(index), codebook, codes, layout }))
 }
 
+/// An inverted file, the sizes of its lists, and the identifiers of their entries.
 async fn ivf_to_stored<K: super::Kind>(
     index: &VectorIndex<K>,
-    ivf: &Ivf,
+    ivf: Option<&Ivf>,
+    nlist: usize,
     nprobe: usize,
 ) -> Result<(faiss::Ivf, Vec<usize>, Vec<i64>)> {
-    let Lists { offsets, .. } = &ivf.entries.lists;
-    let offsets = read(index.device(), offsets).await?;
-    let sizes = offsets.windows(2).map(|ends| (ends[1] - ends[0]) as usize).collect();
-    let rows = read(index.device(), &ivf.entries.rows).await?;
-    let ids = rows.into_iter().map(|row| index.ids.of(row)).collect();
-    let header = header(index);
-    let flat = faiss::Flat {
-        header: Header { ntotal: ivf.centroids.rows(), is_trained: true, ..header },
-        vectors: read(index.device(), &ivf.centroids).await?,
+    let (centroids, offsets, rows) = match ivf {
+        Some(Ivf { centroids, entries }) => (
+            read(index.device(), centroids).await?,
+            read(index.device(), &entries.lists.offsets).await?,
+            read(index.device(), &entries.rows).await?,
+        ),
+        None => (vec![], vec![0; nlist + 1], vec![]),
     };
-    Ok((
-        faiss::Ivf { header, nprobe, quantizer: Box::new(Stored::Flat(flat)), direct_map: DirectMap::None },
-        sizes,
-        ids,
-    ))
+    let header = header(index);
+    let quantizer_header = Header { ntotal: centroids.len() / index.dimension(), is_trained: true, ..header };
+    let quantizer = Box::new(Stored::Flat(faiss::Flat { header: quantizer_header, vectors: centroids }));
+    let sizes = offsets.windows(2).map(|ends| (ends[1] - ends[0]) as usize).collect();
+    // Behind an id map, the entries name rows by number.
+    let numbered = index.form.has_id_map();
+    let ids = rows.into_iter().map(|row| if numbered { i64::from(row) } else { index.ids.of(row) }).collect();
+    Ok((faiss::Ivf { header, nprobe, quantizer, direct_map: index.form.direct_map.clone() }, sizes, ids))
 }
 
 async fn ivf_flat_to_stored(index: &IvfFlatIndex) -> Result<Stored> {
-    let trained = index.kind.trained.as_ref().ok_or(Error::NotTrained { what: "IVF-Flat index" })?;
-    let (ivf, sizes, ids) = ivf_to_stored(index, &trained.ivf, index.nprobe()).await?;
-    let entries = read(index.device(), &trained.rows).await?;
+    let trained = index.kind.trained.as_ref();
+    let (ivf, sizes, ids) =
+        ivf_to_stored(index, trained.map(|trained| &trained.ivf), index.nlist(), index.nprobe()).await?;
+    let entries = match trained {
+        Some(trained) => read(index.device(), &trained.rows).await?,
+        None => vec![],
+    };
     Ok(Stored::IvfFlat(faiss::IvfFlat { ivf, lists: faiss::Lists { sizes, entries, ids } }))
 }
 
 async fn ivf_pq_to_stored(index: &IvfPqIndex) -> Result<Stored> {
-    let trained = index.kind.trained.as_ref().ok_or(Error::NotTrained { what: "IVF-PQ index" })?;
-    let (ivf, sizes, ids) = ivf_to_stored(index, &trained.ivf, index.nprobe()).await?;
-    let codebook = codebook(&trained.quantizer);
-    let entries = codes_from_device(index.device(), &trained.codes, codebook.code_size()).await?;
+    let trained = index.kind.trained.as_ref();
+    let (ivf, sizes, ids) =
+        ivf_to_stored(index, trained.map(|trained| &trained.ivf), index.nlist(), index.nprobe()).await?;
+    let (codebook, entries) = match trained {
+        Some(trained) => {
+            let codebook = codebook(&trained.quantizer);
+            let codes = codes_from_device(index.device(), &trained.codes, codebook.code_size()).await?;
+            (codebook, codes)
+        }
+        None => (empty_codebook(index.dimension(), index.kind.m, index.kind.nbits), vec![]),
+    };
     let by_residual = index.by_residual();
     Ok(Stored::IvfPq(faiss::IvfPq { ivf, by_residual, codebook, lists: faiss::Lists { sizes, entries, ids } }))
 }

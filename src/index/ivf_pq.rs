@@ -146,7 +146,7 @@ impl IvfPq {
         centroids: &Array2<f32>,
         training: &Training,
     ) -> Result<Array2<f32>> {
-        let most = training.max_points_per_centroid.map_or(usize::MAX, |points| points << self.nbits);
+        let most = training.max_points_per_centroid.map_or(usize::MAX, |points| points.saturating_mul(1 << self.nbits));
         let mut sample = if rows.nrows() > most {
             let mut random = Xoshiro256PlusPlus::seed_from_u64(training.seed);
             let mut chosen = rand::seq::index::sample(&mut random, rows.nrows(), most).into_vec();

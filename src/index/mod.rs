@@ -59,6 +59,7 @@ use crate::{
     device::block_on,
     kmeans::{Progress, Warning},
     rows,
+    storage::faiss::DirectMap,
 };
 use ids::Ids;
 
@@ -132,6 +133,7 @@ pub struct VectorIndex<K> {
     /// Where identifiers do not ascend with the rows: the rows in order of identifier, here and on the device.
     order: Option<(Vec<u32>, DeviceArray<u32>)>,
     warnings: Vec<Warning>,
+    form: files::Form,
 }
 
 impl<K: Kind> VectorIndex<K> {
@@ -140,7 +142,14 @@ impl<K: Kind> VectorIndex<K> {
             return Err(Error::parameter("dimension", dimension, "at least 1"));
         }
         let context = Context { device: device.clone(), dimension, metric };
-        Ok(VectorIndex { context, kind, ids: Ids::default(), order: None, warnings: vec![] })
+        Ok(VectorIndex {
+            context,
+            kind,
+            ids: Ids::default(),
+            order: None,
+            warnings: vec![],
+            form: files::Form::default(),
+        })
     }
 
     /// The device that the index is on.
@@ -248,6 +257,9 @@ impl<K: Kind> VectorIndex<K> {
         }
         let (kind, order) = ranked(&self.context, kind, &ids)?;
         (self.kind, self.order, self.ids) = (kind, order, ids);
+        if rows.nrows() > 0 {
+            self.form.direct_map = DirectMap::None;
+        }
         Ok(())
     }
 
@@ -345,7 +357,8 @@ impl<K: Kind> VectorIndex<K> {
             None => None,
         };
         let context = Context { device: device.clone(), ..self.context.clone() };
-        Ok(VectorIndex { context, kind, order, ids: self.ids.clone(), warnings: self.warnings.clone() })
+        let (ids, warnings, form) = (self.ids.clone(), self.warnings.clone(), self.form.clone());
+        Ok(VectorIndex { context, kind, order, ids, warnings, form })
     }
 
     /// The identifier of the row of a rank.

@@ -1,0 +1,278 @@
+//! Choosing devices, somebody's own wgpu device, limits, loss, and how often a GPU is waited for.
+
+mod common;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use cellprobe::{
+    Device, Error, FlatIndex, Index, KMeans, Metric, Search,
+    device::{Counters, Options, adapters},
+    ops, wgpu,
+};
+use common::gpus;
+use ndarray::{Array2, s};
+
+const FACTORIES: [&str; 4] = ["Flat", "PQ2x4", "IVF4,Flat", "IVF4,PQ2x4"];
+
+/// Whole numbers, so that every device finds the same.
+fn rows(count: usize, columns: usize) -> Array2<f32> {
+    Array2::from_shape_fn((count, columns), |(row, column)| {
+        ((row * 31 + column * 17 + row * column) % 23) as f32 - 11.0
+    })
+}
+
+/// A device and queue of every adapter but those behind GL, made as a program of its own would make them.
+fn own_devices(limits: &wgpu::Limits, features: wgpu::Features) -> Vec<(wgpu::Device, wgpu::Queue)> {
+    if std::env::var("CELLPROBE_TEST_DEVICES").is_ok_and(|wanted| wanted == "cpu") {
+        return vec![];
+    }
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all() - wgpu::Backends::GL));
+    let usable = adapters.into_iter().filter(|adapter| adapter.get_info().backend != wgpu::Backend::Noop);
+    usable
+        .map(|adapter| {
+            let descriptor = wgpu::DeviceDescriptor {
+                required_limits: limits.clone(),
+                required_features: adapter.features() & features,
+                ..Default::default()
+            };
+            pollster::block_on(adapter.request_device(&descriptor)).unwrap()
+        })
+        .collect()
+}
+
+fn built(device: &Device, factory: &str, rows: &Array2<f32>, ids: Option<&[i64]>) -> Index {
+    let mut index = Index::new(device, rows.ncols(), factory, Metric::L2).unwrap();
+    index.train(rows.view()).unwrap();
+    match ids {
+        Some(ids) => index.add_with_ids(rows.view(), ids).unwrap(),
+        None => index.add(rows.view()).unwrap(),
+    }
+    index
+}
+
+#[test]
+fn devices_are_chosen_by_name() {
+    let options = Options::default();
+    assert!(!Device::open("cpu", &options).unwrap().is_gpu());
+    assert!(!Device::cpu().is_gpu());
+    for wanted in ["gpu:there is none of that name", "gpu:4096"] {
+        match Device::open(wanted, &options) {
+            Err(Error::NoDevice { wanted: named, .. }) => assert_eq!(named, wanted),
+            other => panic!("{wanted}: {other:?}"),
+        }
+    }
+    for wanted in ["", "tpu", "CPU", "cpu:0"] {
+        assert!(matches!(Device::open(wanted, &options), Err(Error::Parameter { name: "device", .. })), "{wanted}");
+    }
+    for adapter in adapters().into_iter().filter(|adapter| adapter.backend != "gl" && adapter.unusable.is_none()) {
+        let by_index = Device::open(&format!("gpu:{}", adapter.index), &options).unwrap();
+        assert!(by_index.is_gpu() && by_index.name().contains(&adapter.name), "{by_index:?} for {adapter:?}");
+        let by_name = Device::open(&format!("gpu:{}", adapter.name.to_uppercase()), &options).unwrap();
+        assert!(by_name.name().contains(&adapter.name), "{by_name:?} for {adapter:?}");
+        assert!(!by_index.same_as(&by_name), "devices opened twice are two");
+        assert!(by_index.same_as(&by_index.clone()));
+    }
+}
+
+#[test]
+fn a_software_rasteriser_is_never_taken_unasked() {
+    let auto = Device::auto();
+    let marked: Vec<_> = adapters().into_iter().filter(|adapter| adapter.auto).collect();
+    assert!(marked.iter().all(|adapter| !adapter.software));
+    assert_eq!(auto.is_gpu(), !marked.is_empty(), "{}", auto.reason());
+    assert!(!auto.reason().is_empty());
+    assert_eq!(Device::open("auto", &Options::default()).unwrap().name(), auto.name());
+}
+
+#[test]
+fn somebodys_own_device_is_used_as_it_is() {
+    let rows = rows(300, 8);
+    for features in [wgpu::Features::empty(), wgpu::Features::SUBGROUP] {
+        for (own, queue) in own_devices(&wgpu::Limits::default(), features) {
+            let caught = Arc::new(AtomicUsize::new(0));
+            let counter = Arc::clone(&caught);
+            own.on_uncaptured_error(Arc::new(move |_| drop(counter.fetch_add(1, Ordering::Relaxed))));
+            let device = Device::from_wgpu(own.clone(), queue).unwrap();
+            let subgroups = own.features().contains(wgpu::Features::SUBGROUP);
+            assert_eq!(device.variant().contains("no subgroups"), !subgroups, "{device:?}");
+
+            for factory in FACTORIES {
+                let index = built(&device, factory, &rows, None);
+                let on_cpu = index.to_device(&Device::cpu()).unwrap();
+                let (found, expected) = (index.search(rows.view(), 4).unwrap(), on_cpu.search(rows.view(), 4).unwrap());
+                let furthest = (found.scores() - expected.scores()).into_iter().map(f32::abs).fold(0.0, f32::max);
+                assert!(furthest < 1e-2, "{factory} on {device:?}: {furthest}");
+            }
+            let refused = device.upload(vec![0.0_f32; 7], 2);
+            assert!(matches!(refused, Err(Error::Length { .. })), "{device:?}");
+            assert_eq!(caught.load(Ordering::Relaxed), 0, "nothing of ours reaches the owner's handler");
+
+            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::MAP_WRITE;
+            own.create_buffer(&wgpu::BufferDescriptor { label: None, size: 16, usage, mapped_at_creation: false });
+            assert_eq!(caught.load(Ordering::Relaxed), 1, "the owner's own mistakes do");
+        }
+    }
+}
+
+#[test]
+fn a_device_with_too_low_limits_is_refused() {
+    let few = wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..wgpu::Limits::default() };
+    for (own, queue) in own_devices(&few, wgpu::Features::empty()) {
+        match Device::from_wgpu(own, queue) {
+            Err(Error::Limit { allowed: 4, asked: 8, .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn arrays_past_the_limit_of_a_binding_are_split() {
+    // 141 MiB, where a binding may have 128.
+    let (base, columns) = (rows(36_000, 1024), 1024);
+    let mut queries = base.slice(s![..2, ..]).to_owned();
+    queries.row_mut(1).assign(&base.row(35_999));
+    queries[[1, 5]] += 1.0;
+    let search = |device: &Device| {
+        let mut index = FlatIndex::new(device, columns, Metric::L2).unwrap();
+        index.add(base.view()).unwrap();
+        index.search(queries.view(), 5).unwrap()
+    };
+    let expected = search(&Device::cpu());
+    assert_eq!((expected.row(0)[0].score, expected.row(1)[0].score), (0.0, 1.0));
+    for (own, queue) in own_devices(&wgpu::Limits::default(), wgpu::Features::empty()) {
+        assert_eq!(own.limits().max_storage_buffer_binding_size, 128 << 20);
+        let device = Device::from_wgpu(own, queue).unwrap();
+        assert_eq!(search(&device), expected, "{device:?}");
+    }
+}
+
+#[test]
+fn arrays_past_the_limit_of_a_buffer_are_read_back() {
+    let low =
+        wgpu::Limits { max_buffer_size: 1 << 20, max_storage_buffer_binding_size: 1 << 19, ..wgpu::Limits::default() };
+    let rows = rows(10_000, 80);
+    for (own, queue) in own_devices(&low, wgpu::Features::empty()) {
+        let device = Device::from_wgpu(own, queue).unwrap();
+        let array = device.matrix(rows.view()).unwrap();
+        assert!(array.bytes() > 3 << 20);
+        let back = pollster::block_on(device.work().read(array)).unwrap();
+        assert!(back == rows.as_slice().unwrap(), "{device:?}");
+    }
+}
+
+#[test]
+fn what_no_device_can_hold_is_an_error() {
+    for device in &gpus() {
+        let array = device.matrix(rows(3, 4).view()).unwrap();
+        for k in [1 << 40, usize::MAX] {
+            let outcome = ops::knn(&mut device.work(), &array, &array, k, Metric::L2);
+            assert!(matches!(outcome, Err(Error::Limit { .. } | Error::OutOfMemory { .. })), "{device:?}: {outcome:?}");
+        }
+        let wide = device.upload(vec![0.0_f32; 1 << 26], 1 << 26);
+        match wide {
+            Err(Error::Limit { limit: "bytes a row", asked, .. }) => assert_eq!(asked, 1 << 28),
+            Ok(_) => assert!(adapters().iter().any(|adapter| !adapter.software), "{device:?} holds 256 MiB in a row"),
+            Err(error) => panic!("{device:?}: {error:?}"),
+        }
+        // The device goes on.
+        let found = ops::knn(&mut device.work(), &array, &array, 2, Metric::L2);
+        assert!(found.is_ok(), "{device:?}");
+    }
+}
+
+#[test]
+fn a_lost_device_is_an_error_everywhere() {
+    let rows = rows(200, 8);
+    let lost = |outcome: cellprobe::Result<()>, what: &str| match outcome {
+        Err(Error::DeviceLost { device, reason }) => assert!(!device.is_empty() && !reason.is_empty(), "{what}"),
+        other => panic!("{what}: {other:?}"),
+    };
+    for (own, queue) in own_devices(&wgpu::Limits::default(), wgpu::Features::empty()) {
+        let told = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&told);
+        own.set_device_lost_callback(move |_, _| drop(counter.fetch_add(1, Ordering::Relaxed)));
+        let device = Device::from_wgpu(own.clone(), queue).unwrap();
+        let indexes: Vec<Index> = FACTORIES.map(|factory| built(&device, factory, &rows, None)).into();
+        let on_cpu: Vec<Index> = indexes.iter().map(|index| index.to_device(&Device::cpu()).unwrap()).collect();
+        let array = device.matrix(rows.view()).unwrap();
+        let mut work = device.work();
+        let found = ops::knn(&mut work, &array, &array, 3, Metric::L2).unwrap();
+
+        own.destroy();
+
+        lost(pollster::block_on(work.read(found)).map(drop), "work begun before");
+        lost(device.matrix(rows.view()).map(drop), "an upload");
+        lost(pollster::block_on(device.work().read(array.clone())).map(drop), "a read-back");
+        let mut work = device.work();
+        let outcome = ops::concat(&mut work, &array, &array).and_then(|_| work.submit());
+        lost(outcome, "a submission");
+        lost(KMeans::new(3).train(&device, rows.view()).map(drop), "k-means");
+        for mut index in indexes {
+            let what = index.factory();
+            lost(index.search(rows.view(), 3).map(drop), &what);
+            lost(index.add(rows.view()), &what);
+            assert_eq!(index.ntotal(), 200, "{what}");
+            lost(index.to_stored().map(drop), &what);
+            lost(index.to_device(&Device::cpu()).map(drop), &what);
+            lost(index.exact_rows(rows.view()).map(drop), &what);
+        }
+        for index in on_cpu {
+            lost(index.to_device(&device).map(drop), "moving to it");
+            assert_eq!(index.search(rows.view(), 3).unwrap().queries(), 200);
+        }
+        drop(own.poll(wgpu::PollType::Poll));
+        assert_eq!(told.load(Ordering::Relaxed), 1, "the owner is told as well");
+    }
+}
+
+/// Devices that no other test counts on.
+fn uncounted() -> Vec<Device> {
+    let own = own_devices(&wgpu::Limits::default(), wgpu::Features::SUBGROUP);
+    own.into_iter().map(|(device, queue)| Device::from_wgpu(device, queue).unwrap()).collect()
+}
+
+fn asked_for(device: &Device, act: impl FnOnce()) -> Counters {
+    let before = device.counters();
+    act();
+    let after = device.counters();
+    Counters { submissions: after.submissions - before.submissions, read_backs: after.read_backs - before.read_backs }
+}
+
+#[test]
+fn a_search_is_one_submission_and_one_read_back() {
+    let rows = rows(500, 8);
+    let descending: Vec<i64> = (0..500).rev().collect();
+    for device in &uncounted() {
+        for factory in FACTORIES {
+            for ids in [None, Some(&descending[..])] {
+                let index = built(device, factory, &rows, ids);
+                let exact = index.exact_rows(rows.view()).unwrap();
+                let searches =
+                    [Search::new(7).nprobe(3), Search::new(300).nprobe(4), Search::new(7).nprobe(3).rerank(&exact, 4)];
+                for search in searches {
+                    let counted = asked_for(device, || drop(index.search_with(rows.view(), &search).unwrap()));
+                    let once = Counters { submissions: 1, read_backs: 1 };
+                    assert_eq!(counted, once, "{factory}, {search:?} on {device:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn kmeans_reads_back_as_often_however_long_it_goes_on() {
+    let rows = rows(400, 6);
+    for device in &uncounted() {
+        let counted = |iterations| {
+            asked_for(device, || drop(KMeans::new(5).iterations(iterations).train(device, rows.view()).unwrap()))
+        };
+        let (short, long) = (counted(5), counted(20));
+        assert_eq!(short.read_backs, long.read_backs, "{device:?}");
+        assert!(short.read_backs <= 3, "{device:?}: {short:?}");
+        assert_eq!(long.submissions - short.submissions, 15, "one an iteration on {device:?}");
+    }
+}
