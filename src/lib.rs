@@ -1,4 +1,41 @@
-//! cellprobe
+//! k-means, product quantization, IVF-PQ and exact nearest neighbours on any GPU that wgpu reaches (Vulkan, Metal,
+//! DX12, GL), and on the CPU with the same answers.
+//!
+//! ```
+//! use cellprobe::{Device, IvfFlatIndex, Metric};
+//! use ndarray::{Array2, s};
+//! # fn main() -> cellprobe::Result<()> {
+//! // The best real GPU, or else the CPU.
+//! let device = Device::auto();
+//! let vectors = Array2::from_shape_fn((1000, 8), |(row, column)| ((row * 7 + column * 13) % 101) as f32);
+//! let mut index = IvfFlatIndex::new(&device, 8, 16, Metric::L2)?;
+//! index.train(vectors.view())?;
+//! index.add(vectors.view())?;
+//! let neighbors = index.search(vectors.slice(s![..2, ..]), 3)?;
+//! assert_eq!(neighbors.row(0)[0].id, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Rooms
+//! - [`device`]: where work runs, and arrays there.
+//! - [`ops`]: the operations that everything else is made of, each with a WGSL kernel, a CPU twin and a reference in f64.
+//! - [`kmeans`], [`quantize`], [`index`]: algorithms, written once over the operations.
+//! - [`storage`]: FAISS index files, fvecs, bvecs, ivecs, npy.
+//! - `spectra`: mass spectra as vectors (feature `spectra`).
+//!
+//! # Features
+//! - `cli` (default): the `cellprobe` command. A library user does without: `default-features = false`.
+//! - `spectra` (default): reading and vectorising mass spectra.
+//!
+//! # The same answers
+//! Neighbours are ordered by (distance, identifier), everywhere. The same call with the same seed on the same device
+//! gives the same bits; devices differ by rounding alone. Distances are accurate to f32 far from the origin too.
+//!
+//! # Unsafe code
+//! Kernels are compiled without bounds checks and loop guards unless [`device::Options::checked`] asks for them; that
+//! is the crate's only `unsafe`.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod device;
 pub mod error;

@@ -162,30 +162,6 @@ impl<T: Pod> DeviceArray<T> {
             }
         }
     }
-
-    /// The same elements seen as rows of another length.
-    ///
-    /// # Errors
-    /// [`Error::Length`] if they are not whole rows of it, [`Error::Limit`] if the array is split over bindings.
-    pub(crate) fn reshaped(mut self, columns: usize) -> Result<Self> {
-        let elements = self.rows * self.columns;
-        if columns == 0 || !elements.is_multiple_of(columns) {
-            return Err(Error::Length { what: "elements of an array", expected: columns, found: elements });
-        }
-        if let Storage::Gpu(parts) = &mut self.storage {
-            if parts.buffers.len() > 1 {
-                return Err(Error::Limit {
-                    limit: "bytes of one binding",
-                    allowed: parts.gpu.max_part(),
-                    asked: self.bytes(),
-                });
-            }
-            parts.rows_per_part = (elements / columns).max(1);
-        }
-        self.rows = elements / columns;
-        self.columns = columns;
-        Ok(self)
-    }
 }
 
 impl<T: Pod> std::fmt::Debug for DeviceArray<T> {

@@ -32,6 +32,7 @@ mod knn;
 mod lanes;
 mod lists;
 mod nearest;
+mod panels;
 mod pq_encode;
 mod pq_rerank;
 mod pq_scan;

@@ -4,11 +4,13 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Ranked, row, top::Top};
+use super::{Ranked, panels::Merge, row, top::Top};
 
 /// Inverted lists and the ones to scan for each query.
 pub(super) struct Probed<'a> {
     pub offsets: &'a [u32],
+    /// Number of entries.
+    pub entries: usize,
     pub probes: &'a [Ranked],
     pub nprobe: usize,
 }
@@ -32,7 +34,7 @@ pub(super) fn scan(
             top
         };
         let probes = row(lists.probes, lists.nprobe, query).iter().filter(|probe| !probe.is_none());
-        let pieces = probes.flat_map(|&probe| pieces(lists.offsets, probe));
+        let pieces = probes.flat_map(|&probe| lists.pieces(probe));
         let top = if many {
             pieces.fold(Top::new(k), scan_into)
         } else {
@@ -44,11 +46,13 @@ pub(super) fn scan(
     found
 }
 
-fn pieces(offsets: &[u32], probe: Ranked) -> impl Iterator<Item = (Ranked, Range<usize>)> + use<> {
-    let entries = match offsets.get(probe.id() as usize..) {
-        Some(&[start, end, ..]) => start as usize..end as usize,
-        _ => 0..0,
-    };
-    let end = entries.end;
-    entries.step_by(PIECE).map(move |start| (probe, start..end.min(start + PIECE)))
+impl Probed<'_> {
+    /// The probe with each piece of its list.
+    fn pieces(&self, probe: Ranked) -> impl Iterator<Item = (Ranked, Range<usize>)> + use<> {
+        let (start, end) = match self.offsets.get(probe.id() as usize..) {
+            Some(&[start, end, ..]) => (start as usize, self.entries.min(end as usize)),
+            _ => (0, 0),
+        };
+        (start..end).step_by(PIECE).map(move |start| (probe, start..end.min(start + PIECE)))
+    }
 }

@@ -124,12 +124,7 @@ impl ProductQuantizer {
     ) -> Result<Self> {
         check("training rows", rows)?;
         let dimension = rows.ncols();
-        if m == 0 || !dimension.is_multiple_of(m) {
-            return Err(Error::parameter("M", m, format!("a divisor of the dimension, {dimension}")));
-        }
-        if !(4..=8).contains(&nbits) {
-            return Err(Error::parameter("nbits", nbits, "4 to 8"));
-        }
+        super::check(dimension, m, nbits)?;
         let (ksub, dsub) = (1 << nbits, dimension / m);
         let kmeans = options.kmeans(ksub);
         let mut centroids = Array3::zeros((m, ksub, dsub));

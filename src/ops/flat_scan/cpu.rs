@@ -5,7 +5,7 @@ use crate::{
     ops::{
         Ranked, row,
         scan::{Probed, scan},
-        simd::distance,
+        simd::distances,
     },
 };
 
@@ -22,13 +22,11 @@ pub(super) struct Scan<'a> {
 }
 
 pub(super) fn flat_scan(input: &Scan<'_>, k: usize) -> Vec<Ranked> {
-    let lists = Probed { offsets: input.offsets, probes: input.probes, nprobe: input.nprobe };
+    let lists = Probed { offsets: input.offsets, entries: input.ids.len(), probes: input.probes, nprobe: input.nprobe };
     let dimension = input.dimension;
     scan(&lists, input.queries.len() / dimension, k, |query, _, entries, top| {
         let query = row(input.queries, dimension, query);
-        let ids = input.ids.get(entries.clone()).unwrap_or_default();
-        for (entry, &id) in entries.zip(ids) {
-            top.offer(distance(query, row(input.rows, dimension, entry), input.metric), id);
-        }
+        let rows = entries.map(|entry| (entry, row(input.rows, dimension, entry)));
+        distances(query, rows, input.metric, |distance, entry| top.offer(distance, input.ids[entry]));
     })
 }

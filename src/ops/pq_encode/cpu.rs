@@ -4,7 +4,12 @@ use rayon::prelude::*;
 
 use crate::{
     Metric,
-    ops::{Codebook, row, simd::distance},
+    ops::{
+        Codebook,
+        panels::{BLOCK, Panels},
+        row,
+        top::Best,
+    },
 };
 
 pub(super) fn pq_encode(
@@ -14,17 +19,24 @@ pub(super) fn pq_encode(
     residual: Option<(&[f32], &[u32])>,
 ) -> Vec<u32> {
     let (dimension, dsub, words, nbits) = (codebook.dimension(), codebook.dsub(), codebook.words(), codebook.nbits());
+    let subs: Vec<_> = codewords.chunks(dsub << nbits).map(|codewords| Panels::pack(codewords, dsub)).collect();
     let mut codes = vec![0; rows.len() / dimension * words];
-    codes.par_chunks_mut(words).zip(rows.par_chunks(dimension)).enumerate().for_each(|(index, (code, vector))| {
-        let mut vector = vector.to_vec();
+    let blocks = codes.par_chunks_mut(BLOCK * words).zip(rows.par_chunks(BLOCK * dimension)).enumerate();
+    blocks.for_each(|(block, (codes, rows))| {
+        let mut rows = rows.to_vec();
         if let Some((centroids, labels)) = residual {
-            let centroid = labels.get(index).map_or(&[][..], |&label| row(centroids, dimension, label as usize));
-            vector.iter_mut().zip(centroid).for_each(|(value, centre)| *value -= centre);
+            for (vector, &label) in rows.chunks_mut(dimension).zip(labels.iter().skip(block * BLOCK)) {
+                let centroid = row(centroids, dimension, label as usize);
+                vector.iter_mut().zip(centroid).for_each(|(value, centre)| *value -= centre);
+            }
         }
-        for (sub, (part, codewords)) in vector.chunks(dsub).zip(codewords.chunks(dsub << nbits)).enumerate() {
-            let distances = codewords.chunks(dsub).map(|codeword| distance(part, codeword, Metric::L2));
-            let nearest = (0..).zip(distances).fold((0, f32::INFINITY), |a, b| if b.1 < a.1 { b } else { a }).0;
-            put(code, sub, nbits, nearest);
+        for (sub, codewords) in subs.iter().enumerate() {
+            let mut closest = [Best::new(); BLOCK];
+            let closest = &mut closest[..rows.len() / dimension];
+            codewords.offer(0, &rows[sub * dsub..], dimension, Metric::L2, closest);
+            for (code, best) in codes.chunks_mut(words).zip(closest) {
+                put(code, sub, nbits, best.0.id());
+            }
         }
     });
     codes

@@ -1,10 +1,21 @@
 //! Lookup tables on the CPU.
+#![expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined into it")]
 
+use pulp::Simd;
 use rayon::prelude::*;
 
-use crate::ops::Codebook;
+use crate::{
+    Metric,
+    ops::{
+        Codebook,
+        panels::{Keep, Panels, VECTORS},
+    },
+};
 
-/// Of squared distances, or of inner products: with the negated query, or with -2 times the query minus `origin`.
+/// Vectors that a thread takes at a time.
+const BLOCK: usize = 12;
+
+/// Of squared distances, or of minus inner products: of the query, or of twice the query minus `origin`.
 pub(super) fn pq_tables(
     queries: &[f32],
     codebook: &Codebook,
@@ -13,22 +24,41 @@ pub(super) fn pq_tables(
     origin: Option<&[f32]>,
 ) -> Vec<f32> {
     let (dimension, dsub, columns) = (codebook.dimension(), codebook.dsub(), codebook.m() * codebook.ksub());
+    let metric = if squared { Metric::L2 } else { Metric::InnerProduct };
+    let codewords = codewords.par_chunks(dsub * codebook.ksub());
+    let subs: Vec<_> = codewords.map(|codewords| Panels::pack(codewords, dsub)).collect();
     let mut tables = vec![0.0; queries.len() / dimension * columns];
-    tables.par_chunks_mut(columns).zip(queries.par_chunks(dimension)).for_each(|(table, query)| {
-        let query: Vec<f32> = match origin {
-            Some(origin) => query.iter().zip(origin).map(|(q, o)| -2.0 * (q - o)).collect(),
-            None if squared => query.to_vec(),
-            None => query.iter().map(|q| -q).collect(),
-        };
-        let parts =
-            table.chunks_mut(codebook.ksub()).zip(query.chunks(dsub)).zip(codewords.chunks(dsub * codebook.ksub()));
-        for ((table, part), codewords) in parts {
-            for (entry, codeword) in table.iter_mut().zip(codewords.chunks(dsub)) {
-                let pairs = part.iter().zip(codeword);
-                *entry =
-                    if squared { pairs.map(|(q, y)| (q - y) * (q - y)).sum() } else { pairs.map(|(q, y)| q * y).sum() };
-            }
+    let blocks = tables.par_chunks_mut(BLOCK * columns).zip(queries.par_chunks(BLOCK * dimension));
+    blocks.for_each(|(tables, queries)| {
+        let mut queries = queries.to_vec();
+        if let Some(origin) = origin {
+            let pairs = queries.chunks_mut(dimension).flat_map(|query| query.iter_mut().zip(origin));
+            pairs.for_each(|(value, origin)| *value = 2.0 * (*value - origin));
+        }
+        for (sub, codewords) in subs.iter().enumerate() {
+            let entries =
+                tables.chunks_mut(columns).map(|table| Entries(&mut table[sub * codebook.ksub()..][..codebook.ksub()]));
+            codewords.offer(0, &queries[sub * dsub..], dimension, metric, &mut entries.collect::<Vec<_>>());
         }
     });
     tables
+}
+
+/// Keeps every distance.
+struct Entries<'a>(&'a mut [f32]);
+
+impl Keep for Entries<'_> {
+    type Lanes<S: Simd> = ();
+
+    #[inline(always)]
+    fn begin<S: Simd>(_: S) {}
+
+    #[inline(always)]
+    fn offer<S: Simd>(&mut self, _: S, (): &mut (), first: u32, distances: [S::f32s; VECTORS]) {
+        let entries = self.0.iter_mut().skip(first as usize);
+        entries.zip(bytemuck::cast_slice(&distances)).for_each(|(entry, &distance)| *entry = distance);
+    }
+
+    #[inline(always)]
+    fn end<S: Simd>(&mut self, (): &()) {}
 }

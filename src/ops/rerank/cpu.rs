@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::{
     Metric,
-    ops::{Ranked, row, simd::distance, top::Top},
+    ops::{Ranked, row, simd::distances, top::Top},
 };
 
 #[expect(clippy::too_many_arguments, reason = "the operation's own arguments")]
@@ -19,18 +19,15 @@ pub(super) fn rerank(
     metric: Metric,
 ) -> Vec<Ranked> {
     let mut found = vec![Ranked::NONE; queries.len() / dimension * k];
-    let place = |id: u32| match places {
-        Some(places) => places.get(id as usize).copied(),
-        None => Some(id),
+    let vector = |id: u32| {
+        let place = places.map_or(Some(id), |places| places.get(id as usize).copied())?;
+        Some((id, row(rows, dimension, place as usize))).filter(|(_, vector)| !vector.is_empty())
     };
     found.par_chunks_mut(k).zip(queries.par_chunks(dimension)).enumerate().for_each(|(index, (found, query))| {
         let mut top = Top::new(k);
-        for candidate in row(candidates, per_query, index).iter().filter(|candidate| !candidate.is_none()) {
-            let vector = place(candidate.id()).map_or(&[][..], |place| row(rows, dimension, place as usize));
-            if !vector.is_empty() {
-                top.offer(distance(query, vector, metric), candidate.id());
-            }
-        }
+        let candidates = row(candidates, per_query, index).iter().filter(|candidate| !candidate.is_none());
+        let vectors = candidates.filter_map(|candidate| vector(candidate.id()));
+        distances(query, vectors, metric, |distance, id| top.offer(distance, id));
         top.write(found);
     });
     found

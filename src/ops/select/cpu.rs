@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::ops::{Ranked, row, top::Top};
+use crate::ops::{Ranked, panels::Merge, row, top::Top};
 
 /// Columns that one thread looks through before another may take over.
 const PIECE: usize = 16_384;

@@ -21,7 +21,9 @@ pub(super) fn update_centroids(
     let mut centroids = sums.to_vec();
     for (centroid, &size) in centroids.chunks_mut(columns.max(1)).zip(&sizes) {
         if size > 0.0 {
-            centroid.iter_mut().for_each(|value| *value /= size);
+            for value in centroid {
+                *value /= size;
+            }
         }
     }
     let rows = offsets.last().map_or(0, |&rows| rows as usize);

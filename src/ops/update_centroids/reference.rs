@@ -53,7 +53,9 @@ pub fn update_centroids(
         for centroid in centroids.chunks_mut(columns.max(1)) {
             let norm = centroid.iter().map(|value| value * value).sum::<f64>().sqrt();
             if norm > 0.0 {
-                centroid.iter_mut().for_each(|value| *value /= norm);
+                for value in centroid {
+                    *value /= norm;
+                }
             }
         }
     }
