@@ -44,11 +44,9 @@ fn load(position: u32, column: u32) -> f32 {
 #else
     let row = position - params.first_row;
 #endif
-    var value = 0.0;
-    if row < params.rows {
-        value = rows[row * params.columns + column];
-    }
-    return value;
+    // No branch around the load, so that several can be under way.
+    let here = row < params.rows;
+    return select(0.0, rows[select(0u, row, here) * params.columns + column], here);
 }
 
 @compute @workgroup_size({{THREADS}})

@@ -1,6 +1,7 @@
-//! What the tests share: the devices they run on.
-#![allow(dead_code, reason = "each test file takes what it needs")]
+//! What the tests share: the devices they run on, data, and how answers are judged.
+#![allow(dead_code, unused_imports, reason = "each test file takes what it needs")]
 
+mod inputs;
 pub mod npy;
 
 use std::sync::OnceLock;
@@ -9,44 +10,57 @@ use cellprobe::{
     Device,
     device::{Options, adapters},
 };
+pub use inputs::*;
+
+/// Bytes that a binding may have on the devices that split everything.
+pub const SMALL_BINDING: u64 = 8192;
 
 /// The CPU, and every Vulkan, Metal or DX12 adapter in two forms: as it is used, and with bounds checks, without
-/// subgroups, and with small bindings and dispatches, so that arrays and dispatches are split.
+/// subgroups and with small bindings and dispatches.
 ///
 /// `CELLPROBE_TEST_DEVICES` may say `cpu` for the CPU alone, or `all` to include GL, which software adapters run
 /// very slowly. Opened once for all tests of a file, which share the compiled kernels.
 pub fn devices() -> Vec<Device> {
     static DEVICES: OnceLock<Vec<Device>> = OnceLock::new();
-    let devices = DEVICES.get_or_init(|| {
-        let wanted = std::env::var("CELLPROBE_TEST_DEVICES").unwrap_or_default();
-        let mut devices = vec![Device::cpu()];
-        let split = Options::default().checked(true).subgroups(false).max_binding(1 << 16).max_workgroups(5);
-        for adapter in adapters() {
-            let usable = adapter.unusable.is_none() && (adapter.backend != "gl" || wanted == "all");
-            if !usable || wanted == "cpu" {
-                continue;
-            }
-            for options in [&Options::default(), &split] {
-                match Device::open(&format!("gpu:{}", adapter.index), options) {
-                    Ok(device) => devices.push(device),
-                    Err(error) => panic!("{} ({}) cannot be opened: {error}", adapter.name, adapter.backend),
-                }
-            }
-        }
-        if devices.len() == 1 {
-            eprintln!("\n*** NO GPU IS TESTED: there is no Vulkan, Metal or DX12 adapter, or the CPU alone was asked for ***\n");
-        }
-        for device in &devices {
-            eprintln!("testing on {} ({})", device.name(), device.variant());
-        }
-        devices
-    });
-    devices.clone()
+    let split = Options::default().checked(true).subgroups(false).max_binding(1 << 19).max_workgroups(5);
+    DEVICES.get_or_init(|| open(&[Options::default(), split])).clone()
+}
+
+/// The CPU, and every adapter in every variant of the kernels, and once with everything split small.
+pub fn devices_in_variants() -> Vec<Device> {
+    static DEVICES: OnceLock<Vec<Device>> = OnceLock::new();
+    let trusted = Options::default();
+    let checked = trusted.clone().checked(true).subgroups(false);
+    let split = trusted.clone().checked(true).max_binding(SMALL_BINDING).max_workgroups(3);
+    DEVICES.get_or_init(|| open(&[trusted.clone(), trusted.subgroups(false), checked, split])).clone()
 }
 
 /// The devices that are GPUs.
 pub fn gpus() -> Vec<Device> {
     devices().into_iter().filter(Device::is_gpu).collect()
+}
+
+fn open(variants: &[Options]) -> Vec<Device> {
+    let wanted = std::env::var("CELLPROBE_TEST_DEVICES").unwrap_or_default();
+    let mut devices = vec![Device::cpu()];
+    let usable = adapters().into_iter().filter(|adapter| adapter.unusable.is_none());
+    for adapter in usable.filter(|adapter| wanted != "cpu" && (adapter.backend != "gl" || wanted == "all")) {
+        for options in variants {
+            match Device::open(&format!("gpu:{}", adapter.index), options) {
+                Ok(device) => devices.push(device),
+                Err(error) => panic!("{} ({}) cannot be opened: {error}", adapter.name, adapter.backend),
+            }
+        }
+    }
+    if devices.len() == 1 {
+        eprintln!(
+            "\n*** NO GPU IS TESTED: there is no Vulkan, Metal or DX12 adapter, or the CPU alone was asked for ***\n"
+        );
+    }
+    for device in &devices {
+        eprintln!("testing on {} ({})", device.name(), device.variant());
+    }
+    devices
 }
 
 /// A file of `tests/golden`, or of the folder that `CELLPROBE_GOLDEN` names.

@@ -57,13 +57,13 @@ pub(super) fn segment_sums(
     grouping.order.check_on(recording.device(), "order")?;
     let sums = recording.array(grouping.offsets.rows().saturating_sub(1), rows.columns())?;
     let mut source = rows.clone();
-    let (mut length, mut level) = (rows.rows(), 0);
+    let (mut length, mut depth) = (rows.rows(), 0);
     while length > 0 && sums.rows() > 0 {
         // A row a block: the sums of the runs that it shares with the block before it and with the block after it.
         let partials = recording.array(length.div_ceil(BLOCK), 2 * rows.columns())?;
-        add(recording, &Level { rows: &source, length, level }, grouping, &sums, &partials)?;
+        add(recording, &Level { rows: &source, length, depth }, grouping, &sums, &partials)?;
         length = if partials.rows() > 1 { length / BLOCK + partials.rows() } else { 0 };
-        level += 1;
+        depth += 1;
         source = partials;
     }
     Ok(sums)
@@ -73,7 +73,7 @@ pub(super) fn segment_sums(
 struct Level<'a> {
     rows: &'a DeviceArray<f32>,
     length: usize,
-    level: u32,
+    depth: u32,
 }
 
 /// Adds the rows of a level to the sums of their groups, or to partial sums; both begin as zeros.
@@ -86,7 +86,7 @@ fn add(
 ) -> Result<()> {
     let columns = sums.columns();
     let lanes = columns.next_power_of_two().min(THREADS);
-    let rows_per_row = if level.level == 0 { 1 } else { 2 };
+    let rows_per_row = if level.depth == 0 { 1 } else { 2 };
     let workgroups = |blocks: usize| columns.div_ceil(lanes) * blocks.div_ceil(THREADS / lanes);
     for blocks in segments(partials.rows(), &[partials.rows_per_part()]) {
         for groups in segments(sums.rows(), &[sums.rows_per_part()]) {
@@ -94,7 +94,7 @@ fn add(
                 let params = Params {
                     columns: columns as u32,
                     length: level.length as u32,
-                    level: level.level,
+                    level: level.depth,
                     lanes: lanes as u32,
                     first_block: blocks.first_row as u32,
                     blocks: blocks.rows as u32,
@@ -109,10 +109,10 @@ fn add(
                     ("sums", sums.part(groups.first_row)?.0),
                     ("partials", partials.part(blocks.first_row)?.0),
                 ];
-                if level.level == 0 {
+                if level.depth == 0 {
                     buffers.push(("order", grouping.order.whole("bytes of row numbers")?));
                 }
-                recording.dispatch(kernel(level.level == 0), &params, &buffers, workgroups(blocks.rows))?;
+                recording.dispatch(kernel(level.depth == 0), &params, &buffers, workgroups(blocks.rows))?;
             }
         }
     }

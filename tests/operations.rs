@@ -1,0 +1,300 @@
+//! Every operation on every device gives what its reference gives.
+
+mod common;
+
+use cellprobe::{
+    Device, Metric,
+    ops::{self, Grouping, Ranked, reference},
+};
+use common::*;
+use proptest::prelude::*;
+
+/// Rows, other rows, dimension, metric, kind of numbers, seed.
+fn shapes(rows: usize, others: usize) -> impl Strategy<Value = (usize, usize, usize, Metric, Kind, u64)> {
+    let dimension = prop_oneof![Just(1), Just(3), 1..40usize, Just(64)];
+    let rows = prop_oneof![Just(0), Just(1), Just(3), 1..rows];
+    let others = prop_oneof![Just(1), Just(3), 1..others];
+    (rows, others, dimension, metrics(), kinds(), any::<u64>())
+}
+
+/// Any k, small ones more often.
+fn ks() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(1), 1..20usize, Just(100), 257..400usize]
+}
+
+#[test]
+fn nearest_is_the_closest_centroid() {
+    on_devices(&shapes(300, 200), |device, (rows, centroids, dimension, metric, kind, seed)| {
+        let mut numbers = Numbers::new(seed);
+        let (rows, centroids) = (numbers.vector(kind, rows * dimension), numbers.vector(kind, centroids * dimension));
+        let mut work = device.work();
+        let (on_device, among) = (upload(device, &rows, dimension), upload(device, &centroids, dimension));
+        let nearest = ops::nearest(&mut work, &on_device, &among, metric).unwrap();
+        work.submit().unwrap();
+        let labels = read(device.work(), nearest.labels);
+        let distances = read(device.work(), nearest.distances);
+        let expected = reference::nearest(&rows, &centroids, dimension, metric);
+        assert_eq!((labels.len(), distances.len()), (expected.len(), expected.len()));
+        for (row, expected) in expected.iter().enumerate() {
+            let exact = judge(&rows[row * dimension..][..dimension], &centroids, metric);
+            assert_neighbours(&[Ranked::new(distances[row], labels[row])], &[*expected], kind, exact);
+        }
+    });
+}
+
+#[test]
+fn knn_are_the_closest_rows() {
+    on_devices(&(shapes(20, 400), ks()), |device, ((queries, base, dimension, metric, kind, seed), k)| {
+        let mut numbers = Numbers::new(seed);
+        let (queries, base) = (numbers.vector(kind, queries * dimension), numbers.vector(kind, base * dimension));
+        check_knn(device, &queries, &base, dimension, k, metric, kind);
+    });
+}
+
+#[test]
+fn knn_goes_through_many_tiles() {
+    let (cpu, mut numbers) = (Device::cpu(), Numbers::new(3));
+    for (queries, rows, dimension, k) in [(200, 5000, 40, 10), (2, 9000, 50, 300), (7, 90, 3000, 5), (700, 2500, 1, 3)]
+    {
+        for (metric, kind) in [(Metric::L2, Kind::Whole), (Metric::InnerProduct, Kind::Even), (Metric::L2, Kind::Far)] {
+            let (queries, base) = (numbers.vector(kind, queries * dimension), numbers.vector(kind, rows * dimension));
+            check_knn(&cpu, &queries, &base, dimension, k, metric, kind);
+        }
+    }
+}
+
+#[test]
+fn knn_of_no_rows_is_padding() {
+    for device in &devices_in_variants() {
+        let (queries, base) = (upload(device, &[1.0, 2.0], 1), upload(device, &[], 1));
+        let mut work = device.work();
+        let found = ops::knn(&mut work, &queries, &base, 3, Metric::L2).unwrap();
+        assert_eq!(read(work, found), [Ranked::NONE; 6]);
+    }
+}
+
+fn check_knn(device: &Device, queries: &[f32], base: &[f32], dimension: usize, k: usize, metric: Metric, kind: Kind) {
+    let mut work = device.work();
+    let (on_device, among) = (upload(device, queries, dimension), upload(device, base, dimension));
+    let found = ops::knn(&mut work, &on_device, &among, k, metric).unwrap();
+    assert_eq!((found.rows(), found.columns()), (queries.len() / dimension, k));
+    let found = read(work, found);
+    let expected = reference::knn(queries, base, dimension, k, metric);
+    for ((query, found), expected) in queries.chunks(dimension).zip(found.chunks(k)).zip(expected) {
+        assert_neighbours(found, &expected, kind, judge(query, base, metric));
+    }
+}
+
+/// The true distance of a query to row `id` of `rows`, and its rounding.
+fn judge(query: &[f32], rows: &[f32], metric: Metric) -> impl Fn(u32) -> (f64, f64) {
+    move |id| {
+        let row = &rows[id as usize * query.len()..][..query.len()];
+        (reference::distance(query, row, metric), distance_rounding(query, row, metric))
+    }
+}
+
+#[test]
+fn select_takes_the_smallest() {
+    let shapes = (0..6usize, prop_oneof![Just(1), 1..2000usize], ks(), kinds(), any::<u64>());
+    on_devices(&shapes, |device, (rows, columns, k, kind, seed)| {
+        let values = Numbers::new(seed).vector(kind, rows * columns);
+        let mut work = device.work();
+        let found = ops::select(&mut work, &upload(device, &values, columns), k).unwrap();
+        let found = read(work, found);
+        let expected = reference::select(&values, columns, k);
+        assert_eq!(found.len(), expected.len() * k);
+        for (found, expected) in found.chunks(k).zip(expected) {
+            // Nothing is computed, so nothing is rounded.
+            assert_neighbours(found, &expected, Kind::Whole, |_| unreachable!("numbers are compared as they are"));
+        }
+    });
+}
+
+#[test]
+fn group_sorts_stably() {
+    let shapes = (prop_oneof![Just(0), 1..1000usize], prop_oneof![Just(1), 1..700usize], any::<u64>());
+    on_devices(&shapes, |device, (rows, groups, seed)| {
+        let labels = Numbers::new(seed).labels(groups, rows);
+        let mut work = device.work();
+        let grouping = ops::group(&mut work, &upload(device, &labels, 1), groups).unwrap();
+        work.submit().unwrap();
+        let found = (read(device.work(), grouping.offsets), read(device.work(), grouping.order));
+        assert_eq!(found, reference::group(&labels, groups));
+    });
+}
+
+#[test]
+fn segment_sums_add_up() {
+    let shapes = (0..700usize, 1..50usize, 1..40usize, kinds(), any::<u64>());
+    on_devices(&shapes, |device, (rows, groups, columns, kind, seed)| {
+        let mut numbers = Numbers::new(seed);
+        let (offsets, order) = reference::group(&numbers.labels(groups, rows), groups);
+        let values = numbers.vector(kind, rows * columns);
+        let grouping = Grouping { offsets: upload(device, &offsets, 1), order: upload(device, &order, 1) };
+        let mut work = device.work();
+        let sums = ops::segment_sums(&mut work, &upload(device, &values, columns), &grouping).unwrap();
+        let sums = read(work, sums);
+        let expected = reference::segment_sums(&values, columns, &offsets, &order);
+        assert_eq!(sums.len(), expected.len());
+        for (place, (&sum, expected)) in sums.iter().zip(expected).enumerate() {
+            let members = &order[offsets[place / columns] as usize..offsets[place / columns + 1] as usize];
+            let terms = members.iter().map(|&row| f64::from(values[row as usize * columns + place % columns]));
+            assert_close(f64::from(sum), expected, if kind == Kind::Whole { 0.0 } else { rounding(terms) });
+        }
+    });
+}
+
+#[test]
+fn update_centroids_gives_means_and_splits_for_empty_clusters() {
+    let shapes = (0..300usize, 1..60usize, 1..20usize, any::<bool>(), 0..9usize, kinds(), any::<u64>());
+    on_devices(&shapes, |device, (rows, clusters, columns, spherical, draws, kind, seed)| {
+        let mut numbers = Numbers::new(seed);
+        let used = numbers.below(clusters) + 1;
+        let labels = numbers.labels(used, rows);
+        let (offsets, order) = reference::group(&labels, clusters);
+        let sums = reference::segment_sums(&numbers.vector(kind, rows * columns), columns, &offsets, &order);
+        let sums: Vec<f32> = sums.into_iter().map(|sum| sum as f32).collect();
+        let inertia = numbers.vector(kind, clusters);
+        let draws: Vec<f32> = (0..draws).map(|_| numbers.unit()).collect();
+        let before = [0.5, 2.0];
+        let mut work = device.work();
+        let updated = ops::update_centroids(
+            &mut work,
+            &upload(device, &sums, columns),
+            &upload(device, &offsets, 1),
+            &upload(device, &inertia, 1),
+            &upload(device, &before, 2),
+            &upload(device, &draws, 1),
+            spherical,
+        )
+        .unwrap();
+        work.submit().unwrap();
+        let (centroids, [objective, empty]) =
+            reference::update_centroids(&sums, columns, &offsets, &inertia, &draws, spherical);
+        let history = read(device.work(), updated.history);
+        assert_eq!((history.len(), &history[..2]), (4, &before[..]));
+        assert_close(f64::from(history[2]), objective, rounding(inertia.iter().map(|&inertia| f64::from(inertia))));
+        assert_eq!(f64::from(history[3]), empty);
+        let found = read(device.work(), updated.centroids);
+        assert_eq!(found.len(), centroids.len());
+        for (&found, expected) in found.iter().zip(centroids) {
+            assert_close(f64::from(found), expected, rounding([expected]) * columns as f64);
+        }
+    });
+}
+
+#[test]
+fn gather_and_concat_copy_rows() {
+    let shapes = (1..300usize, 0..300usize, 1..40usize, any::<u64>());
+    on_devices(&shapes, |device, (rows, others, columns, seed)| {
+        let mut numbers = Numbers::new(seed);
+        let values = numbers.vector(Kind::Even, rows * columns);
+        let order = numbers.labels(rows, others);
+        let on_device = upload(device, &values, columns);
+        let mut work = device.work();
+        let gathered = ops::gather(&mut work, &on_device, &upload(device, &order, 1)).unwrap();
+        let both = ops::concat(&mut work, &on_device, &gathered).unwrap();
+        assert_eq!((both.rows(), both.columns()), (rows + others, columns));
+        let expected = reference::gather(&values, columns, &order);
+        assert_eq!(read(work, both), [&values[..], &expected[..]].concat());
+    });
+}
+
+#[test]
+fn flat_scan_finds_the_closest_of_the_probed_lists() {
+    let lists = (1..12usize, 0..400usize, 1..5usize, ks());
+    on_devices(&(shapes(20, 2), lists), |device, (shape, (nlist, entries, nprobe, k))| {
+        let (queries, _, dimension, metric, kind, seed) = shape;
+        let mut numbers = Numbers::new(seed);
+        let (queries, rows) = (numbers.vector(kind, queries * dimension), numbers.vector(kind, entries * dimension));
+        let (offsets, ids) = numbers.lists(nlist, entries);
+        let probes = numbers.probes(kind, nlist, queries.len() / dimension, nprobe);
+        let mut work = device.work();
+        let found = ops::flat_scan(
+            &mut work,
+            &upload(device, &queries, dimension),
+            &upload(device, &rows, dimension),
+            &upload_lists(device, &offsets, &ids),
+            &upload(device, &probes, nprobe),
+            k,
+            metric,
+        )
+        .unwrap();
+        let found = read(work, found);
+        let lists = reference::ProbedLists { offsets: &offsets, ids: &ids, probes: &probes, nprobe };
+        let expected = reference::flat_scan(&queries, &rows, dimension, &lists, k, metric);
+        assert_eq!(found.len(), expected.len() * k);
+        for ((query, found), expected) in queries.chunks(dimension).zip(found.chunks(k)).zip(expected) {
+            let exact = judge(query, &rows, metric);
+            let entry = |id| ids.iter().position(|&other| other == id).unwrap_or_default();
+            assert_neighbours(found, &expected, kind, |id| exact(entry(id) as u32));
+        }
+    });
+}
+
+#[test]
+fn rerank_orders_candidates_by_their_exact_distance() {
+    let shapes = (shapes(20, 400), 1..300usize, ks(), any::<bool>());
+    on_devices(&shapes, |device, ((queries, rows, dimension, metric, kind, seed), candidates, k, placed)| {
+        let mut numbers = Numbers::new(seed);
+        let base = numbers.vector(kind, rows * dimension);
+        let queries = numbers.vector(kind, queries * dimension);
+        let places = placed.then(|| numbers.permutation(rows));
+        let given = numbers.probes(kind, rows, queries.len() / dimension, candidates);
+        let mut work = device.work();
+        let found = ops::rerank(
+            &mut work,
+            &upload(device, &queries, dimension),
+            &upload(device, &base, dimension),
+            places.as_ref().map(|places| upload(device, places, 1)).as_ref(),
+            &upload(device, &given, candidates),
+            k,
+            metric,
+        )
+        .unwrap();
+        let found = read(work, found);
+        let places = places.as_deref();
+        let expected = reference::rerank(&queries, &base, dimension, places, &given, candidates, k, metric);
+        assert_eq!(found.len(), expected.len() * k);
+        for ((query, found), expected) in queries.chunks(dimension).zip(found.chunks(k)).zip(expected) {
+            let exact = judge(query, &base, metric);
+            assert_neighbours(found, &expected, kind, |id| exact(places.map_or(id, |places| places[id as usize])));
+        }
+    });
+}
+
+#[test]
+fn arguments_that_do_not_fit_are_errors() {
+    for device in &devices_in_variants() {
+        let (three, two, none) = (upload(device, &[0.0; 6], 3), upload(device, &[0.0; 6], 2), upload(device, &[], 3));
+        let no_columns = upload::<f32>(device, &[], 0);
+        let numbers = upload(device, &[0_u32; 3], 1);
+        let ranked = upload(device, &[Ranked::NONE; 2], 1);
+        let lists = upload_lists(device, &[0, 2], &[0, 1]);
+        let work = &mut device.work();
+        let l2 = Metric::L2;
+        assert_eq!(error_of(ops::nearest(work, &three, &two, l2)), "Dimension");
+        assert_eq!(error_of(ops::nearest(work, &three, &none, l2)), "Empty");
+        assert_eq!(error_of(ops::knn(work, &three, &two, 1, l2)), "Dimension");
+        assert_eq!(error_of(ops::knn(work, &no_columns, &no_columns, 1, l2)), "Empty");
+        assert_eq!(error_of(ops::knn(work, &three, &three, 0, l2)), "Parameter");
+        assert_eq!(error_of(ops::select(work, &three, 0)), "Parameter");
+        assert_eq!(error_of(ops::group(work, &numbers, 0)), "Parameter");
+        assert_eq!(error_of(ops::gather(work, &ranked, &numbers)), "Parameter");
+        assert_eq!(error_of(ops::concat(work, &three, &two)), "Dimension");
+        assert_eq!(error_of(ops::rerank(work, &three, &two, None, &ranked, 1, l2)), "Dimension");
+        assert_eq!(error_of(ops::rerank(work, &three, &three, None, &ranked, 0, l2)), "Parameter");
+        assert_eq!(error_of(ops::rerank(work, &two, &two, None, &ranked, 1, l2)), "Length");
+        assert_eq!(error_of(ops::flat_scan(work, &two, &two, &lists, &ranked, 1, l2)), "Length");
+        assert_eq!(error_of(ops::flat_scan(work, &three, &three, &lists, &ranked, 0, l2)), "Parameter");
+        let grouping = Grouping { offsets: numbers.clone(), order: numbers.clone() };
+        assert_eq!(error_of(ops::segment_sums(work, &three, &grouping)), "Length");
+        assert_eq!(error_of(ops::update_centroids(work, &two, &numbers, &two, &two, &two, false)), "Length");
+        for other in devices_in_variants().iter().filter(|other| !other.same_as(device)) {
+            let elsewhere = upload(other, &[0.0; 6], 3);
+            assert_eq!(error_of(ops::knn(work, &elsewhere, &three, 1, l2)), "OtherDevice");
+            assert_eq!(error_of(ops::nearest(work, &three, &elsewhere, l2)), "OtherDevice");
+            assert_eq!(error_of(ops::select(work, &elsewhere, 1)), "OtherDevice");
+        }
+    }
+}
