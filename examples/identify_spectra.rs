@@ -17,7 +17,7 @@ use std::{
 };
 
 use cellprobe::{
-    FlatIndex, IvfPqIndex, KMeans, Metric, Neighbors, Search, index,
+    Device, FlatIndex, IvfPqIndex, KMeans, Metric, Neighbors, Search, index,
     kmeans::Progress,
     spectra::{Cleaning, MgfReader, Rejected, Spectrum, Vectorizer},
 };
@@ -34,18 +34,18 @@ macro_rules! runs {
 /// The runs by their numbers. They are in the program, so that it works from any folder.
 const RUNS: [(&str, &[u8]); 10] = runs!["001" "002" "003" "004" "005" "006" "007" "008" "009" "010"];
 
-/// Clusters. The 1,191 spectra have 488 precursor masses (10 ppm apart), but many of those are adducts, isotopes and
-/// fragments of the same molecules: about half as many clusters leave few molecules torn apart.
-const CLUSTERS: usize = 250;
+/// Clusters. The 1,191 spectra have 488 precursor masses (10 ppm apart), but many of those are isotopes, adducts and
+/// fragments of one molecule, whose spectra are alike: so fewer clusters than masses, of four spectra on average.
+const CLUSTERS: usize = 300;
 
 /// Cells of the index: as many as still have the 39 training spectra each that k-means should be given.
 const NLIST: usize = 27;
 
-/// Cells that a search visits. With so few spectra a third of them costs nothing and misses next to nothing.
-const NPROBE: usize = 9;
+/// Cells that a search visits: with so few spectra half of them cost nothing. In a large library a few per cent do.
+const NPROBE: usize = 14;
 
-/// Sub-quantizers, of 4 bits: 800 numbers become 16 bytes. 8 bits would need 256 x 39 spectra to train on.
-const M: usize = 32;
+/// Sub-quantizers, of 4 bits: 10 numbers become half a byte. 8 bits would need 256 x 39 spectra to train on.
+const M: usize = 80;
 
 /// Candidates for each neighbour that codes find and exact cosines decide on. Codes alone lose many neighbours.
 const RERANK: usize = 30;
@@ -68,24 +68,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let vectorizer = Vectorizer::default();
     let vectors = stages.time("make vectors", || vectorizer.vectors(&spectra))?;
 
-    let labels = stages.time("cluster", || {
-        let bar = bar("cluster");
-        // Vectors have unit length, so spherical k-means clusters by cosine.
-        let kmeans = KMeans::new(CLUSTERS).spherical(true).progress(move |progress| show(&bar, progress));
-        kmeans.train(&device, vectors.view())?.assign(vectors.view())
-    })?;
-    print_clusters(&labels.labels.to_vec(), &spectra);
+    let labels = stages.time("cluster", || cluster(&device, vectors.view()))?;
+    print_clusters(&labels, &spectra);
 
     let last = spectra.iter().position(|spectrum| run(spectrum) == RUNS[9].0).unwrap_or(spectra.len());
     let (library, queries) = (vectors.slice(s![..last, ..]), vectors.slice(s![last.., ..]));
-    let index = stages.time("build the index", || {
-        let bar = bar("build the index");
-        let training = index::Training::default().progress(move |_, progress| show(&bar, progress));
-        let mut index = IvfPqIndex::new(&device, vectorizer.dimension, NLIST, M, 4, Metric::Cosine)?;
-        index.train_with(library, &training)?;
-        index.add(library)?;
-        cellprobe::Result::Ok(index)
-    })?;
+    let index = stages.time("build the index", || build_index(&device, library))?;
     let exact_rows = index.exact_rows(library)?;
     let search = Search::new(NEIGHBORS).nprobe(NPROBE).rerank(&exact_rows, RERANK);
     let neighbors = stages.time("identify", || index.search_with(queries, &search))?;
@@ -111,6 +99,23 @@ fn read_runs() -> cellprobe::Result<(Vec<Spectrum>, Rejected)> {
         rejected.merge(reader.into_rejected());
     }
     Ok((spectra, rejected))
+}
+
+/// The cluster of each spectrum.
+fn cluster(device: &Device, vectors: ArrayView2<'_, f32>) -> cellprobe::Result<Vec<u32>> {
+    let bar = bar("cluster");
+    // Vectors have unit length, so spherical k-means clusters by cosine.
+    let kmeans = KMeans::new(CLUSTERS).spherical(true).progress(move |progress| show(&bar, progress));
+    Ok(kmeans.train(device, vectors)?.assign(vectors)?.labels.to_vec())
+}
+
+fn build_index(device: &Device, library: ArrayView2<'_, f32>) -> cellprobe::Result<IvfPqIndex> {
+    let bar = bar("build the index");
+    let training = index::Training::default().progress(move |_, progress| show(&bar, progress));
+    let mut index = IvfPqIndex::new(device, library.ncols(), NLIST, M, 4, Metric::Cosine)?;
+    index.train_with(library, &training)?;
+    index.add(library)?;
+    Ok(index)
 }
 
 /// The number of the run that a spectrum is from.
@@ -149,7 +154,7 @@ fn print_clusters(labels: &[u32], spectra: &[Spectrum]) {
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     let count = |low: usize, high: usize| sizes.iter().filter(|size| (low..=high).contains(size)).count();
     let largest: Vec<String> = sizes.iter().take(8).map(ToString::to_string).collect();
-    println!("  {CLUSTERS} by spherical k-means, {} of them with spectra; largest {}", sizes.len(), largest.join(", "));
+    println!("  {CLUSTERS} by spherical k-means, {} with spectra in them; largest {}", sizes.len(), largest.join(", "));
     print!("  sizes");
     for (name, low, high) in
         [("1", 1, 1), ("2", 2, 2), ("3-4", 3, 4), ("5-8", 5, 8), ("9-16", 9, 16), ("17+", 17, usize::MAX)]
@@ -160,10 +165,10 @@ fn print_clusters(labels: &[u32], spectra: &[Spectrum]) {
     let mut shuffled = precursors.clone();
     shuffled.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(1));
     println!(
-        "  {:.0} % of the spectra in clusters of 2 and more are within {PPM} ppm of the most common precursor there",
-        100.0 * purity(&clusters)
+        "  {:.0} % of the spectra have another of the same precursor ({PPM} ppm) in their cluster; {:.0} % if dealt at random",
+        100.0 * accompanied(&clusters),
+        100.0 * accompanied(&self::clusters(labels, &shuffled))
     );
-    println!("  ({:.0} % if the spectra are dealt out at random)", 100.0 * purity(&self::clusters(labels, &shuffled)));
 }
 
 /// The precursors of each cluster that has any.
@@ -173,14 +178,12 @@ fn clusters(labels: &[u32], precursors: &[f64]) -> Vec<Vec<f64>> {
     clusters.into_values().collect()
 }
 
-/// The share of precursors, in clusters of two and more, that agree with the one that most others there agree with.
-fn purity(clusters: &[Vec<f64>]) -> f64 {
-    let agreeing = |cluster: &[f64]| {
-        cluster.iter().map(|&a| cluster.iter().filter(|&&b| agree(b, a)).count()).max().unwrap_or_default()
-    };
-    let several = || clusters.iter().filter(|cluster| cluster.len() > 1);
-    let all: usize = several().map(Vec::len).sum();
-    several().map(|cluster| agreeing(cluster)).sum::<usize>() as f64 / all.max(1) as f64
+/// The share of precursors that agree with another one of their cluster.
+fn accompanied(clusters: &[Vec<f64>]) -> f64 {
+    let others = |cluster: &[f64], mz: f64| cluster.iter().filter(|&&other| agree(other, mz)).count().saturating_sub(1);
+    let in_cluster = |cluster: &Vec<f64>| cluster.iter().filter(|&&mz| others(cluster, mz) > 0).count();
+    let all: usize = clusters.iter().map(Vec::len).sum();
+    clusters.iter().map(in_cluster).sum::<usize>() as f64 / all.max(1) as f64
 }
 
 fn print_index(library: ArrayView2<'_, f32>, index: &IvfPqIndex) {
@@ -195,16 +198,16 @@ fn print_index(library: ArrayView2<'_, f32>, index: &IvfPqIndex) {
 }
 
 fn print_neighbors(queries: &[Spectrum], library: &[Spectrum], neighbors: &Neighbors) {
-    println!("\n       query          |            nearest spectra");
-    println!("  scan        m/z     |  run  scan        m/z       ppm   cosine");
+    println!("\n  query           |  nearest spectra");
+    println!("  scan       m/z  |  run  scan        m/z       ppm  cosine");
     for (query, found) in queries.iter().zip(neighbors.rows()).take(QUERIES_SHOWN) {
-        let mut left = format!("{:>6}  {:>9.4}", query.id(), mz(query));
+        let mut left = format!("{:>4} {:>9.4}", query.id(), mz(query));
         for neighbor in found {
             let hit = &library[neighbor.id as usize];
             let error = ppm(mz(hit), mz(query));
             let error = if agree(mz(hit), mz(query)) { format!("{error:+.1}") } else { "other".to_owned() };
             println!(
-                "{left:17}     |  {}  {:>4}  {:>9.4}  {error:>8}   {:.3}",
+                "  {left:14}  |  {}  {:>4}  {:>9.4}  {error:>8}   {:.3}",
                 run(hit),
                 hit.id(),
                 mz(hit),
