@@ -43,7 +43,9 @@ pub(crate) fn normalise(rows: &mut [f32], columns: usize) {
         let squares: f64 = row.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
         if squares > 0.0 {
             let scale = 1.0 / squares.sqrt();
-            row.iter_mut().for_each(|value| *value = (f64::from(*value) * scale) as f32);
+            for value in row {
+                *value = (f64::from(*value) * scale) as f32;
+            }
         }
     });
 }

@@ -44,6 +44,10 @@ fn own_devices(limits: &wgpu::Limits, features: wgpu::Features) -> Vec<(wgpu::De
         .collect()
 }
 
+fn count(events: &AtomicUsize) {
+    events.fetch_add(1, Ordering::Relaxed);
+}
+
 /// An index trained on the CPU and filled on a device.
 fn built(device: &Device, factory: &str, rows: &Array2<f32>, ids: Option<&[i64]>) -> Index {
     let mut trained = Index::new(&Device::cpu(), rows.ncols(), factory, Metric::L2).unwrap();
@@ -97,7 +101,7 @@ fn somebodys_own_device_is_used_as_it_is() {
         for (own, queue) in own_devices(&wgpu::Limits::default(), features) {
             let caught = Arc::new(AtomicUsize::new(0));
             let counter = Arc::clone(&caught);
-            own.on_uncaptured_error(Arc::new(move |_| drop(counter.fetch_add(1, Ordering::Relaxed))));
+            own.on_uncaptured_error(Arc::new(move |_| count(&counter)));
             let device = Device::from_wgpu(own.clone(), queue).unwrap();
             let subgroups = own.features().contains(wgpu::Features::SUBGROUP);
             assert_eq!(device.variant().contains("no subgroups"), !subgroups, "{device:?}");
@@ -114,7 +118,12 @@ fn somebodys_own_device_is_used_as_it_is() {
             assert_eq!(caught.load(Ordering::Relaxed), 0, "nothing of ours reaches the owner's handler");
 
             let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::MAP_WRITE;
-            own.create_buffer(&wgpu::BufferDescriptor { label: None, size: 16, usage, mapped_at_creation: false });
+            drop(own.create_buffer(&wgpu::BufferDescriptor {
+                label: None,
+                size: 16,
+                usage,
+                mapped_at_creation: false,
+            }));
             assert_eq!(caught.load(Ordering::Relaxed), 1, "the owner's own mistakes do");
         }
     }
@@ -196,7 +205,7 @@ fn a_lost_device_is_an_error_everywhere() {
     for (own, queue) in own_devices(&wgpu::Limits::default(), wgpu::Features::empty()) {
         let told = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&told);
-        own.set_device_lost_callback(move |_, _| drop(counter.fetch_add(1, Ordering::Relaxed)));
+        own.set_device_lost_callback(move |_, _| count(&counter));
         let device = Device::from_wgpu(own.clone(), queue).unwrap();
         let indexes: Vec<Index> = FACTORIES.map(|factory| built(&device, factory, &rows, None)).into();
         let on_cpu: Vec<Index> = indexes.iter().map(|index| index.to_device(&Device::cpu()).unwrap()).collect();

@@ -316,7 +316,9 @@ impl Contents {
         let length = norm(&wide);
         let mut narrow = query.to_vec();
         if self.metric == Metric::Cosine && length > 0.0 {
-            wide.iter_mut().for_each(|value| *value /= length);
+            for value in &mut wide {
+                *value /= length;
+            }
             narrow = wide.iter().map(|&value| value as f32).collect();
         }
         let Some(lists) = self.probed(&narrow, nprobe, exact) else { return };
@@ -347,11 +349,14 @@ impl Contents {
             let own = scores.get(&neighbor.id).unwrap_or_else(|| panic!("{what}: no row {}", neighbor.id));
             assert!((score - own.0).abs() <= own.1, "{what}: {neighbor:?} is {} away", own.0);
             assert!((sign * score - distance).abs() <= allowed + own.1, "{what}: {neighbor:?} for {id} at {distance}");
-            assert!(!exact || (neighbor.id == *id && sign * score == *distance), "{what}: {neighbor:?} for {id}");
+            assert!(
+                !exact || (neighbor.id == *id && (sign * score + 0.0).total_cmp(distance).is_eq()),
+                "{what}: {neighbor:?} for {id}"
+            );
         }
         for pair in found.windows(2) {
-            let (first, second) = (sign * f64::from(pair[0].score), sign * f64::from(pair[1].score));
-            assert!(first < second || (first == second && pair[0].id < pair[1].id), "{what}: {pair:?}");
+            let place = |neighbor: &Neighbor| (sign * f64::from(neighbor.score) + 0.0, neighbor.id);
+            assert!(place(&pair[0]) < place(&pair[1]), "{what}: {pair:?}");
         }
     }
 

@@ -249,16 +249,19 @@ fn bind(
 struct Waiting {
     gpu: Gpu,
     mapped: Mapped,
-    receiver: oneshot::Receiver<Result<(), String>>,
+    receiver: oneshot::Receiver<Outcome>,
     thread: bool,
 }
 
+/// Why a buffer cannot be mapped, if so.
+type Outcome = Result<(), String>;
+
 /// Tells a [`Waiting`], once, that the buffer is mapped or why it will not be.
 #[derive(Clone)]
-struct Mapped(Arc<Mutex<Option<oneshot::Sender<Result<(), String>>>>>);
+struct Mapped(Arc<Mutex<Option<oneshot::Sender<Outcome>>>>);
 
 impl Mapped {
-    fn tell(&self, outcome: Result<(), String>) {
+    fn tell(&self, outcome: Outcome) {
         if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // Nobody listens any more if the read was dropped.
             drop(sender.send(outcome));
@@ -278,7 +281,7 @@ impl Waiting {
 }
 
 /// Lets the device go on. wgpu panics if it is lost meanwhile.
-fn poll(device: &wgpu::Device, how: wgpu::PollType) -> Result<(), String> {
+fn poll(device: &wgpu::Device, how: wgpu::PollType) -> Outcome {
     match catch_unwind(AssertUnwindSafe(|| device.poll(how))) {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),

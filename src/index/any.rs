@@ -18,6 +18,7 @@ use crate::{Device, Metric, Neighbors, Result, device::block_on, kmeans::Warning
 /// # }
 /// ```
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a program has few indexes, and what they hold is on the heap")]
 pub enum Index {
     /// Vectors as they are.
     Flat(FlatIndex),

@@ -274,17 +274,13 @@ impl Kind for IvfPq {
         let codebook = quantizer.codebook();
         let lists = &ivf.entries.lists;
         let probes = ivf.probes(context, work, queries, nprobe.unwrap_or(self.nprobe))?;
-        match residuals {
-            Some(Residuals { origin, terms, positions }) => {
-                let tables = ops::pq_tables(work, queries, codebook, Table::Residual(origin))?;
-                let hits = ops::pq_scan(work, &tables, codebook, codes, lists, Some(terms), &probes, true, k)?;
-                ops::pq_rerank(work, queries, codebook, codes, lists, positions, &ivf.centroids, &hits)
-            }
-            None => {
-                let tables = ops::pq_tables(work, queries, codebook, plain_table(context.metric))?;
-                ops::pq_scan(work, &tables, codebook, codes, lists, None, &probes, self.by_residual, k)
-            }
-        }
+        let Some(Residuals { origin, terms, positions }) = residuals else {
+            let tables = ops::pq_tables(work, queries, codebook, plain_table(context.metric))?;
+            return ops::pq_scan(work, &tables, codebook, codes, lists, None, &probes, self.by_residual, k);
+        };
+        let tables = ops::pq_tables(work, queries, codebook, Table::Residual(origin))?;
+        let hits = ops::pq_scan(work, &tables, codebook, codes, lists, Some(terms), &probes, true, k)?;
+        ops::pq_rerank(work, queries, codebook, codes, lists, positions, &ivf.centroids, &hits)
     }
 
     fn query_bytes(&self, nprobe: Option<usize>) -> usize {

@@ -41,9 +41,15 @@ pub trait Kind: Clone + Send + Sync {
     ) -> impl Future<Output = Result<Self>> + Send;
 
     /// Itself with rows that candidates name by rank instead of number.
+    ///
+    /// # Errors
+    /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
     fn with_ranks(&self, context: &Context, ranks: &DeviceArray<u32>) -> Result<Self>;
 
     /// The `k` nearest of each query's rows.
+    ///
+    /// # Errors
+    /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
     fn search(
         &self,
         context: &Context,

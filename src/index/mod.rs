@@ -130,10 +130,17 @@ pub struct VectorIndex<K> {
     context: Context,
     kind: K,
     ids: Ids,
-    /// Where identifiers do not ascend with the rows: the rows in order of identifier, here and on the device.
-    order: Option<(Vec<u32>, DeviceArray<u32>)>,
+    /// None where identifiers ascend with the rows.
+    order: Option<Order>,
     warnings: Vec<Warning>,
     form: files::Form,
+}
+
+/// The rows in order of identifier, here and on the device.
+#[derive(Clone)]
+struct Order {
+    rows: Vec<u32>,
+    places: DeviceArray<u32>,
 }
 
 impl<K: Kind> VectorIndex<K> {
@@ -316,7 +323,7 @@ impl<K: Kind> VectorIndex<K> {
             let mut work = self.device().work();
             let mut hits = self.kind.search(&self.context, &mut work, &uploaded, candidates, search.nprobe)?;
             if let Some((exact, _)) = search.rerank {
-                let places = self.order.as_ref().map(|(_, places)| places);
+                let places = self.order.as_ref().map(|order| &order.places);
                 hits = crate::ops::rerank(&mut work, &uploaded, &exact.rows, places, &hits, k, self.metric())?;
             }
             let found = work.read(hits).await?;
@@ -353,18 +360,18 @@ impl<K: Kind> VectorIndex<K> {
     pub async fn to_device_async(&self, device: &Device) -> Result<Self> {
         let kind = self.kind.moved(&self.context, device).await?;
         let order = match &self.order {
-            Some((order, _)) => Some((order.clone(), device.upload(order.clone(), 1)?)),
+            Some(Order { rows, .. }) => Some(Order { rows: rows.clone(), places: device.upload(rows.clone(), 1)? }),
             None => None,
         };
         let context = Context { device: device.clone(), ..self.context.clone() };
         let (ids, warnings, form) = (self.ids.clone(), self.warnings.clone(), self.form.clone());
-        Ok(VectorIndex { context, kind, order, ids, warnings, form })
+        Ok(VectorIndex { context, kind, ids, order, warnings, form })
     }
 
     /// The identifier of the row of a rank.
     fn identify(&self, rank: u32) -> i64 {
         match &self.order {
-            Some((order, _)) => order.get(rank as usize).map_or(-1, |&row| self.ids.of(row)),
+            Some(order) => order.rows.get(rank as usize).map_or(-1, |&row| self.ids.of(row)),
             None => self.ids.of(rank),
         }
     }
@@ -384,15 +391,15 @@ impl<K: Kind> VectorIndex<K> {
 }
 
 /// The kind with its rows ranked by identifier, where they are not in that order anyway.
-fn ranked<K: Kind>(context: &Context, kind: K, ids: &Ids) -> Result<(K, Option<(Vec<u32>, DeviceArray<u32>)>)> {
-    let Some(order) = ids.order() else {
+fn ranked<K: Kind>(context: &Context, kind: K, ids: &Ids) -> Result<(K, Option<Order>)> {
+    let Some(rows) = ids.order() else {
         return Ok((kind, None));
     };
-    let mut ranks = vec![0; order.len()];
-    order.iter().enumerate().for_each(|(rank, &row)| ranks[row as usize] = rank as u32);
+    let mut ranks = vec![0; rows.len()];
+    rows.iter().enumerate().for_each(|(rank, &row)| ranks[row as usize] = rank as u32);
     let kind = kind.with_ranks(context, &context.device.upload(ranks, 1)?)?;
-    let places = context.device.upload(order.clone(), 1)?;
-    Ok((kind, Some((order, places))))
+    let places = context.device.upload(rows.clone(), 1)?;
+    Ok((kind, Some(Order { rows, places })))
 }
 
 impl<K: Kind> fmt::Debug for VectorIndex<K> {
