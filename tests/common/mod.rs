@@ -18,7 +18,7 @@ use rand_mt::Mt64;
 /// Bytes that a binding may have on the devices that split everything.
 pub const SMALL_BINDING: u64 = 8192;
 
-/// The CPU and every adapter, each in every variant of the kernels, and once with arrays and dispatches split small.
+/// The CPU and every adapter (but through OpenGL), each in every variant of the kernels, and once with arrays and dispatches split small.
 ///
 /// With the environment variable `CELLPROBE_TEST_DEVICES=cpu` the CPU only.
 pub fn devices() -> &'static [Device] {
@@ -29,7 +29,11 @@ pub fn devices() -> &'static [Device] {
             eprintln!("NO GPU IS TESTED: CELLPROBE_TEST_DEVICES=cpu");
             return devices;
         }
-        let adapters: Vec<_> = adapters().into_iter().filter(|adapter| adapter.unusable.is_none()).collect();
+        let usable = adapters().into_iter().filter(|adapter| adapter.unusable.is_none());
+        let (gl, adapters): (Vec<_>, Vec<_>) = usable.partition(|adapter| adapter.backend == "gl");
+        for adapter in gl {
+            eprintln!("NOT TESTED: {} through OpenGL", adapter.name);
+        }
         if adapters.is_empty() {
             eprintln!("NO GPU IS TESTED: there is no adapter that can run the kernels");
         }
