@@ -37,6 +37,8 @@
 //! is the crate's only `unsafe`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "cli")]
+pub mod bench;
 pub mod device;
 pub mod error;
 pub mod index;
