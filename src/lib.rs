@@ -1,5 +1,8 @@
 //! cellprobe
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 pub mod device;
 pub mod error;
 pub mod index;
@@ -12,6 +15,7 @@ mod rows;
 #[cfg(feature = "spectra")]
 pub mod spectra;
 pub mod storage;
+pub mod verify;
 
 pub use device::{Device, DeviceArray, Work};
 pub use error::{Error, Result};
