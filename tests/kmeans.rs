@@ -187,7 +187,8 @@ fn progress_is_told_of_every_iteration() {
 #[test]
 fn nothing_is_read_back_between_iterations() {
     let rows = blobs(20);
-    for device in common::devices() {
+    // A GPU of the test's own: other tests run at the same time.
+    for device in common::counted_gpus() {
         let read_backs = |iterations| {
             let before = device.counters().read_backs;
             KMeans::new(3).iterations(iterations).train(&device, rows.view()).unwrap();
