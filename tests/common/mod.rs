@@ -35,11 +35,6 @@ pub fn devices_in_variants() -> Vec<Device> {
     DEVICES.get_or_init(|| open(&[trusted.clone(), trusted.subgroups(false), checked, split])).clone()
 }
 
-/// GPUs opened anew, whose counters nobody else moves.
-pub fn counted_gpus() -> Vec<Device> {
-    open(&[Options::default()]).into_iter().filter(Device::is_gpu).collect()
-}
-
 /// The devices that are GPUs.
 pub fn gpus() -> Vec<Device> {
     devices().into_iter().filter(Device::is_gpu).collect()
