@@ -17,7 +17,7 @@ pub fn compare(criterion: &mut Criterion, cases: fn(&Device, Size) -> Result<Vec
         for case in cases(&device, Size::SMALL).expect("the inputs of the cases") {
             let mut group = criterion.benchmark_group(case.name());
             group.sample_size(10).measurement_time(Duration::from_secs(2));
-            group.bench_function(device.name(), |bencher| bencher.iter(|| case.run().expect(case.name())));
+            group.bench_function(device.name(), |bencher| bencher.iter(|| case.run().expect("a run")));
         }
     }
 }

@@ -38,7 +38,7 @@ const NBITS: usize = 8;
 /// A case is run at least this often, and again until it has taken [`LONG_ENOUGH`] or was run [`MOST_RUNS`] times.
 const FEWEST_RUNS: usize = 3;
 const MOST_RUNS: usize = 25;
-const LONG_ENOUGH: Duration = Duration::from_millis(500);
+const LONG_ENOUGH: Duration = Duration::from_millis(200);
 
 /// How much there is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

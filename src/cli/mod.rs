@@ -2,6 +2,7 @@
 
 mod add;
 mod arguments;
+mod bench;
 mod build;
 mod completions;
 mod console;
@@ -51,6 +52,8 @@ enum Command {
     Devices,
     /// Check every operation and index on the device against a reference in f64
     Verify,
+    /// Time every operation and index, CPU against the device
+    Bench(bench::Bench),
     /// Write the WGSL of every kernel
     Shaders(shaders::Shaders),
     /// Cluster vectors around k centroids
@@ -143,6 +146,7 @@ fn execute(cli: &Cli) -> Outcome {
     match &cli.command {
         Command::Devices => devices::run(&console),
         Command::Verify => verify::run(common, &console),
+        Command::Bench(command) => command.run(common, &console),
         Command::Shaders(command) => command.run(&console),
         Command::Kmeans(command) => command.run(common, &console),
         Command::Build(command) => command.run(common, &console),
