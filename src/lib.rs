@@ -39,6 +39,9 @@
 
 #[cfg(feature = "cli")]
 pub mod bench;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 pub mod device;
 pub mod error;
 pub mod index;
@@ -51,6 +54,7 @@ mod rows;
 #[cfg(feature = "spectra")]
 pub mod spectra;
 pub mod storage;
+pub mod verify;
 
 pub use device::{Device, DeviceArray, Work};
 pub use error::{Error, Result};

@@ -1,10 +1,9 @@
 //! From the same start, k-means goes where FAISS goes. The files are of faiss 1.15.1.
 
 mod common;
-#[path = "common/npy.rs"]
-mod npy;
 
 use cellprobe::{Device, KMeans, kmeans::Init};
+use common::npy;
 use ndarray::{Array1, Array2};
 
 #[test]

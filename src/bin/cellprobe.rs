@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The `cellprobe` command.
+
+fn main() -> std::process::ExitCode {
+    cellprobe::cli::run()
+}

@@ -122,13 +122,17 @@ pub(super) fn best(found: &[Found]) -> Option<&Found> {
     found.iter().find(|(_, summary)| !summary.software && summary.unusable.is_none())
 }
 
-/// The adapter that `gpu` or `gpu:...` asks for.
-pub(super) fn named<'a>(found: &'a [Found], wanted: &str) -> Result<&'a wgpu::Adapter> {
-    let part = match wanted.split_once(':') {
-        None if wanted == "gpu" => "",
-        Some(("gpu", part)) => part,
-        _ => return Err(Error::parameter("device", wanted, "one of auto, cpu, gpu, gpu:<index or part of the name>")),
-    };
+/// What follows `gpu:`; nothing for `gpu` alone.
+pub(super) fn part(wanted: &str) -> Result<&str> {
+    match wanted.split_once(':') {
+        None if wanted == "gpu" => Ok(""),
+        Some(("gpu", part)) => Ok(part),
+        _ => Err(Error::parameter("device", wanted, "one of auto, cpu, gpu, gpu:<index or part of the name>")),
+    }
+}
+
+/// The adapter that `gpu` or `gpu:...` asks for; `part` is what follows the colon.
+pub(super) fn named<'a>(found: &'a [Found], wanted: &str, part: &str) -> Result<&'a wgpu::Adapter> {
     let usable = |summary: &AdapterSummary| summary.unusable.is_none();
     let matching = match part.parse::<usize>() {
         Ok(index) => found.get(index),

@@ -56,6 +56,10 @@ impl Device {
 
     /// [`Device::auto`] without blocking.
     pub async fn auto_async() -> Self {
+        Self::auto_with(&Options::default()).await
+    }
+
+    async fn auto_with(options: &Options) -> Self {
         let found = choose::find().await;
         let Some((adapter, summary)) = choose::best(&found) else {
             let reason = if found.is_empty() {
@@ -66,7 +70,7 @@ impl Device {
             log::info!("cellprobe runs on the cpu: {reason}");
             return Device { kind: Kind::Cpu, reason: reason.into() };
         };
-        match Gpu::open(adapter, &Options::default()).await {
+        match Gpu::open(adapter, options).await {
             Ok(gpu) => {
                 log::info!("cellprobe runs on {}", summary.name);
                 Device { kind: Kind::Gpu(gpu), reason: "the best real GPU".into() }
@@ -101,11 +105,12 @@ impl Device {
     /// As [`Device::open`].
     pub async fn open_async(wanted: &str, options: &Options) -> Result<Self> {
         match wanted {
-            "auto" if *options == Options::default() => Ok(Self::auto_async().await),
+            "auto" => Ok(Self::auto_with(options).await),
             "cpu" => Ok(Self::cpu()),
             _ => {
+                let part = choose::part(wanted)?;
                 let found = choose::find().await;
-                let adapter = choose::named(&found, wanted)?;
+                let adapter = choose::named(&found, wanted, part)?;
                 Ok(Device { kind: Kind::Gpu(Gpu::open(adapter, options).await?), reason: "asked for".into() })
             }
         }
@@ -149,11 +154,15 @@ impl Device {
         &self.reason
     }
 
-    /// The kernel variants that this device runs, in words: `subgroups, trusted`.
+    /// The kernel variants that this device runs, in words: `subgroups of 32 and more, trusted`; for the CPU the level
+    /// of its SIMD: `v3` (x86-64-v3), `v4`, `neon` or `scalar`.
     #[must_use]
     pub fn variant(&self) -> String {
         match &self.kind {
-            Kind::Cpu => format!("{:?}", pulp::Arch::new()).to_lowercase(),
+            Kind::Cpu => {
+                let arch = format!("{:?}", pulp::Arch::new()).to_lowercase();
+                arch.chars().take_while(char::is_ascii_alphanumeric).collect()
+            }
             Kind::Gpu(gpu) => gpu.variant_name(),
         }
     }

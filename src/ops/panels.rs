@@ -123,16 +123,16 @@ fn pack_panel(panel: &mut [f32], width: usize, rows: &[f32], dimension: usize) {
     }
     // Four rows at a time, so that stores are wide.
     for (rows, lane) in rows.chunks(4 * dimension).zip((0..).step_by(4)) {
-        let lines = panel.chunks_exact_mut(width).map(|line| &mut line[lane..]);
         if rows.len() == 4 * dimension {
+            let quads = panel.as_chunks_mut().0.iter_mut().skip(lane / 4).step_by(width / 4);
             let (a, b) = rows.split_at(2 * dimension);
             let ((a, b), (c, d)) = (a.split_at(dimension), b.split_at(dimension));
-            for ((((line, &a), &b), &c), &d) in lines.zip(a).zip(b).zip(c).zip(d) {
-                line[..4].copy_from_slice(&[a, b, c, d]);
+            for ((((quad, &a), &b), &c), &d) in quads.zip(a).zip(b).zip(c).zip(d) {
+                *quad = [a, b, c, d];
             }
         } else {
-            for (column, line) in lines.enumerate() {
-                line.iter_mut().zip(rows.chunks(dimension)).for_each(|(place, row)| *place = row[column]);
+            for (column, line) in panel.chunks_exact_mut(width).enumerate() {
+                line[lane..].iter_mut().zip(rows.chunks(dimension)).for_each(|(place, row)| *place = row[column]);
             }
         }
     }

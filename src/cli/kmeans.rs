@@ -1,0 +1,132 @@
+//! `cellprobe kmeans`.
+
+use std::{convert::Infallible, path::PathBuf, str::FromStr, time::Instant};
+
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    Common, Outcome,
+    arguments::{self, AtMost, Overwrite},
+    console::Console,
+};
+use crate::{
+    KMeans, Result,
+    kmeans::Init,
+    storage::{read_vectors, write_labels, write_vectors},
+};
+
+/// Clusters vectors around k centroids.
+///
+/// The objective is the sum over the training vectors of the squared distances to their centroids, with --spherical of
+/// the inner products with them.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cellprobe kmeans vectors.npy -k 1024 -o centroids.npy --labels labels.npy
+  cellprobe kmeans vectors.fvecs -k 100 --iterations 50 --restarts 5 --init kmeans++ --json")]
+pub(super) struct Kmeans {
+    /// The vectors
+    #[arg(value_parser = arguments::vectors)]
+    data: PathBuf,
+    /// Number of centroids
+    #[arg(short)]
+    k: usize,
+    /// Iterations of a run
+    #[arg(long, default_value_t = 25, value_name = "N")]
+    iterations: usize,
+    /// Runs from different starts, of which the best is kept
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    restarts: usize,
+    /// Assign by inner product and scale centroids to unit length; for cosines, give vectors of unit length
+    #[arg(long)]
+    spherical: bool,
+    /// Where centroids start: random, kmeans++, or a file of them
+    #[arg(long, default_value = "random", value_name = "random|kmeans++|FILE")]
+    init: Start,
+    /// Train on a random sample of at most so many vectors a centroid
+    #[arg(long, default_value = "256", value_name = "N|all")]
+    max_points_per_centroid: AtMost,
+    /// Write the centroids, .fvecs or .npy
+    #[arg(short, long, value_parser = arguments::vectors_out, value_name = "CENTROIDS")]
+    output: Option<PathBuf>,
+    /// Write the number of each vector's centroid, .ivecs or .npy
+    #[arg(long, value_parser = arguments::ids, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
+}
+
+#[derive(Clone)]
+enum Start {
+    Random,
+    PlusPlus,
+    File(PathBuf),
+}
+
+impl FromStr for Start {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "random" => Start::Random,
+            "kmeans++" => Start::PlusPlus,
+            path => Start::File(path.into()),
+        })
+    }
+}
+
+impl Start {
+    fn init(&self) -> Result<Init> {
+        Ok(match self {
+            Start::Random => Init::Random,
+            Start::PlusPlus => Init::PlusPlus,
+            Start::File(path) => Init::Given(read_vectors(path)?),
+        })
+    }
+}
+
+impl Kmeans {
+    pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
+        self.overwrite.check(self.output.iter().chain(&self.labels))?;
+        let device = common.device()?;
+        let rows = read_vectors(&self.data)?;
+        let mut kmeans = KMeans::new(self.k)
+            .iterations(self.iterations)
+            .restarts(self.restarts)
+            .spherical(self.spherical)
+            .init(self.init.init()?)
+            .max_points_per_centroid(self.max_points_per_centroid.0)
+            .seed(common.seed);
+        if let Some(bar) = console.bar() {
+            kmeans = kmeans.progress(move |step| bar.show("training", step.done, step.of));
+        }
+        let start = Instant::now();
+        let clustering = kmeans.train(&device, rows.view())?;
+        let seconds = start.elapsed().as_secs_f64();
+        drop(kmeans);
+        clustering.warnings().iter().for_each(|warning| console.warn(warning));
+        if let Some(path) = &self.output {
+            write_vectors(path, clustering.centroids(), self.overwrite.force)?;
+        }
+        if let Some(path) = &self.labels {
+            let labels = clustering.assign(rows.view())?.labels.mapv(i64::from);
+            write_labels(path, labels.view(), self.overwrite.force)?;
+        }
+        let (iterations, objective) = (clustering.iterations(), clustering.objective());
+        let json = json!({
+            "device": device.name(),
+            "seconds": seconds,
+            "iterations": iterations,
+            "objective": objective,
+            "empty_clusters": clustering.empty_clusters().last().copied().unwrap_or(0),
+        });
+        let (points, k) = (clustering.points(), self.k);
+        let text = format!(
+            "{k} centroids of {points} vectors in {seconds:.3} s on {}\n{iterations} iterations, objective {objective}",
+            device.name()
+        );
+        console.summary(&json, &text)?;
+        Ok(true)
+    }
+}

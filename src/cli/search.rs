@@ -1,0 +1,182 @@
+//! `cellprobe search`.
+
+use std::{collections::HashSet, fmt::Write as _, num::NonZeroUsize, path::PathBuf, time::Instant};
+
+use clap::Args;
+use ndarray::Array2;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Common, Outcome,
+    arguments::{self, Overwrite},
+    console::Console,
+};
+use crate::{
+    Error, Index, Neighbors, Result, Search,
+    storage::{read_ids, read_vectors, write_ids, write_vectors},
+};
+
+/// The k of the recalls that are reported.
+const RECALLS: [usize; 3] = [1, 10, 100];
+
+/// Finds the nearest neighbours of queries.
+///
+/// The time is that of the search alone, after one that is not counted.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cellprobe search vectors.index queries.fvecs -k 10 -o ids.ivecs --distances distances.fvecs
+  cellprobe search vectors.index queries.npy -k 10 --nprobe 16 --rerank vectors.npy
+  cellprobe search vectors.index queries.fvecs -k 100 --truth truth.ivecs --repeat 5 --json")]
+pub(super) struct SearchIndex {
+    /// The index
+    index: PathBuf,
+    /// The queries
+    #[arg(value_parser = arguments::vectors)]
+    queries: PathBuf,
+    /// Neighbours to find
+    #[arg(short)]
+    k: usize,
+    /// Lists to visit [default: as the index says]
+    #[arg(long, value_name = "N")]
+    nprobe: Option<usize>,
+    /// Re-rank by exact distances to these vectors: all that are in the index, in the order in which they were added
+    #[arg(long, value_parser = arguments::vectors, value_name = "DATA")]
+    rerank: Option<PathBuf>,
+    /// Candidates to re-rank, as a multiple of k
+    #[arg(long, default_value_t = 10, requires = "rerank", value_name = "F")]
+    rerank_factor: usize,
+    /// The true nearest neighbours, to report recall by
+    #[arg(long, value_parser = arguments::ids, value_name = "IVECS")]
+    truth: Option<PathBuf>,
+    /// Searches of which to report the median time
+    #[arg(long, default_value = "1", value_name = "R")]
+    repeat: NonZeroUsize,
+    /// Write the neighbours' identifiers, .ivecs or .npy, with -1 where there are fewer than k
+    #[arg(short, long, value_parser = arguments::ids, value_name = "IDS")]
+    output: Option<PathBuf>,
+    /// Write the neighbours' distances, .fvecs or .npy
+    #[arg(long, value_parser = arguments::vectors_out, value_name = "FILE")]
+    distances: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
+}
+
+impl SearchIndex {
+    pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
+        self.overwrite.check(self.output.iter().chain(&self.distances))?;
+        let device = common.device()?;
+        let index = Index::read_file(&self.index, &device)?;
+        let queries = read_vectors(&self.queries)?;
+        let truth = self.truth.as_ref().map(|path| truth(path, queries.nrows())).transpose()?;
+        let exact = match &self.rerank {
+            Some(path) => Some(index.exact_rows(read_vectors(path)?.view())?),
+            None => None,
+        };
+        let mut search = Search::new(self.k);
+        if let Some(nprobe) = self.nprobe {
+            search = search.nprobe(nprobe);
+        }
+        if let Some(exact) = &exact {
+            search = search.rerank(exact, self.rerank_factor);
+        }
+        let run = || -> Result<(Neighbors, f64)> {
+            let start = Instant::now();
+            let found = index.search_with(queries.view(), &search)?;
+            Ok((found, start.elapsed().as_secs_f64()))
+        };
+        let (_, warmup_seconds) = run()?;
+        let (mut found, first) = run()?;
+        let mut times = vec![first];
+        let bar = console.bar();
+        for done in 1..self.repeat.get() {
+            let (again, seconds) = run()?;
+            found = again;
+            times.push(seconds);
+            if let Some(bar) = &bar {
+                bar.show("searching", done + 1, self.repeat.get());
+            }
+        }
+        drop(bar);
+        self.write(&found)?;
+        let search_seconds = median(times);
+        let qps = queries.nrows() as f64 / search_seconds;
+        let mut json = json!({
+            "device": device.name(),
+            "search_seconds": search_seconds,
+            "warmup_seconds": warmup_seconds,
+            "qps": qps,
+        });
+        let mut text = format!(
+            "{} queries, k = {}, in {search_seconds:.6} s on {}: {qps:.0} a second",
+            queries.nrows(),
+            self.k,
+            device.name()
+        );
+        if let Some(truth) = truth {
+            let recalls = recalls(&found, &truth);
+            for (k, recall) in &recalls {
+                let _ = write!(text, "\nrecall@{k} {recall:.4}");
+            }
+            let recalls: Map<String, Value> =
+                recalls.into_iter().map(|(k, recall)| (k.to_string(), recall.into())).collect();
+            json["recall"] = recalls.into();
+        }
+        console.summary(&json, &text)?;
+        Ok(true)
+    }
+
+    fn write(&self, found: &Neighbors) -> Result<()> {
+        if let Some(path) = &self.output {
+            write_ids(path, found.ids().view(), self.overwrite.force)?;
+        }
+        if let Some(path) = &self.distances {
+            write_vectors(path, found.scores().view(), self.overwrite.force)?;
+        }
+        Ok(())
+    }
+}
+
+/// The true neighbours of each query.
+fn truth(path: &PathBuf, queries: usize) -> Result<Array2<i64>> {
+    let truth = read_ids(path)?;
+    if truth.nrows() != queries {
+        return Err(Error::Length { what: "rows of the truth", expected: queries, found: truth.nrows() });
+    }
+    Ok(truth)
+}
+
+/// For each k up to that of search and truth, the share of the true k nearest that are among the k returned.
+fn recalls(found: &Neighbors, truth: &Array2<i64>) -> Vec<(usize, f64)> {
+    let most = found.k().min(truth.ncols());
+    let recall = |k: usize| {
+        let (mut hits, mut all) = (0_usize, 0_usize);
+        for (found, truth) in found.rows().zip(truth.outer_iter()) {
+            let returned: HashSet<i64> = found.iter().take(k).map(|neighbor| neighbor.id).collect();
+            // Padding is no neighbour.
+            let wanted = truth.iter().take(k).filter(|&&id| id >= 0);
+            for id in wanted {
+                all += 1;
+                hits += usize::from(returned.contains(id));
+            }
+        }
+        hits as f64 / all.max(1) as f64
+    };
+    RECALLS.into_iter().filter(|&k| k <= most).map(|k| (k, recall(k))).collect()
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    let middle = times.len() / 2;
+    if times.len().is_multiple_of(2) { f64::midpoint(times[middle - 1], times[middle]) } else { times[middle] }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn medians() {
+        for (times, median) in [(vec![3.0], 3.0), (vec![9.0, 1.0, 2.0], 2.0), (vec![4.0, 1.0, 2.0, 9.0], 3.0)] {
+            assert!((super::median(times) - median).abs() < f64::EPSILON);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Operations on groups, and rows put in order.
+
+use super::{
+    EXACT, ROUNDING, Verifier,
+    compare::{numbers, rounding, unequal},
+    data::{Random, Values},
+};
+use crate::{
+    Device, Result,
+    ops::{self, Grouping, reference},
+};
+
+/// Rows, groups, columns.
+const SHAPES: [(usize, usize, usize); 6] =
+    [(1, 1, 1), (1000, 7, 5), (3000, 300, 3), (50, 2000, 1), (600, 1, 33), (40, 40, 130)];
+
+pub(super) async fn check(verifier: &mut Verifier<'_>) -> Result<()> {
+    let device = &verifier.device.clone();
+    for (rows, groups, columns) in SHAPES {
+        let words = format!("{rows} rows in {groups} groups");
+        verifier.check("group", words.clone(), EXACT, group(device, rows, groups)).await?;
+        for values in [Values::Uniform, Values::Integers, Values::Far] {
+            let words = format!("{words}, {columns} columns, {values}");
+            let sums = segment_sums(device, (rows, groups, columns), values);
+            verifier.check("segment_sums", words, values.tolerance(), sums).await?;
+        }
+        for spherical in [false, true] {
+            let words = format!("{words}, {columns} columns{}", if spherical { ", spherical" } else { "" });
+            let updated = update_centroids(device, (rows, groups, columns), spherical);
+            verifier.check("update_centroids", words, ROUNDING, updated).await?;
+        }
+        let words = format!("{groups} of {rows} rows of {columns}");
+        verifier.check("gather", words.clone(), EXACT, gather(device, rows, groups, columns)).await?;
+        verifier.check("concat", words, EXACT, concat(device, rows, groups, columns)).await?;
+    }
+    Ok(())
+}
+
+/// Labels that leave the last third of the groups empty.
+fn labels(rows: usize, groups: usize) -> Vec<u32> {
+    Random::new(rows as u64).below(rows, (2 * groups).div_ceil(3))
+}
+
+async fn group(device: &Device, rows: usize, groups: usize) -> Result<f64> {
+    let labels = labels(rows, groups);
+    let mut work = device.work();
+    let grouping = ops::group(&mut work, &device.upload(labels.clone(), 1)?, groups)?;
+    let found_offsets = work.read(grouping.offsets).await?;
+    let found_order = device.work().read(grouping.order).await?;
+    let (offsets, order) = reference::group(&labels, groups);
+    Ok(unequal(&found_offsets, &offsets) + unequal(&found_order, &order))
+}
+
+async fn segment_sums(device: &Device, (rows, groups, columns): (usize, usize, usize), values: Values) -> Result<f64> {
+    let data = Random::new(5).numbers(rows * columns, values);
+    let (offsets, order) = reference::group(&labels(rows, groups), groups);
+    let grouping = Grouping { offsets: device.upload(offsets.clone(), 1)?, order: device.upload(order.clone(), 1)? };
+    let mut work = device.work();
+    let found = ops::segment_sums(&mut work, &device.upload(data.clone(), columns)?, &grouping)?;
+    let found = work.read(found).await?;
+    let expected = reference::segment_sums(&data, columns, &offsets, &order);
+    if values.exact() {
+        let expected: Vec<f32> = expected.into_iter().map(|sum| sum as f32).collect();
+        return Ok(unequal(&found, &expected));
+    }
+    let members = |group: usize| &order[offsets[group] as usize..offsets[group + 1] as usize];
+    let bound = |group: usize, column: usize| {
+        // An empty group's sum of nothing has no error at all to allow.
+        let terms = members(group).iter().map(|&row| f64::from(data[row as usize * columns + column]));
+        rounding(terms).max(f64::MIN_POSITIVE)
+    };
+    let bounds: Vec<f64> = (0..groups)
+        .flat_map(|group| (0..columns).map(move |column| (group, column)))
+        .map(|(g, c)| bound(g, c))
+        .collect();
+    Ok(numbers(&found, &expected, &bounds))
+}
+
+async fn update_centroids(
+    device: &Device,
+    (rows, groups, columns): (usize, usize, usize),
+    spherical: bool,
+) -> Result<f64> {
+    let mut random = Random::new(6);
+    let (offsets, _) = reference::group(&labels(rows, groups), groups);
+    let sums = random.numbers(groups * columns, Values::Uniform);
+    let inertia: Vec<f32> = random.numbers(groups, Values::Uniform).into_iter().map(f32::abs).collect();
+    let draws: Vec<f32> = random.numbers(1 << 12, Values::Uniform).into_iter().map(f32::abs).collect();
+    let mut work = device.work();
+    let updated = ops::update_centroids(
+        &mut work,
+        &device.upload(sums.clone(), columns)?,
+        &device.upload(offsets.clone(), 1)?,
+        &device.upload(inertia.clone(), 1)?,
+        &device.upload(vec![], 2)?,
+        &device.upload(draws.clone(), 1)?,
+        spherical,
+    )?;
+    let found = work.read(updated.centroids).await?;
+    let history = device.work().read(updated.history).await?;
+    let (expected, [objective, empty]) =
+        reference::update_centroids(&sums, columns, &offsets, &inertia, &draws, spherical);
+    // A centroid is a quotient that splitting multiplies, each time with an error; its length is a sum over the columns.
+    let steps = empty + columns as f64 + 4.0;
+    let bounds: Vec<f64> = expected.iter().map(|value| steps * rounding(std::iter::once(*value))).collect();
+    let objective_bound = rounding(inertia.iter().copied().map(f64::from));
+    let history_error = numbers(&history, &[objective, empty], &[objective_bound, f64::MIN_POSITIVE]);
+    Ok(numbers(&found, &expected, &bounds).max(history_error))
+}
+
+async fn gather(device: &Device, rows: usize, count: usize, columns: usize) -> Result<f64> {
+    let mut random = Random::new(7);
+    let data = random.numbers(rows * columns, Values::Uniform);
+    let order = random.below(count, rows);
+    let mut work = device.work();
+    let found = ops::gather(&mut work, &device.upload(data.clone(), columns)?, &device.upload(order.clone(), 1)?)?;
+    let found = work.read(found).await?;
+    Ok(unequal(&found, &reference::gather(&data, columns, &order)))
+}
+
+async fn concat(device: &Device, rows: usize, others: usize, columns: usize) -> Result<f64> {
+    let mut random = Random::new(8);
+    let first = random.below(rows * columns, 1 << 30);
+    let second = random.below(others * columns, 1 << 30);
+    let mut work = device.work();
+    let both =
+        ops::concat(&mut work, &device.upload(first.clone(), columns)?, &device.upload(second.clone(), columns)?)?;
+    let found = work.read(both).await?;
+    Ok(unequal(&found, &[first, second].concat()))
+}

@@ -1,0 +1,324 @@
+//! The command: what it prints, what it writes, and its exit status.
+#![cfg(feature = "cli")]
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use cellprobe::storage::{read_ids, read_vectors, write_ids, write_labels, write_vectors};
+use ndarray::{Array1, Array2, s};
+use serde_json::Value;
+
+type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+const ROWS: usize = 600;
+const QUERIES: usize = 20;
+const DIMENSION: usize = 8;
+
+/// A folder with base vectors, queries and the true neighbours.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Result<Self> {
+        let folder = Folder(tempfile::tempdir()?);
+        write_vectors(folder.path("base.fvecs"), base().view(), false)?;
+        write_vectors(folder.path("queries.npy"), queries().view(), false)?;
+        write_ids(folder.path("truth.ivecs"), truth(&base(), &queries(), 10).view(), false)?;
+        Ok(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs the command in the folder, on the CPU.
+    fn run(&self, arguments: &str) -> Result<Output> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cellprobe"));
+        command.current_dir(self.0.path()).env("CELLPROBE_DEVICE", "cpu").env_remove("RUST_LOG");
+        Ok(command.args(arguments.split_whitespace()).output()?)
+    }
+
+    /// What a command that must succeed prints.
+    fn text(&self, arguments: &str) -> Result<String> {
+        let output = self.run(arguments)?;
+        let stderr = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(0), "{arguments}: {stderr}");
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// The one JSON object that a command prints, and its keys.
+    fn json(&self, arguments: &str) -> Result<Value> {
+        let text = self.text(&format!("{arguments} --json"))?;
+        let value: Value = serde_json::from_str(&text)?;
+        assert!(value.is_object(), "{text}");
+        Ok(value)
+    }
+
+    /// The error line of a command that must fail with `status`; nothing else is printed.
+    fn error(&self, arguments: &str, status: i32) -> Result<String> {
+        let output = self.run(arguments)?;
+        let stderr = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(status), "{arguments}: {stderr}");
+        assert!(output.stdout.is_empty(), "{arguments}: something on stdout");
+        assert!(stderr.starts_with("error: ") && stderr.trim_end().lines().count() == 1, "{arguments}: {stderr}");
+        Ok(stderr)
+    }
+
+    /// Asserts that a command fails with a line that has all of `words`.
+    fn fails(&self, arguments: &str, status: i32, words: &[&str]) -> Result {
+        let error = self.error(arguments, status)?;
+        for word in words {
+            assert!(error.contains(word), "{arguments}: no \"{word}\" in {error}");
+        }
+        Ok(())
+    }
+
+    fn build(&self, factory: &str) -> Result<Value> {
+        self.json(&format!("build base.fvecs --index {factory} -o {factory}.index"))
+    }
+}
+
+fn noise(row: usize, column: usize) -> f32 {
+    let mixed = (row * DIMENSION + column).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 40) as f32 / (1 << 24) as f32
+}
+
+fn base() -> Array2<f32> {
+    Array2::from_shape_fn((ROWS, DIMENSION), |(row, column)| noise(row, column))
+}
+
+fn queries() -> Array2<f32> {
+    Array2::from_shape_fn((QUERIES, DIMENSION), |(row, column)| noise(row + 2 * ROWS, column))
+}
+
+fn truth(base: &Array2<f32>, queries: &Array2<f32>, k: usize) -> Array2<i64> {
+    let mut truth = Array2::zeros((queries.nrows(), k));
+    for (query, mut nearest) in queries.outer_iter().zip(truth.outer_iter_mut()) {
+        let distance = |row: usize| (&base.row(row) - &query).mapv(|difference| difference * difference).sum();
+        let mut order: Vec<usize> = (0..base.nrows()).collect();
+        order.sort_by(|&a, &b| distance(a).total_cmp(&distance(b)));
+        nearest.assign(&Array1::from_iter(order[..k].iter().map(|&row| row as i64)));
+    }
+    truth
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().map(|object| object.keys().map(String::as_str).collect()).unwrap_or_default()
+}
+
+#[test]
+fn devices_lists_the_cpu_and_what_auto_takes() -> Result {
+    let folder = Folder::new()?;
+    let devices = folder.json("devices")?;
+    assert_eq!(keys(&devices), ["adapters", "auto", "cpu"]);
+    assert!(devices["cpu"]["threads"].as_u64() > Some(0) && devices["auto"]["reason"].is_string());
+    assert!(folder.text("devices")?.contains("auto takes"));
+    Ok(())
+}
+
+#[test]
+fn verify_reports_every_check() -> Result {
+    let folder = Folder::new()?;
+    let report = folder.json("verify")?;
+    assert_eq!((report["device"].as_str(), report["ok"].as_bool()), (Some("cpu"), Some(true)));
+    let checks = report["checks"].as_array().ok_or("no checks")?;
+    assert!(checks.len() > 100);
+    for check in checks {
+        assert!(check["operation"].is_string() && check["variant"].is_string() && check["ok"] == true);
+        assert!(check["worst_error"].as_f64() <= check["tolerance"].as_f64());
+    }
+    assert_eq!(folder.text("verify -q")?.lines().count(), 1);
+    Ok(())
+}
+
+#[test]
+fn shaders_are_written_once() -> Result {
+    let folder = Folder::new()?;
+    let shaders = folder.json("shaders --dump wgsl")?;
+    let paths = shaders["shaders"].as_array().ok_or("no shaders")?;
+    assert_eq!(fs::read_dir(folder.path("wgsl"))?.count(), paths.len());
+    for path in paths {
+        let text = fs::read_to_string(folder.path(path.as_str().ok_or("no path")?))?;
+        assert!(text.contains("@compute") && !text.contains("{{"), "{path}");
+    }
+    folder.fails("shaders --dump wgsl", 1, &["exists", "--force"])?;
+    folder.text("shaders --dump wgsl --force")?;
+    Ok(())
+}
+
+#[test]
+fn kmeans_writes_centroids_and_labels() -> Result {
+    let folder = Folder::new()?;
+    let command = "kmeans base.fvecs -k 4 --iterations 7 -o centroids.npy --labels labels.ivecs";
+    let report = folder.json(command)?;
+    assert_eq!(keys(&report), ["device", "empty_clusters", "iterations", "objective", "seconds"]);
+    assert_eq!((report["device"].as_str(), report["iterations"].as_u64()), (Some("cpu"), Some(7)));
+    let (centroids, labels) = (read_vectors(folder.path("centroids.npy"))?, read_ids(folder.path("labels.ivecs"))?);
+    assert_eq!((centroids.dim(), labels.dim()), ((4, DIMENSION), (ROWS, 1)));
+    let nearest = truth(&centroids, &base(), 1);
+    assert_eq!(nearest, labels);
+    let cost = |(row, label): (usize, &i64)| {
+        let difference = &base().row(row) - &centroids.row(*label as usize);
+        difference.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>()
+    };
+    let objective: f64 = labels.iter().enumerate().map(cost).sum();
+    assert!((objective - report["objective"].as_f64().ok_or("no objective")?).abs() < 1e-3 * objective);
+
+    folder.fails(command, 1, &["centroids.npy", "exists", "--force"])?;
+    let again = folder.json(&format!("{command} --force"))?;
+    assert_eq!(again["objective"], report["objective"]);
+    let other = folder.json("kmeans base.fvecs -k 4 --iterations 7 --seed 7")?;
+    assert_ne!(other["objective"], report["objective"]);
+    let given = folder.json("kmeans base.fvecs -k 4 --iterations 1 --init centroids.npy --restarts 3")?;
+    assert!(given["objective"].as_f64() <= report["objective"].as_f64());
+    folder.json("kmeans base.fvecs -k 3 --init kmeans++ --spherical --max-points-per-centroid all --threads 1")?;
+    Ok(())
+}
+
+#[test]
+fn a_flat_index_has_perfect_recall() -> Result {
+    let folder = Folder::new()?;
+    let built = folder.build("Flat")?;
+    assert_eq!(keys(&built), ["add_seconds", "bytes_per_vector", "device", "ntotal", "train_seconds"]);
+    assert_eq!((built["ntotal"].as_u64(), built["bytes_per_vector"].as_u64()), (Some(600), Some(32)));
+    let command = "search Flat.index queries.npy -k 10 --truth truth.ivecs --repeat 2 -o ids.npy --distances d.fvecs";
+    let found = folder.json(command)?;
+    assert_eq!(keys(&found), ["device", "qps", "recall", "search_seconds", "warmup_seconds"]);
+    assert_eq!(found["recall"], serde_json::json!({ "1": 1.0, "10": 1.0 }));
+    assert!(found["qps"].as_f64() > Some(0.0));
+    assert_eq!(read_ids(folder.path("ids.npy"))?, read_ids(folder.path("truth.ivecs"))?);
+    let distances = read_vectors(folder.path("d.fvecs"))?;
+    assert!(distances.outer_iter().all(|row| row.to_vec().is_sorted()));
+    folder.fails(command, 1, &["ids.npy", "exists", "--force"])?;
+    assert_eq!(
+        keys(&folder.json("search Flat.index queries.npy -k 3")?),
+        ["device", "qps", "search_seconds", "warmup_seconds"]
+    );
+    Ok(())
+}
+
+#[test]
+fn an_index_goes_from_build_to_add_to_search_to_info() -> Result {
+    let folder = Folder::new()?;
+    write_vectors(folder.path("half.npy"), base().slice(s![..ROWS / 2, ..]), false)?;
+    write_vectors(folder.path("rest.npy"), base().slice(s![ROWS / 2.., ..]), false)?;
+    let ids = |from: usize, to: usize| Array1::from_iter((from..to).map(|row| 1000 + row as i64));
+    write_labels(folder.path("half_ids.npy"), ids(0, ROWS / 2).view(), false)?;
+    write_labels(folder.path("rest_ids.ivecs"), ids(ROWS / 2, ROWS).view(), false)?;
+    folder.json("build half.npy --index IVF4,PQ4x4 --train 300 --ids half_ids.npy -o half.index")?;
+    let added = folder.json("add half.index rest.npy --ids rest_ids.ivecs -o all.index")?;
+    assert_eq!((keys(&added), added["ntotal"].as_u64()), (vec!["add_seconds", "device", "ntotal"], Some(600)));
+    folder.fails("add half.index rest.npy -o all.index", 1, &["all.index", "exists", "--force"])?;
+
+    let info = folder.json("info all.index")?;
+    let expected = serde_json::json!({
+        "index": "IVF4,PQ4x4", "metric": "l2", "dimension": 8, "ntotal": 600, "is_trained": true, "nlist": 4,
+        "nprobe": 1, "imbalance": info["imbalance"], "m": 4, "nbits": 4, "by_residual": true, "bytes_per_vector": 10,
+        "bytes": fs::metadata(folder.path("all.index"))?.len(),
+    });
+    assert_eq!(info, expected);
+    assert!(info["imbalance"].as_f64() >= Some(1.0));
+    assert!(folder.text("info all.index")?.contains("IVF4,PQ4x4"));
+
+    let truth = read_ids(folder.path("truth.ivecs"))?.mapv(|id| id + 1000);
+    write_ids(folder.path("truth.npy"), truth.view(), false)?;
+    let recall = |arguments: &str| -> Result<f64> {
+        let found = folder.json(&format!("search all.index queries.npy -k 10 --truth truth.npy {arguments}"))?;
+        found["recall"]["10"].as_f64().ok_or_else(|| "no recall".into())
+    };
+    let (one, all) = (recall("")?, recall("--nprobe 4")?);
+    let exact = recall("--nprobe 4 --rerank base.fvecs --rerank-factor 60")?;
+    assert!(one <= all && all < exact && exact >= 1.0, "{one} {all} {exact}");
+    Ok(())
+}
+
+#[test]
+fn fewer_than_k_are_padded() -> Result {
+    let folder = Folder::new()?;
+    write_vectors(folder.path("few.npy"), base().slice(s![..3, ..]), false)?;
+    folder.json("build few.npy --index Flat --metric cosine -o few.index")?;
+    folder.json("search few.index queries.npy -k 5 -o ids.ivecs --truth truth.ivecs")?;
+    let ids = read_ids(folder.path("ids.ivecs"))?;
+    assert!(ids.outer_iter().all(|row| row.iter().filter(|&&id| id == -1).count() == 2));
+    Ok(())
+}
+
+#[test]
+fn warnings_are_on_stderr_alone() -> Result {
+    let folder = Folder::new()?;
+    let output = folder.run("build base.fvecs --index IVF100,Flat -o a.index --json")?;
+    assert!(String::from_utf8(output.stderr)?.starts_with("warning: 100 centroids were trained on 600 points"));
+    serde_json::from_slice::<Value>(&output.stdout)?;
+    let output = folder.run("build base.fvecs --index IVF100,Flat -o b.index -q")?;
+    assert!(output.status.success() && output.stderr.is_empty() && output.stdout.is_empty());
+    Ok(())
+}
+
+#[test]
+fn bad_values_are_usage_errors() -> Result {
+    let folder = Folder::new()?;
+    folder.build("IVF4,Flat")?;
+    folder.fails("", 2, &["requires a subcommand", "kmeans", "--help"])?;
+    folder.fails("search IVF4,Flat.index queries.npy", 2, &["-k", "--help"])?;
+    folder.fails("kmeans base.fvecs -k 4 --frobnicate", 2, &["--frobnicate"])?;
+    folder.fails("search IVF4,Flat.index queries.npy -k 0", 2, &["k = 0", "at least 1"])?;
+    folder.fails("search IVF4,Flat.index queries.npy -k 1 --nprobe 0", 2, &["nprobe = 0", "at least 1"])?;
+    folder.fails("search IVF4,Flat.index queries.npy -k 1 --rerank-factor 3", 2, &["--rerank"])?;
+    folder.fails("search IVF4,Flat.index queries.txt -k 1", 2, &["queries.txt", ".fvecs"])?;
+    folder.fails("search IVF4,Flat.index queries.npy -k 1 -o ids.fvecs", 2, &["ids.fvecs", ".ivecs"])?;
+    folder.fails("kmeans base.fvecs -k 0", 2, &["clusters = 0"])?;
+    folder.fails("build base.fvecs --index HNSW32 -o x.index", 2, &["HNSW32", "IVF<nlist>,PQ<M>"])?;
+    folder.fails("build base.fvecs --index PQ3 -o x.index", 2, &["M = 3"])?;
+    folder.fails("build base.fvecs --index Flat --metric l1 -o x.index", 2, &["l1", "cosine"])?;
+    folder.fails("build base.fvecs --index Flat --train 601 -o x.index", 2, &["601", "600"])?;
+    folder.fails("build base.fvecs --index Flat --train 0 -o x.index", 2, &["at least 1"])?;
+    folder.fails("info IVF4,Flat.index --threads 0", 2, &["--threads"])?;
+    folder.fails("kmeans base.fvecs -k 4 --device tpu", 2, &["tpu", "auto, cpu, gpu"])?;
+    Ok(())
+}
+
+#[test]
+fn what_goes_wrong_is_a_failure() -> Result {
+    let folder = Folder::new()?;
+    folder.build("Flat")?;
+    write_vectors(folder.path("narrow.npy"), base().slice(s![.., ..5]), false)?;
+    fs::write(folder.path("damaged.index"), b"IxF2 and nothing that follows")?;
+    folder.fails("search Flat.index missing.npy -k 1", 1, &["missing.npy"])?;
+    folder.fails("search missing.index queries.npy -k 1", 1, &["missing.index"])?;
+    folder.fails("info damaged.index", 1, &["damaged.index", "byte"])?;
+    folder.fails("search Flat.index narrow.npy -k 1", 1, &["dimension 5", "expected 8"])?;
+    folder.fails("add Flat.index narrow.npy -o wider.index", 1, &["dimension 5", "expected 8"])?;
+    folder.fails("search Flat.index queries.npy -k 1 --rerank queries.npy", 1, &["600", "20"])?;
+    folder.fails("search Flat.index narrow.npy -k 1 --truth truth.ivecs", 1, &["600", "20"])?;
+    folder.fails("build base.fvecs --index IVF700,Flat -o x.index", 1, &["700 centroids", "600"])?;
+    folder.fails("build base.fvecs --index Flat -o no/such/folder/x.index", 1, &["no/such/folder"])?;
+    assert!(!folder.path("wider.index").exists() && !folder.path("x.index").exists());
+    Ok(())
+}
+
+#[test]
+fn an_existing_index_is_kept() -> Result {
+    let folder = Folder::new()?;
+    fs::write(folder.path("kept.index"), "precious")?;
+    folder.fails("build base.fvecs --index Flat -o kept.index", 1, &["kept.index", "exists", "--force"])?;
+    assert_eq!(fs::read_to_string(folder.path("kept.index"))?, "precious");
+    folder.json("build base.fvecs --index Flat -o kept.index --force")?;
+    assert!(fs::metadata(folder.path("kept.index"))?.len() > (ROWS * DIMENSION * 4) as u64);
+    Ok(())
+}
+
+#[test]
+fn help_has_examples_and_completions_complete() -> Result {
+    let folder = Folder::new()?;
+    for command in ["", "shaders", "kmeans", "build", "add", "search", "info", "completions"] {
+        let help = folder.text(&format!("{command} --help"))?;
+        assert!(help.contains("Example") && help.contains("cellprobe "), "{help}");
+    }
+    assert_eq!(folder.text("--version")?.trim(), concat!("cellprobe ", env!("CARGO_PKG_VERSION")));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(folder.text(&format!("completions {shell}"))?.contains("kmeans"), "{shell}");
+    }
+    Ok(())
+}
