@@ -11,6 +11,8 @@ use ndarray::{Array2, Axis, s};
 use proptest::prelude::*;
 use rand_mt::Mt64;
 
+use crate::common::devices;
+
 pub const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
 
 /// What the values of a case are.
@@ -169,6 +171,11 @@ impl Case {
 
     pub fn search(&self) -> Search<'static> {
         Search::new(self.k).nprobe(self.nprobe)
+    }
+
+    /// The CPU, and every fourth time the GPUs, because software ones are slow.
+    pub fn devices(&self) -> Vec<Device> {
+        if self.seed.is_multiple_of(4) { devices() } else { vec![Device::cpu()] }
     }
 
     /// Whether every sum is a whole number that f32 holds exactly.
