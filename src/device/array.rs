@@ -40,7 +40,7 @@ pub(crate) struct Segment {
 
 impl<T: Pod> DeviceArray<T> {
     pub(crate) fn on_host(data: Vec<T>, columns: usize) -> Self {
-        let rows = if columns == 0 { 0 } else { data.len() / columns };
+        let rows = data.len().checked_div(columns).unwrap_or(0);
         DeviceArray { rows, columns, storage: Storage::Host(Arc::new(data)) }
     }
 
@@ -146,13 +146,11 @@ impl<T: Pod> DeviceArray<T> {
 
     /// The buffer of an array that must fit one binding.
     pub(crate) fn whole(&self, limit: &'static str) -> Result<&wgpu::Buffer> {
-        match self.buffers() {
-            [buffer] => Ok(buffer),
-            _ => {
-                let allowed = (self.rows_per_part() * self.columns * size_of::<T>()) as u64;
-                Err(Error::Limit { limit, allowed, asked: self.bytes() })
-            }
+        if let [buffer] = self.buffers() {
+            return Ok(buffer);
         }
+        let allowed = (self.rows_per_part() * self.columns * size_of::<T>()) as u64;
+        Err(Error::Limit { limit, allowed, asked: self.bytes() })
     }
 }
 

@@ -190,7 +190,7 @@ impl Device {
     /// # Errors
     /// [`Error::Length`] if `data` is not whole rows, [`Error::OutOfMemory`] or [`Error::DeviceLost`].
     pub fn upload<T: bytemuck::Pod + Send + Sync>(&self, data: Vec<T>, columns: usize) -> Result<DeviceArray<T>> {
-        let rows = if columns == 0 { 0 } else { data.len() / columns };
+        let rows = data.len().checked_div(columns).unwrap_or(0);
         if rows * columns != data.len() {
             return Err(Error::Length { what: "elements of an array", expected: rows * columns, found: data.len() });
         }

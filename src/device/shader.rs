@@ -158,7 +158,7 @@ pub fn rendered_shaders() -> Vec<RenderedShader> {
 
 /// A compiled kernel and the places of its bindings.
 pub(super) struct Pipeline {
-    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) compiled: wgpu::ComputePipeline,
     pub(super) layout: wgpu::BindGroupLayout,
     /// Name and place of each binding that the entry point is given.
     pub(super) places: Vec<(&'static str, u32)>,
@@ -211,7 +211,7 @@ fn compile(gpu: &Gpu, kernel: &Kernel, names: &[&'static str]) -> Result<Pipelin
             bind_group_layouts: &[Some(&layout)],
             ..Default::default()
         });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        let compiled = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label,
             layout: Some(&pipeline_layout),
             module: &module,
@@ -222,7 +222,7 @@ fn compile(gpu: &Gpu, kernel: &Kernel, names: &[&'static str]) -> Result<Pipelin
             },
             cache: None,
         });
-        Pipeline { pipeline, layout, places }
+        Pipeline { compiled, layout, places }
     })
 }
 

@@ -166,7 +166,7 @@ impl Recording {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
                 while let Some(Command::Dispatch { pipeline, buffers, params, groups }) = commands.get(next) {
                     let group = bind(device, pipeline, buffers, &uniforms, params);
-                    pass.set_pipeline(&pipeline.pipeline);
+                    pass.set_pipeline(&pipeline.compiled);
                     pass.set_bind_group(0, &group, &[]);
                     pass.dispatch_workgroups(groups[0], groups[1], 1);
                     next += 1;
