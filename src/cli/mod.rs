@@ -73,7 +73,7 @@ enum Command {
 /// What every command takes.
 #[derive(Args)]
 struct Common {
-    /// Where to work: auto, cpu, gpu, or gpu:<index or part of the name>. `auto` is the best real GPU, otherwise the CPU
+    /// Where to work: auto, cpu, gpu, or gpu:INDEX or gpu:PART-OF-THE-NAME. `auto` is the best real GPU, otherwise the CPU
     #[arg(long, global = true, env = "CELLPROBE_DEVICE", default_value = "auto", value_name = "DEVICE")]
     device: String,
     /// Threads of the CPU to use [default: all]
