@@ -64,3 +64,8 @@ pub use metric::Metric;
 pub use neighbors::{Neighbor, Neighbors};
 pub use quantize::ProductQuantizer;
 pub use wgpu;
+
+/// The README's example, so that it is compiled and run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
