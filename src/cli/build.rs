@@ -24,7 +24,7 @@ pub(super) struct Build {
     /// The vectors
     #[arg(value_parser = arguments::vectors)]
     data: PathBuf,
-    /// The kind of index, as FAISS writes it: Flat, PQ16, PQ8x4, IVF1024,Flat, IVF1024,PQ16 or IVF1024,PQ8x4
+    /// The kind of index, as a FAISS factory string: `Flat`, `PQ16`, `PQ8x4`, `IVF1024,Flat`, `IVF1024,PQ16`, `IVF1024,PQ8x4`
     #[arg(long, value_name = "FACTORY")]
     index: String,
     /// What near means: l2, ip or cosine
