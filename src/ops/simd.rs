@@ -9,7 +9,7 @@ use crate::Metric;
 /// What a distance adds up for each column.
 pub(super) trait Term: Copy + Send + Sync {
     /// `sum` plus the term of `a` and `b`.
-    fn add<S: Simd>(simd: S, sum: S::f32s, a: S::f32s, b: S::f32s) -> S::f32s;
+    fn add<S: Simd>(self, simd: S, sum: S::f32s, a: S::f32s, b: S::f32s) -> S::f32s;
 }
 
 /// The square of the difference.
@@ -18,7 +18,7 @@ pub(super) struct Square;
 
 impl Term for Square {
     #[inline(always)]
-    fn add<S: Simd>(simd: S, sum: S::f32s, a: S::f32s, b: S::f32s) -> S::f32s {
+    fn add<S: Simd>(self, simd: S, sum: S::f32s, a: S::f32s, b: S::f32s) -> S::f32s {
         let difference = simd.sub_f32s(a, b);
         simd.mul_add_e_f32s(difference, difference, sum)
     }
@@ -30,7 +30,7 @@ pub(super) struct Product;
 
 impl Term for Product {
     #[inline(always)]
-    fn add<S: Simd>(simd: S, sum: S::f32s, a: S::f32s, b: S::f32s) -> S::f32s {
+    fn add<S: Simd>(self, simd: S, sum: S::f32s, a: S::f32s, b: S::f32s) -> S::f32s {
         simd.negate_mul_add_e_f32s(a, b, sum)
     }
 }
@@ -69,20 +69,64 @@ impl<'a, I, R: Iterator<Item = (I, &'a [f32])>, T: Term, V: FnMut(f32, I)> WithS
 
 /// The distance of two vectors: four sums of every fourth SIMD vector, so that additions need not wait for each other.
 #[inline(always)]
-fn distance<S: Simd, T: Term>(simd: S, a: &[f32], b: &[f32], _: T) -> f32 {
+fn distance<S: Simd, T: Term>(simd: S, a: &[f32], b: &[f32], term: T) -> f32 {
     let ((a, a_tail), (b, b_tail)) = (S::as_simd_f32s(a), S::as_simd_f32s(b));
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
     let mut sums = [simd.splat_f32s(0.0); 4];
     for (a, b) in a.iter().zip(b) {
         for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
-            *sum = T::add(simd, *sum, a, b);
+            *sum = term.add(simd, *sum, a, b);
         }
     }
     for ((sum, &a), &b) in sums.iter_mut().zip(a_rest).zip(b_rest) {
-        *sum = T::add(simd, *sum, a, b);
+        *sum = term.add(simd, *sum, a, b);
     }
     // Lanes past the end are zero in both and add nothing.
-    sums[3] = T::add(simd, sums[3], simd.partial_load_f32s(a_tail), simd.partial_load_f32s(b_tail));
+    sums[3] = term.add(simd, sums[3], simd.partial_load_f32s(a_tail), simd.partial_load_f32s(b_tail));
     let [first, second, third, fourth] = sums;
     simd.reduce_sum_f32s(simd.add_f32s(simd.add_f32s(first, second), simd.add_f32s(third, fourth)))
+}
+
+/// Pairs whose sums are made side by side, so that additions need not wait for each other.
+pub(super) const CHAINS: usize = 8;
+
+/// The distance of each pair, its terms added in the order of the columns: what [`panels`](super::panels) make of the
+/// pair.
+pub(super) fn chained(pairs: &[(&[f32], &[f32])], metric: Metric, distances: &mut [f32]) {
+    if is_l2(metric) {
+        Arch::new().dispatch(Chained { pairs, term: Square, distances });
+    } else {
+        Arch::new().dispatch(Chained { pairs, term: Product, distances });
+    }
+}
+
+struct Chained<'a, T> {
+    pairs: &'a [(&'a [f32], &'a [f32])],
+    term: T,
+    distances: &'a mut [f32],
+}
+
+impl<T: Term> WithSimd for Chained<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Some(&first) = self.pairs.first() else { return };
+        let columns = first.0.len();
+        for (pairs, distances) in self.pairs.chunks(CHAINS).zip(self.distances.chunks_mut(CHAINS)) {
+            let lane = |index: usize| pairs.get(index).copied().unwrap_or(first);
+            let vectors: [&[f32]; CHAINS] = std::array::from_fn(|index| &lane(index).0[..columns]);
+            let rows: [&[f32]; CHAINS] = std::array::from_fn(|index| &lane(index).1[..columns]);
+            let mut sums = [simd.splat_f32s(0.0); CHAINS];
+            for column in 0..columns {
+                for chain in 0..CHAINS {
+                    // All lanes alike: as fast as one, and rounded as in a panel.
+                    let (value, row) = (simd.splat_f32s(vectors[chain][column]), simd.splat_f32s(rows[chain][column]));
+                    sums[chain] = self.term.add(simd, sums[chain], value, row);
+                }
+            }
+            let sums = sums.iter().map(|sum| bytemuck::cast_slice::<_, f32>(std::slice::from_ref(sum))[0]);
+            distances.iter_mut().zip(sums).for_each(|(distance, sum)| *distance = sum);
+        }
+    }
 }

@@ -6,9 +6,9 @@ use crate::{
     Metric,
     ops::{
         Codebook,
-        panels::{BLOCK, Panels},
+        closest::{Centroids, Scratch},
+        panels::BLOCK,
         row,
-        top::Best,
     },
 };
 
@@ -19,26 +19,35 @@ pub(super) fn pq_encode(
     residual: Option<(&[f32], &[u32])>,
 ) -> Vec<u32> {
     let (dimension, dsub, words, nbits) = (codebook.dimension(), codebook.dsub(), codebook.words(), codebook.nbits());
-    let subs: Vec<_> = codewords.chunks(dsub << nbits).map(|codewords| Panels::pack(codewords, dsub)).collect();
+    let subs = codewords.chunks(dsub << nbits).map(|codewords| Centroids::new(codewords, dsub, Metric::L2));
+    let subs: Vec<_> = subs.collect();
     let mut codes = vec![0; rows.len() / dimension * words];
     let blocks = codes.par_chunks_mut(BLOCK * words).zip(rows.par_chunks(BLOCK * dimension)).enumerate();
-    blocks.for_each(|(block, (codes, rows))| {
-        let mut rows = rows.to_vec();
-        if let Some((centroids, labels)) = residual {
-            for (vector, &label) in rows.chunks_mut(dimension).zip(labels.iter().skip(block * BLOCK)) {
-                let centroid = row(centroids, dimension, label as usize);
-                vector.iter_mut().zip(centroid).for_each(|(value, centre)| *value -= centre);
+    blocks.for_each_init(
+        || (Scratch::default(), vec![]),
+        |(scratch, residuals), (block, (codes, rows))| {
+            let rows = match residual {
+                Some((centroids, labels)) => {
+                    residuals.clear();
+                    residuals.extend_from_slice(rows);
+                    for (vector, &label) in residuals.chunks_mut(dimension).zip(labels.iter().skip(block * BLOCK)) {
+                        let centroid = row(centroids, dimension, label as usize);
+                        vector.iter_mut().zip(centroid).for_each(|(value, centre)| *value -= centre);
+                    }
+                    &residuals[..]
+                }
+                None => rows,
+            };
+            for (sub, codewords) in subs.iter().enumerate() {
+                let mut labels = [0; BLOCK];
+                let labels = &mut labels[..rows.len() / dimension];
+                codewords.labels(&rows[sub * dsub..], dimension, scratch, labels);
+                for (code, &label) in codes.chunks_mut(words).zip(&*labels) {
+                    put(code, sub, nbits, label);
+                }
             }
-        }
-        for (sub, codewords) in subs.iter().enumerate() {
-            let mut closest = [Best::new(); BLOCK];
-            let closest = &mut closest[..rows.len() / dimension];
-            codewords.offer(0, &rows[sub * dsub..], dimension, Metric::L2, closest);
-            for (code, best) in codes.chunks_mut(words).zip(closest) {
-                put(code, sub, nbits, best.0.id());
-            }
-        }
-    });
+        },
+    );
     codes
 }
 

@@ -4,12 +4,10 @@
 use pulp::Simd;
 use rayon::prelude::*;
 
-use crate::{
-    Metric,
-    ops::{
-        Codebook,
-        panels::{Keep, Panels, VECTORS},
-    },
+use crate::ops::{
+    Codebook,
+    panels::{Groups, Keep, Panels, Start, VECTORS},
+    simd::{Product, Square},
 };
 
 /// Vectors that a thread takes at a time.
@@ -24,7 +22,6 @@ pub(super) fn pq_tables(
     origin: Option<&[f32]>,
 ) -> Vec<f32> {
     let (dimension, dsub, columns) = (codebook.dimension(), codebook.dsub(), codebook.m() * codebook.ksub());
-    let metric = if squared { Metric::L2 } else { Metric::InnerProduct };
     let codewords = codewords.par_chunks(dsub * codebook.ksub());
     let subs: Vec<_> = codewords.map(|codewords| Panels::pack(codewords, dsub)).collect();
     let mut tables = vec![0.0; queries.len() / dimension * columns];
@@ -38,7 +35,14 @@ pub(super) fn pq_tables(
         for (sub, codewords) in subs.iter().enumerate() {
             let entries =
                 tables.chunks_mut(columns).map(|table| Entries(&mut table[sub * codebook.ksub()..][..codebook.ksub()]));
-            codewords.offer(0, &queries[sub * dsub..], dimension, metric, &mut entries.collect::<Vec<_>>());
+            let mut entries: Vec<_> = entries.collect();
+            let subvectors = queries.chunks(dimension).map(|query| &query[sub * dsub..][..dsub]);
+            let subvectors = Groups::pack(subvectors, dsub, Start::Zero);
+            if squared {
+                codewords.offer(0, &subvectors, 0, Square, &mut entries);
+            } else {
+                codewords.offer(0, &subvectors, 0, Product, &mut entries);
+            }
         }
     });
     tables
@@ -48,17 +52,9 @@ pub(super) fn pq_tables(
 struct Entries<'a>(&'a mut [f32]);
 
 impl Keep for Entries<'_> {
-    type Lanes<S: Simd> = ();
-
     #[inline(always)]
-    fn begin<S: Simd>(_: S) {}
-
-    #[inline(always)]
-    fn offer<S: Simd>(&mut self, _: S, (): &mut (), first: u32, distances: [S::f32s; VECTORS]) {
+    fn offer<S: Simd>(&mut self, _: S, first: u32, distances: [S::f32s; VECTORS]) {
         let entries = self.0.iter_mut().skip(first as usize);
         entries.zip(bytemuck::cast_slice(&distances)).for_each(|(entry, &distance)| *entry = distance);
     }
-
-    #[inline(always)]
-    fn end<S: Simd>(&mut self, (): &()) {}
 }
