@@ -20,8 +20,8 @@ pub(super) const BLOCK: usize = 96;
 /// Bytes of panels that stay in a core's second-level cache while a block of vectors passes.
 const TILE_BYTES: usize = 256 << 10;
 
-/// Tiles that are packed at once for all threads.
-const SHARED_TILES: usize = 16;
+/// Vectors that a thread takes past its rows at a time: whole blocks.
+const VECTORS_AT_ONCE: usize = 48 * BLOCK;
 
 /// Vectors that meet a panel at a time: their sums fill the registers. 12 of AVX-512: 137 GFLOP/s a core at d = 100
 /// and at d = 784, where 8 reach 124; of AVX2, 4 reach 75 and 6 reach 66 (Cascade Lake; its sgemm 120).
@@ -304,7 +304,7 @@ impl<K: Keep, T: Term> Offer<'_, K, T> {
     fn in_groups<S: Simd, const N: usize>(self, simd: S) {
         let width = VECTORS * S::F32_LANES;
         let Panels { dimension, .. } = *self.panels;
-        let panels_per_tile = (TILE_BYTES / 4 / (width * dimension)).max(1);
+        let panels_per_tile = (TILE_BYTES / 4).div_ceil(width * dimension);
         let starts: &[f32] = bytemuck::cast_slice(&self.panels.starts);
         let starts: &[[S::f32s; VECTORS]] = S::as_simd_f32s(starts).0.as_chunks().0;
         let panels = self.panels.lines::<S>().zip(starts);
@@ -386,39 +386,42 @@ pub(super) fn offer_all<K: Merge, T: Term>(
     new: impl Fn() -> K + Sync,
 ) -> (Vec<K>, f32) {
     let dimension = groups.dimension;
-    let fresh = || (0..count).map(|_| new()).collect::<Vec<_>>();
+    let fresh = |count: usize| (0..count).map(|_| new()).collect::<Vec<_>>();
     let largest = |panels: &Panels, before: f32| panels.starts().iter().copied().fold(before, f32::max);
     let rows_per_tile = (TILE_BYTES / 4 / dimension).next_multiple_of(width());
-    let (blocks, tiles) = (count.div_ceil(BLOCK), (rows.len() / dimension).div_ceil(rows_per_tile));
-    if blocks >= tiles.min(4 * rayon::current_num_threads()) {
+    let tiles = (rows.len() / dimension).div_ceil(rows_per_tile);
+    if tiles < 4 * rayon::current_num_threads() && tiles < count.div_ceil(BLOCK) {
         // Threads share packed rows and divide the vectors.
-        let mut kept = fresh();
-        let rows_at_once = SHARED_TILES * rows_per_tile;
         let mut panels = Panels::default();
-        let mut most = 0.0;
-        for (index, rows) in rows.chunks(rows_at_once * dimension).enumerate() {
-            panels.repack(rows, dimension, dimension, start);
-            most = largest(&panels, most);
-            let blocks = kept.par_chunks_mut(BLOCK).enumerate();
-            blocks.for_each(|(block, kept)| panels.offer(index * rows_at_once, groups, block * BLOCK, term, kept));
-        }
-        return (kept, most);
+        panels.repack(rows, dimension, dimension, start);
+        let mut kept = fresh(count);
+        let blocks = kept.par_chunks_mut(BLOCK).enumerate();
+        blocks.for_each(|(block, kept)| panels.offer(0, groups, block * BLOCK, term, kept));
+        return (kept, largest(&panels, 0.0));
     }
     // Each thread packs some of the rows for all vectors.
     let tiles_per_thread = tiles.div_ceil(4 * rayon::current_num_threads());
-    let tiles = rows.par_chunks(rows_per_tile * dimension).enumerate().with_min_len(tiles_per_thread);
-    let parts = tiles.fold(
-        || (fresh(), 0.0, Panels::default()),
-        |(mut kept, most, mut panels), (index, rows)| {
-            panels.repack(rows, dimension, dimension, start);
-            for (block, kept) in kept.chunks_mut(BLOCK).enumerate() {
-                panels.offer(index * rows_per_tile, groups, block * BLOCK, term, kept);
-            }
-            (kept, largest(&panels, most), panels)
-        },
-    );
-    let merge = |(a, most): (Vec<K>, f32), (b, other): (Vec<K>, f32)| {
-        (a.into_iter().zip(b).map(|(a, b)| a.merge(b)).collect(), most.max(other))
-    };
-    parts.map(|(kept, most, _)| (kept, most)).reduce_with(merge).unwrap_or_else(|| (fresh(), 0.0))
+    let (mut all, mut most) = (vec![], 0.0);
+    for first in (0..count).step_by(VECTORS_AT_ONCE) {
+        let count = VECTORS_AT_ONCE.min(count - first);
+        let tiles = rows.par_chunks(rows_per_tile * dimension).enumerate().with_min_len(tiles_per_thread);
+        let parts = tiles.fold(
+            || (fresh(count), 0.0, Panels::default()),
+            |(mut kept, most, mut panels), (index, rows)| {
+                panels.repack(rows, dimension, dimension, start);
+                for (block, kept) in kept.chunks_mut(BLOCK).enumerate() {
+                    panels.offer(index * rows_per_tile, groups, first + block * BLOCK, term, kept);
+                }
+                (kept, largest(&panels, most), panels)
+            },
+        );
+        let merge = |(a, most): (Vec<K>, f32), (b, other): (Vec<K>, f32)| {
+            (a.into_iter().zip(b).map(|(a, b)| a.merge(b)).collect(), most.max(other))
+        };
+        let parts = parts.map(|(kept, most, _)| (kept, most)).reduce_with(merge);
+        let (kept, longest) = parts.unwrap_or_else(|| (fresh(count), 0.0));
+        all.extend(kept);
+        most = longest.max(most);
+    }
+    (all, most)
 }

@@ -10,7 +10,7 @@ use crate::{
     Metric,
     ops::{
         Ranked, is_l2,
-        panels::{BLOCK, Groups, Keep, Panels, Start, VECTORS},
+        panels::{BLOCK, Groups, Keep, Panels, Start, VECTORS, width},
         row,
         simd::{Product, Square},
         top::Top,
@@ -20,8 +20,8 @@ use crate::{
 /// Queries that are searched together.
 const QUERIES: usize = 4096;
 
-/// Rows that are packed at a time.
-const PIECE: usize = 2048;
+/// Bytes of rows that are packed at a time: they stay in a core's second-level cache, and allocators keep them at hand.
+const PIECE_BYTES: usize = 96 << 10;
 
 /// Packing rows takes as long as this many queries' distances to them.
 const PACKING: usize = 8;
@@ -83,9 +83,10 @@ impl Scan<'_> {
 
     fn pieces<'a>(&self, probing: &'a [Vec<u32>]) -> Vec<Piece<'a>> {
         let probed = self.offsets.windows(2).zip(probing).filter(|(_, queries)| !queries.is_empty());
+        let piece = (PIECE_BYTES / 4 / self.dimension).next_multiple_of(width());
         let pieces = probed.flat_map(|(ends, queries)| {
             let (start, end) = (ends[0] as usize, self.ids.len().min(ends[1] as usize));
-            (start..end).step_by(PIECE).map(move |start| Piece { entries: start..end.min(start + PIECE), queries })
+            (start..end).step_by(piece).map(move |start| Piece { entries: start..end.min(start + piece), queries })
         });
         pieces.collect()
     }
