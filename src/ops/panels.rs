@@ -302,56 +302,32 @@ impl<K: Keep, T: Term> WithSimd for Offer<'_, K, T> {
 impl<K: Keep, T: Term> Offer<'_, K, T> {
     #[inline(always)]
     fn in_groups<S: Simd, const N: usize>(self, simd: S) {
-        let width = VECTORS * S::F32_LANES;
-        let Panels { dimension, .. } = *self.panels;
-        let panels_per_tile = (TILE_BYTES / 4).div_ceil(width * dimension);
         let starts: &[f32] = bytemuck::cast_slice(&self.panels.starts);
-        let starts: &[[S::f32s; VECTORS]] = S::as_simd_f32s(starts).0.as_chunks().0;
-        let panels = self.panels.lines::<S>().zip(starts);
-        let panels: Vec<_> = panels.map(|(lines, starts)| Panel { lines, starts }).collect();
-        let mut single = vec![[0.0]; dimension];
+        let starts = S::as_simd_f32s(starts).0.as_chunks::<VECTORS>().0;
         let mut first = self.first_id as u32;
-        for tile in panels.chunks(panels_per_tile) {
-            let groups = self.groups.groups::<N>().skip(self.first_vector / N);
-            for (group, kept) in groups.zip(self.kept.chunks_mut(N)) {
-                if kept.len() > N / 4 {
-                    offer_tile(simd, self.term, tile, first, group, kept);
-                    continue;
-                }
-                // A group of mostly padding would take longer than its few vectors one by one.
-                for (lane, kept) in kept.chunks_mut(1).enumerate() {
-                    single.iter_mut().zip(group).for_each(|(place, values)| *place = [values[lane]]);
-                    offer_tile(simd, self.term, tile, first, &single, kept);
+        let (whole, few) = match self.kept.len() % N {
+            // A group of mostly padding would take longer than its few vectors one by one.
+            rest if rest <= N / 4 => self.kept.split_at_mut(self.kept.len() - rest),
+            _ => (self.kept, &mut [][..]),
+        };
+        let groups = || self.groups.groups::<N>().skip(self.first_vector / N);
+        let last = groups().nth(whole.len() / N).unwrap_or_default();
+        let singles = |lane: usize| last.iter().map(move |values| [values[lane]]).collect::<Vec<_>>();
+        let singles: Vec<_> = (0..few.len()).map(singles).collect();
+        // A panel stays in the first-level cache while the groups pass.
+        for (lines, starts) in self.panels.lines::<S>().zip(starts) {
+            for (group, kept) in groups().zip(whole.chunks_mut(N)) {
+                let sums = sums(simd, self.term, [*starts; N], group, lines);
+                for (kept, sums) in kept.iter_mut().zip(sums) {
+                    kept.offer(simd, first, sums);
                 }
             }
-            first += (tile.len() * width) as u32;
+            for (single, kept) in singles.iter().zip(&mut *few) {
+                let [sums] = sums(simd, self.term, [*starts], single, lines);
+                kept.offer(simd, first, sums);
+            }
+            first += (VECTORS * S::F32_LANES) as u32;
         }
-    }
-}
-
-/// Rows side by side, and what their sums begin with.
-struct Panel<'a, F> {
-    lines: &'a [[F; VECTORS]],
-    starts: &'a [F; VECTORS],
-}
-
-/// Offers the distances of a group to the rows of panels that fit the cache; vectors without something `kept` are
-/// padding.
-#[inline(always)]
-fn offer_tile<S: Simd, T: Term, K: Keep, const N: usize>(
-    simd: S,
-    term: T,
-    panels: &[Panel<'_, S::f32s>],
-    mut first: u32,
-    group: &[[f32; N]],
-    kept: &mut [K],
-) {
-    for Panel { lines, starts } in panels {
-        let sums = sums(simd, term, [**starts; N], group, lines);
-        for (kept, sums) in kept.iter_mut().zip(sums) {
-            kept.offer(simd, first, sums);
-        }
-        first += (VECTORS * S::F32_LANES) as u32;
     }
 }
 

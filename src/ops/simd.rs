@@ -87,9 +87,6 @@ fn distance<S: Simd, T: Term>(simd: S, a: &[f32], b: &[f32], term: T) -> f32 {
     simd.reduce_sum_f32s(simd.add_f32s(simd.add_f32s(first, second), simd.add_f32s(third, fourth)))
 }
 
-/// Pairs whose sums are made side by side, so that additions need not wait for each other.
-pub(super) const CHAINS: usize = 8;
-
 /// The distance of each pair, its terms added in the order of the columns: what [`panels`](super::panels) make of the
 /// pair.
 pub(super) fn chained(pairs: &[(&[f32], &[f32])], metric: Metric, distances: &mut [f32]) {
@@ -111,21 +108,18 @@ impl<T: Term> WithSimd for Chained<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Some(&first) = self.pairs.first() else { return };
-        let columns = first.0.len();
-        for (pairs, distances) in self.pairs.chunks(CHAINS).zip(self.distances.chunks_mut(CHAINS)) {
-            let lane = |index: usize| pairs.get(index).copied().unwrap_or(first);
-            let vectors: [&[f32]; CHAINS] = std::array::from_fn(|index| &lane(index).0[..columns]);
-            let rows: [&[f32]; CHAINS] = std::array::from_fn(|index| &lane(index).1[..columns]);
-            let mut sums = [simd.splat_f32s(0.0); CHAINS];
-            for column in 0..columns {
-                for chain in 0..CHAINS {
+        // Four at a time, so that additions need not wait for each other.
+        for (pairs, distances) in self.pairs.chunks(4).zip(self.distances.chunks_mut(4)) {
+            let pair = |index: usize| pairs[index.min(pairs.len() - 1)];
+            let [a, b, c, d] = [0, 1, 2, 3].map(|index| pair(index).0.iter().zip(pair(index).1));
+            let mut sums = [simd.splat_f32s(0.0); 4];
+            for (((a, b), c), d) in a.zip(b).zip(c).zip(d) {
+                for (sum, (&value, &row)) in sums.iter_mut().zip([a, b, c, d]) {
                     // All lanes alike: as fast as one, and rounded as in a panel.
-                    let (value, row) = (simd.splat_f32s(vectors[chain][column]), simd.splat_f32s(rows[chain][column]));
-                    sums[chain] = self.term.add(simd, sums[chain], value, row);
+                    *sum = self.term.add(simd, *sum, simd.splat_f32s(value), simd.splat_f32s(row));
                 }
             }
-            let sums = sums.iter().map(|sum| bytemuck::cast_slice::<_, f32>(std::slice::from_ref(sum))[0]);
+            let sums = sums.map(|sum| bytemuck::cast_slice::<_, f32>(&[sum])[0]);
             distances.iter_mut().zip(sums).for_each(|(distance, sum)| *distance = sum);
         }
     }

@@ -32,12 +32,27 @@ impl Top {
         }
     }
 
-    /// Whether any of the distances may be among the smallest.
+    /// Offers distances of rows whose numbers `id` gives, lane by lane.
     #[inline(always)]
-    pub(super) fn wants<S: Simd>(&self, simd: S, distances: [S::f32s; VECTORS]) -> bool {
+    pub(super) fn offer_lanes<S: Simd>(
+        &mut self,
+        simd: S,
+        distances: [S::f32s; VECTORS],
+        id: impl Fn(usize) -> Option<u32>,
+    ) {
         let threshold = simd.splat_f32s(self.threshold);
-        let [a, b] = distances.map(|distances| simd.less_than_or_equal_f32s(distances, threshold));
-        any::<S>(simd.or_m32s(a, b))
+        let near = distances.map(|distances| simd.less_than_or_equal_f32s(distances, threshold));
+        if any::<S>(simd.or_m32s(near[0], near[1])) {
+            let distances: &[f32] = bytemuck::cast_slice(&distances);
+            let mut lanes = bits::<S>(near[0]) | bits::<S>(near[1]) << S::F32_LANES;
+            while lanes != 0 {
+                let lane = lanes.trailing_zeros() as usize;
+                lanes &= lanes - 1;
+                if let (Some(id), Some(&distance)) = (id(lane), distances.get(lane)) {
+                    self.offer(distance, id);
+                }
+            }
+        }
     }
 
     /// Takes in what another one keeps.
@@ -87,10 +102,7 @@ impl Top {
 impl Keep for Top {
     #[inline(always)]
     fn offer<S: Simd>(&mut self, simd: S, first: u32, distances: [S::f32s; VECTORS]) {
-        if self.wants(simd, distances) {
-            let distances: &[f32] = bytemuck::cast_slice(&distances);
-            (first..).zip(distances).for_each(|(id, &distance)| self.offer(distance, id));
-        }
+        self.offer_lanes(simd, distances, |lane| Some(first + lane as u32));
     }
 }
 
@@ -105,4 +117,17 @@ impl Merge for Top {
 #[inline(always)]
 fn any<S: Simd>(mask: S::m32s) -> bool {
     bytemuck::bytes_of(&mask).iter().fold(0, |all, &byte| all | byte) != 0
+}
+
+/// The lanes that are set, as bits.
+#[inline(always)]
+fn bits<S: Simd>(mask: S::m32s) -> u32 {
+    let bytes = bytemuck::bytes_of(&mask);
+    match *bytes {
+        [low, high] if S::F32_LANES == 16 => u32::from(low) | u32::from(high) << 8,
+        _ => {
+            let lanes = bytes.iter().step_by(bytes.len() / S::F32_LANES);
+            lanes.enumerate().map(|(lane, &byte)| u32::from(byte & 1) << lane).sum()
+        }
+    }
 }

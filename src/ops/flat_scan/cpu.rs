@@ -149,10 +149,6 @@ struct Named<'a> {
 impl Keep for Named<'_> {
     #[inline(always)]
     fn offer<S: Simd>(&mut self, simd: S, first: u32, distances: [S::f32s; VECTORS]) {
-        if self.top.wants(simd, distances) {
-            let distances: &[f32] = bytemuck::cast_slice(&distances);
-            let named = self.ids.iter().skip(first as usize).zip(distances);
-            named.for_each(|(&id, &distance)| self.top.offer(distance, id));
-        }
+        self.top.offer_lanes(simd, distances, |lane| self.ids.get(first as usize + lane).copied());
     }
 }
