@@ -1,4 +1,5 @@
-//! Scans of probed lists on the CPU, whatever the entries are.
+//! Scans of probed lists on the CPU, whatever the entries are: query after query, or list after list for all queries
+//! that probe it.
 
 use std::ops::Range;
 
@@ -46,7 +47,122 @@ pub(super) fn scan(
     found
 }
 
+/// Queries that are searched together, list after list.
+const QUERIES: usize = 4096;
+
+/// Some entries of a list and the queries that probe it.
+pub(super) struct Piece<'a> {
+    pub entries: Range<usize>,
+    pub probing: &'a [Probing],
+}
+
+/// A query that probes a list.
+#[derive(Clone, Copy)]
+pub(super) struct Probing {
+    pub query: u32,
+    pub probe: Ranked,
+}
+
+/// How lists are divided.
+pub(super) struct Division {
+    /// Most entries of a piece.
+    pub piece: usize,
+    /// How many queries' scores take as long as what is done once for a piece.
+    pub once: usize,
+}
+
+/// Calls `score` with a piece and what its queries keep, to which it offers the entries; gives the `k` smallest of each
+/// of `queries`.
+pub(super) fn scan_lists<S: Default>(
+    lists: &Probed<'_>,
+    queries: usize,
+    k: usize,
+    division: &Division,
+    score: impl Fn(&mut S, &Piece<'_>, &mut [Top]) + Sync,
+) -> Vec<Ranked> {
+    let mut found = vec![Ranked::NONE; queries * k];
+    for (batch, found) in found.chunks_mut(QUERIES * k).enumerate() {
+        let first = batch * QUERIES;
+        let probing = lists.probing(first..first + found.len() / k);
+        let pieces = lists.pieces_of(&probing, division.piece);
+        let work = |piece: &Piece<'_>| piece.entries.len() * (piece.probing.len() + division.once);
+        let share = pieces.iter().map(work).sum::<usize>() / parts_for(rayon::current_num_threads()) + 1;
+        let mut parts = vec![];
+        let (mut start, mut sum) = (0, 0);
+        for (index, piece) in pieces.iter().enumerate() {
+            sum += work(piece);
+            if sum >= share || index + 1 == pieces.len() {
+                parts.push(&pieces[start..=index]);
+                (start, sum) = (index + 1, 0);
+            }
+        }
+        let tops = parts.into_par_iter().map(|pieces| part(pieces, first, found.len() / k, k, &score));
+        let mut merged: Vec<_> = (0..found.len() / k).map(|_| Top::new(k)).collect();
+        for (query, top) in tops.collect::<Vec<_>>().into_iter().flatten() {
+            merged[query as usize - first].take_in(top);
+        }
+        found.par_chunks_mut(k).zip(merged).for_each(|(found, top)| top.write(found));
+    }
+    found
+}
+
+/// Parts that keep threads busy. A query's threshold starts anew in each.
+fn parts_for(threads: usize) -> usize {
+    if threads == 1 { 1 } else { 4 * threads }
+}
+
+/// What the queries of some pieces keep.
+fn part<S: Default>(
+    pieces: &[Piece<'_>],
+    first: usize,
+    queries: usize,
+    k: usize,
+    score: &impl Fn(&mut S, &Piece<'_>, &mut [Top]),
+) -> Vec<(u32, Top)> {
+    let mut tops: Vec<(u32, Top)> = vec![];
+    // Where in `tops` a query's is.
+    let mut places = vec![usize::MAX; queries];
+    let (mut scratch, mut kept) = (S::default(), vec![]);
+    for piece in pieces {
+        for &Probing { query, .. } in piece.probing {
+            let place = &mut places[query as usize - first];
+            if *place == usize::MAX {
+                *place = tops.len();
+                tops.push((query, Top::new(k)));
+            }
+            kept.push(tops[*place].1.take());
+        }
+        score(&mut scratch, piece, &mut kept);
+        for (probing, top) in piece.probing.iter().zip(kept.drain(..)) {
+            tops[places[probing.query as usize - first]].1 = top;
+        }
+    }
+    tops
+}
+
 impl Probed<'_> {
+    /// The queries among `batch` that probe each list.
+    fn probing(&self, batch: Range<usize>) -> Vec<Vec<Probing>> {
+        let mut probing = vec![vec![]; self.offsets.len().saturating_sub(1)];
+        for query in batch {
+            for &probe in row(self.probes, self.nprobe, query).iter().filter(|probe| !probe.is_none()) {
+                if let Some(list) = probing.get_mut(probe.id() as usize) {
+                    list.push(Probing { query: query as u32, probe });
+                }
+            }
+        }
+        probing
+    }
+
+    fn pieces_of<'a>(&self, probing: &'a [Vec<Probing>], length: usize) -> Vec<Piece<'a>> {
+        let probed = self.offsets.windows(2).zip(probing).filter(|(_, probing)| !probing.is_empty());
+        let pieces = probed.flat_map(|(ends, probing)| {
+            let (start, end) = (ends[0] as usize, self.entries.min(ends[1] as usize));
+            (start..end).step_by(length).map(move |start| Piece { entries: start..end.min(start + length), probing })
+        });
+        pieces.collect()
+    }
+
     /// The probe with each piece of its list.
     fn pieces(&self, probe: Ranked) -> impl Iterator<Item = (Ranked, Range<usize>)> + use<> {
         let (start, end) = match self.offsets.get(probe.id() as usize..) {

@@ -25,6 +25,11 @@ impl Top {
         Top { k, kept: vec![], bound: Ranked::NONE, threshold: f32::INFINITY }
     }
 
+    /// Larger distances are not among the smallest.
+    pub(super) fn threshold(&self) -> f32 {
+        self.threshold
+    }
+
     #[inline(always)]
     pub(super) fn offer(&mut self, distance: f32, id: u32) {
         if distance <= self.threshold {
