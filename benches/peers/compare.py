@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""cellprobe's CPU backend beside faiss-cpu, alternating, as a Markdown table: see README.md."""
+import argparse, json, os, subprocess, sys, time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+OPTIONS = argparse.ArgumentParser(description=__doc__)
+OPTIONS.add_argument("--data", type=Path, required=True, help="folder that data.py filled")
+OPTIONS.add_argument("--threads", type=int, default=1)
+OPTIONS.add_argument("--rows", default="", help="only rows whose names contain one of these, separated by commas")
+OPTIONS.add_argument("--reps", type=int, default=5)
+OPTIONS.add_argument("--json", type=Path, help="file to append each row to")
+A = OPTIONS.parse_args()
+
+# Thread counts and kernels of OpenBLAS and OpenMP are settled when they are loaded.
+if os.environ.get("CELLPROBE_PEERS") != str(A.threads):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS")}
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
+        env[name] = str(A.threads)
+    os.execve(sys.executable, [sys.executable, *sys.argv], env | {"CELLPROBE_PEERS": str(A.threads)})
+
+import faiss
+import numpy as np
+
+faiss.omp_set_num_threads(A.threads)
+WORK = A.data / "compare"
+WORK.mkdir(exist_ok=True)
+
+
+def build():
+    """The program that runs cellprobe."""
+    command = ["cargo", "bench", "--no-run", "--bench", "peers", "--message-format=json"]
+    lines = subprocess.run(command, cwd=HERE, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
+    made = [message for message in map(json.loads, lines)
+            if message.get("executable") and message["target"]["name"] == "peers"]
+    return made[-1]["executable"]
+
+
+class Cellprobe:
+    def __init__(self):
+        self.process = subprocess.Popen([build()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, **request):
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"cellprobe ended at {request}")
+        return json.loads(line)
+
+
+def saved(name, rows):
+    path = WORK / f"{name}.npy"
+    np.save(path, np.ascontiguousarray(rows, np.float32))
+    return str(path)
+
+
+def words(n=None, d=100):
+    """Unit word vectors; columns past their 100 are a little noise, so that any M divides the dimension."""
+    base, queries = (np.load(A.data / f"wink100n_{part}.npy") for part in ("base", "query"))
+    random = np.random.default_rng(0)
+    wide = lambda rows: np.hstack([rows, 0.02 * random.standard_normal((len(rows), max(d - 100, 0)), np.float32)])
+    return wide(base[:n]).astype(np.float32)[:, :d], wide(queries[:1000]).astype(np.float32)[:, :d]
+
+
+def images():
+    """Fashion-MNIST, or a mixture of the same size where it is missing."""
+    if (A.data / "fmnist784_base.npy").exists():
+        return "Fashion-MNIST", *(np.load(A.data / f"fmnist784_{part}.npy") for part in ("base", "query"))
+    random = np.random.default_rng(0)
+    centres, basis = random.standard_normal((50, 784), np.float32), random.standard_normal((30, 784), np.float32)
+    rows = lambda n: centres[random.integers(50, size=n)] + 0.5 * random.standard_normal((n, 30), np.float32) @ basis
+    return "a mixture", rows(60_000), rows(1_000)
+
+
+def recall(found, truth):
+    return np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found, truth)])
+
+
+def seconds(work):
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def forced_blas(work):
+    """`work` with faiss's distances by BLAS, whatever the number of queries."""
+    def forced():
+        before = faiss.cvar.distance_compute_blas_threshold
+        faiss.cvar.distance_compute_blas_threshold = 1
+        try:
+            return work()
+        finally:
+            faiss.cvar.distance_compute_blas_threshold = before
+    return forced
+
+
+def row(name, target, request, peers, note=lambda answer: ""):
+    """Times cellprobe on `request` and each of `peers` in turn, and prints what the better peer took over what
+    cellprobe took."""
+    if A.rows and not any(part in name for part in A.rows.split(",")):
+        return
+    ours.ask(**request())
+    peers = peers()
+    answer = ours.ask(run=True, result=True)
+    [peer() for peer in peers]
+    pairs = []
+    while len(pairs) < A.reps:
+        theirs = [seconds(peer) for peer in peers]
+        pairs.append((theirs, ours.ask(run=True)["seconds"]))
+    best = min(range(len(peers)), key=lambda peer: np.median([theirs[peer] for theirs, _ in pairs]))
+    ratios = sorted(theirs[best] / mine for theirs, mine in pairs)
+    ratio, theirs = np.median(ratios), np.median([theirs[best] for theirs, _ in pairs])
+    mine = np.median([mine for _, mine in pairs])
+    print(f"| {name} | {A.threads} | {theirs:.4g} s | {mine:.4g} s | {ratio:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+          f" | {target} | {'hit' if ratio >= target else 'miss'} | {note(answer)} |", flush=True)
+    if A.json:
+        with A.json.open("a") as file:
+            line = dict(row=name, threads=A.threads, faiss=theirs, cellprobe=mine, ratios=ratios, target=target)
+            print(json.dumps(line), file=file)
+
+
+def faiss_index(name, factory, rows):
+    """The index, trained and filled by faiss once; both read the file."""
+    path = WORK / f"{name}.index"
+    if not path.exists():
+        index = faiss.index_factory(rows.shape[1], factory)
+        index.train(rows)
+        index.add(rows)
+        faiss.write_index(index, str(path))
+    return str(path)
+
+
+def exact(title, base, queries, count, k, target):
+    index = faiss.IndexFlatL2(base.shape[1])
+    index.add(base)
+    queries = np.ascontiguousarray(queries[:count])
+    search = lambda: index.search(queries, k)
+    request = lambda: dict(prepare="search", factory="Flat", rows=saved("base", base),
+                           queries=saved("queries", queries), k=k)
+    note = lambda answer: f"recall of faiss's {recall(answer['ids'], search()[1]):.4f}"
+    row(f"exact kNN, {title}, {count} queries, k = {k}", target, request, lambda: [search, forced_blas(search)], note)
+
+
+def probing(title, path, base, queries, truth, nprobe, target):
+    def peers():
+        index = faiss.read_index(path)
+        index.nprobe = nprobe
+        peers.index = index
+        return [lambda: index.search(queries, 10)]
+    def note(answer):
+        theirs = recall(peers.index.search(queries, 10)[1], truth())
+        return f"recall@10 {recall(answer['ids'], truth()):.4f}, faiss {theirs:.4f}"
+    request = lambda: dict(prepare="search", index=path, queries=saved("queries", queries), k=10, nprobe=nprobe)
+    row(f"{title}, nprobe {nprobe}", target, request, peers, note)
+
+
+def clustering(base, k, iterations):
+    start = np.ascontiguousarray(base[np.random.default_rng(1).permutation(len(base))[:k]])
+    def train():
+        kmeans = faiss.Kmeans(base.shape[1], k, niter=iterations, max_points_per_centroid=1 << 30)
+        kmeans.train(base, init_centroids=start)
+        index = faiss.IndexFlatL2(base.shape[1])
+        index.add(kmeans.centroids)
+        train.centroids = index
+    def note(answer):
+        theirs = train.centroids.search(base, 1)[0].sum()
+        return f"objective {answer['objective']:.6g}, faiss {theirs:.6g}"
+    request = lambda: dict(prepare="kmeans", rows=saved("base", base), start=saved("start", start),
+                           iterations=iterations)
+    row(f"k-means, {len(base)} x {base.shape[1]}, {k} centroids, {iterations} iterations", 2, request,
+        lambda: [train], note)
+
+
+def quantizing(title, base, m):
+    def encode():
+        quantizer = faiss.ProductQuantizer(base.shape[1], m, 8)
+        quantizer.train(base[:20_000])
+        return [lambda: quantizer.compute_codes(base)]
+    request = lambda what: lambda: dict(prepare=what, rows=saved("base", base), m=m, nbits=8)
+    row(f"PQ encode, {title}, M = {m}", 4, request("encode"), encode)
+
+
+def scanning(m, nbits, count, target):
+    base, queries = words(100_000, 128)
+    queries = queries[:count]
+    path = faiss_index(f"PQ{m}x{nbits}", f"PQ{m}x{nbits}np", base)
+    def peers():
+        index = faiss.read_index(path)
+        index = faiss.IndexPQFastScan(index) if nbits == 4 else index
+        return [lambda: index.search(queries, 10)]
+    request = lambda: dict(prepare="search", index=path, queries=saved("queries", queries), k=10)
+    row(f"PQ scan, {nbits} bits, M = {m}, {count} queries x 100,000 codes", target, request, peers)
+
+
+def machine():
+    a = np.random.default_rng(0).standard_normal((1536, 1536), np.float32)
+    rate = 2 * 1536**3 / min(seconds(lambda: a @ a) for _ in range(7)) / 1e9
+    model = next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
+    print(f"{model}, {os.cpu_count()} cores; faiss {faiss.__version__} ({faiss.get_compile_options().strip()}); "
+          f"numpy's sgemm {rate:.0f} GFLOP/s on {A.threads} threads\n")
+
+
+machine()
+print("| work | threads | faiss | cellprobe | faiss's time over ours (spread) | wanted | | |\n"
+      "| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+ours = Cellprobe()
+base, queries = words()
+name, pictures, picture_queries = images()
+for k in (10, 100):
+    exact(f"60,000 x 784 of {name}", pictures, picture_queries, 1000, k, 1.05)
+    exact("100,000 x 100 of words", base[:100_000], queries, 1000, k, 1.25)
+exact(f"60,000 x 784 of {name}", pictures, picture_queries, 5, 10, 2)
+exact("100,000 x 100 of words", base[:100_000], queries, 5, 10, 2)
+clustering(base[:100_000], 1024, 20)
+
+
+def train_quantizer():
+    return [lambda: faiss.ProductQuantizer(100, 25, 8).train(base[:65_536])]
+
+
+row("PQ train, 65,536 x 100, M = 25", 2,
+    lambda: dict(prepare="train", rows=saved("base", base[:65_536]), m=25, nbits=8), train_quantizer)
+quantizing("100,000 x 100 of words", base[:100_000], 25)
+quantizing(f"60,000 x 784 of {name}", pictures, 16)
+for m in (16, 32):
+    scanning(m, 8, 100, 2)
+for m in (16, 32, 64):
+    scanning(m, 4, 1000, 1.2)
+
+
+def truth():
+    if not hasattr(truth, "ids"):
+        index = faiss.IndexFlatL2(base.shape[1])
+        index.add(base)
+        truth.ids = index.search(queries, 10)[1]
+    return truth.ids
+
+
+for nprobe in (16, 64):
+    probing("IVF256,Flat, 339,479 words", faiss_index("ivf256", "IVF256,Flat", base), base, queries, truth, nprobe, 4)
+for nprobe in (16, 64):
+    probing("IVF1024,PQ25, 339,479 words", faiss_index("ivfpq", "IVF1024,PQ25", base), base, queries, truth, nprobe, 2)
+
+
+def build_index():
+    index = faiss.index_factory(100, "IVF1024,PQ25")
+    index.train(base)
+    index.add(base)
+
+
+row("build IVF1024,PQ25 of 339,479 words", 2,
+    lambda: dict(prepare="build", rows=saved("base", base), factory="IVF1024,PQ25"), lambda: [build_index])
