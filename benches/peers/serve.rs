@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 /// What is run, ready to run.
 enum Job {
-    Search { index: Index, queries: Array2<f32>, k: usize, nprobe: Option<usize>, rerank: Option<(ExactRows, usize)> },
+    Search { index: Box<Index>, queries: Array2<f32>, k: usize, nprobe: Option<usize>, rerank: Option<(ExactRows, usize)> },
     KMeans { rows: Array2<f32>, start: Array2<f32>, iterations: usize },
     TrainQuantizer { rows: Array2<f32>, m: usize, nbits: usize },
     Encode { quantizer: ProductQuantizer, rows: Array2<f32> },
@@ -49,22 +49,21 @@ fn prepare(request: &Value) -> Result<Job, Box<dyn Error>> {
     let rows = || Ok::<_, Box<dyn Error>>(read_vectors(text("rows")?)?);
     Ok(match text("prepare")? {
         "search" => {
-            let index = match request["index"].as_str() {
-                Some(path) => Index::read_file(path, &device)?,
-                None => {
-                    let rows = rows()?;
-                    let mut index = Index::new(&device, rows.ncols(), text("factory")?, Metric::L2)?;
-                    index.train(rows.view())?;
-                    index.add(rows.view())?;
-                    index
-                }
+            let index = if let Some(path) = request["index"].as_str() {
+                Index::read_file(path, &device)?
+            } else {
+                let rows = rows()?;
+                let mut index = Index::new(&device, rows.ncols(), text("factory")?, Metric::L2)?;
+                index.train(rows.view())?;
+                index.add(rows.view())?;
+                index
             };
             let rerank = match number("rerank") {
                 Ok(factor) => Some((index.exact_rows(rows()?.view())?, factor)),
                 Err(_) => None,
             };
             let queries = read_vectors(text("queries")?)?;
-            Job::Search { index, queries, k: number("k")?, nprobe: number("nprobe").ok(), rerank }
+            Job::Search { index: Box::new(index), queries, k: number("k")?, nprobe: number("nprobe").ok(), rerank }
         }
         "kmeans" => {
             Job::KMeans { rows: rows()?, start: read_vectors(text("start")?)?, iterations: number("iterations")? }

@@ -10,13 +10,14 @@
 
 use std::sync::OnceLock;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::{
+    integers::Integers,
     is_l2,
-    panels::{BLOCK, Groups, Panels, Start, VECTORS, group_of, sums},
+    panels::{BLOCK, Form, Groups, Panels, Reach, Sums, VECTORS, group_of},
     row,
-    simd::{Product, Square, Term, chained},
+    simd::{Product, Square, chained},
 };
 use crate::Metric;
 
@@ -37,8 +38,27 @@ pub(super) struct Centroids<'a> {
 struct Centred {
     centre: Vec<f32>,
     groups: Groups,
-    /// Norm of the longest.
-    longest: f32,
+    /// Of all of them.
+    reach: Reach,
+    integers: Option<Integers>,
+}
+
+impl Centred {
+    fn new(rows: &[f32], dimension: usize, integers: Option<Integers>) -> Self {
+        let count = rows.len() / dimension;
+        let mut centre = vec![0.0; dimension];
+        for row in rows.chunks_exact(dimension) {
+            centre.iter_mut().zip(row).for_each(|(sum, &value)| *sum += value / count as f32);
+        }
+        let groups = Groups::pack(rows.chunks_exact(dimension), dimension, form(&centre, integers));
+        let reach = (0..count).map(|row| groups.reach(row)).fold(Reach::default(), Reach::max);
+        Centred { centre, groups, reach, integers }
+    }
+}
+
+/// What is packed of rows and centroids.
+fn form(centre: &[f32], integers: Option<Integers>) -> Form<'_> {
+    integers.map_or(Form::Centred(centre), |integers| Form::Rounded(centre, integers))
 }
 
 /// What a thread that compares rows works in.
@@ -59,16 +79,8 @@ struct Lane {
 
 impl<'a> Centroids<'a> {
     pub(super) fn new(rows: &'a [f32], dimension: usize, metric: Metric) -> Self {
-        let count = rows.len() / dimension;
-        let centred = (is_l2(metric) && count >= FEWEST).then(|| {
-            let mut centre = vec![0.0; dimension];
-            for row in rows.chunks_exact(dimension) {
-                centre.iter_mut().zip(row).for_each(|(sum, &value)| *sum += value / count as f32);
-            }
-            let groups = Groups::pack(rows.chunks_exact(dimension), dimension, Start::HalfNorm(&centre));
-            let half = groups.starts()[..count].iter().copied().fold(0.0, f32::max);
-            Centred { centre, groups, longest: (2.0 * half).sqrt() }
-        });
+        let products = is_l2(metric) && rows.len() / dimension >= FEWEST;
+        let centred = products.then(|| Centred::new(rows, dimension, Integers::for_dimension(dimension)));
         Centroids { rows, dimension, metric, centred, plain: OnceLock::new() }
     }
 
@@ -80,15 +92,19 @@ impl<'a> Centroids<'a> {
             return;
         };
         let Scratch { panels, closest, doubtful } = scratch;
-        panels.repack(rows, stride, self.dimension, Start::HalfNorm(&centred.centre));
-        scan(panels, &centred.groups, Product, closest);
+        panels.repack(rows, stride, self.dimension, form(&centred.centre, centred.integers));
+        match centred.integers {
+            Some(integers) => scan(panels, &centred.groups, integers, closest),
+            None => scan(panels, &centred.groups, Product, closest),
+        }
+        let doubt = panels.reach().doubt(centred.reach);
         doubtful.clear();
         let mut doubts = [0; BLOCK];
         let mut count = 0;
         for (index, ((label, lane), &half)) in labels.iter_mut().zip(&*closest).zip(panels.starts()).enumerate() {
             *label = lane.index;
-            let margin = margin(self.dimension, (2.0 * half).sqrt() + centred.longest);
-            let certain = lane.second - lane.smallest > margin;
+            let margin = margin(self.dimension, (2.0 * half).sqrt() + centred.reach.norm);
+            let certain = lane.second - lane.smallest > margin + doubt;
             if !certain {
                 doubtful.extend_from_slice(&rows[index * stride..][..self.dimension]);
                 doubts[count] = index;
@@ -129,8 +145,8 @@ impl<'a> Centroids<'a> {
     ) {
         let groups = self
             .plain
-            .get_or_init(|| Groups::pack(self.rows.chunks_exact(self.dimension), self.dimension, Start::Zero));
-        scratch.panels.repack(rows, stride, self.dimension, Start::Zero);
+            .get_or_init(|| Groups::pack(self.rows.chunks_exact(self.dimension), self.dimension, Form::Plain));
+        scratch.panels.repack(rows, stride, self.dimension, Form::Plain);
         if is_l2(self.metric) {
             scan(&scratch.panels, groups, Square, &mut scratch.closest);
         } else {
@@ -155,19 +171,19 @@ pub(super) fn margin(dimension: usize, reach: f32) -> f32 {
 }
 
 /// What each row's lane finds among the centroids.
-fn scan<T: Term>(panels: &Panels, groups: &Groups, term: T, found: &mut Vec<Lane>) {
+fn scan<T: Sums>(panels: &Panels, groups: &Groups, sums: T, found: &mut Vec<Lane>) {
     found.clear();
-    Arch::new().dispatch(Scan { panels, groups, term, found });
+    sums.dispatch(Scan { panels, groups, sums, found });
 }
 
 struct Scan<'a, T> {
     panels: &'a Panels,
     groups: &'a Groups,
-    term: T,
+    sums: T,
     found: &'a mut Vec<Lane>,
 }
 
-impl<T: Term> WithSimd for Scan<'_, T> {
+impl<T: Sums> WithSimd for Scan<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -180,18 +196,17 @@ impl<T: Term> WithSimd for Scan<'_, T> {
     }
 }
 
-impl<T: Term> Scan<'_, T> {
+impl<T: Sums> Scan<'_, T> {
     #[inline(always)]
     fn in_groups<S: Simd, const N: usize>(self, simd: S) {
-        let starts = self.groups.starts().as_chunks::<N>().0;
-        for panel in self.panels.lines::<S>() {
+        for panel in self.panels.panels::<S>() {
             let mut smallest = [simd.splat_f32s(f32::INFINITY); VECTORS];
             let mut second = smallest;
             let mut indices = [simd.splat_u32s(0); VECTORS];
             let mut index = 0;
-            for (group, starts) in self.groups.groups::<N>().zip(starts) {
-                let starts = starts.map(|start| [simd.splat_f32s(start); VECTORS]);
-                for sums in sums(simd, self.term, starts, group, panel) {
+            for group in self.groups.groups::<N>() {
+                let start = |place: usize| [simd.splat_f32s(group.starts[place]); VECTORS];
+                for sums in self.sums.sums(simd, group, &panel, start) {
                     let number = simd.splat_u32s(index);
                     for (vector, sum) in sums.into_iter().enumerate() {
                         let nearer = simd.less_than_f32s(sum, smallest[vector]);

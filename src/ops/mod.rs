@@ -29,6 +29,7 @@ mod closest;
 mod flat_scan;
 mod gather;
 mod group;
+mod integers;
 mod knn;
 mod lanes;
 mod lists;

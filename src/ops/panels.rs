@@ -9,7 +9,7 @@ use bytemuck::{Pod, Zeroable};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::simd::Term;
+use super::{integers::Integers, simd::Term};
 
 /// SIMD vectors in a line of a panel.
 pub(super) const VECTORS: usize = 2;
@@ -40,13 +40,55 @@ pub(super) trait Merge: Keep {
     fn merge(self, other: Self) -> Self;
 }
 
-/// What a sum for a pair begins with.
+/// What is packed of rows or vectors.
 #[derive(Clone, Copy)]
-pub(super) enum Start<'a> {
-    /// Zero, and the numbers are as they are.
-    Zero,
-    /// Half the squared norm, of vectors from this centre: less the inner product, it orders as distances do.
-    HalfNorm(&'a [f32]),
+pub(super) enum Form<'a> {
+    /// They as they are. Sums begin with zero.
+    Plain,
+    /// They less this centre. Sums begin with half the squared norm: less the inner product, that orders as distances
+    /// do.
+    Centred(&'a [f32]),
+    /// They less this centre, rounded to integers. As above.
+    Rounded(&'a [f32], Integers),
+}
+
+impl Form<'_> {
+    /// Numbers that a vector is packed in.
+    fn depth(self, dimension: usize) -> usize {
+        match self {
+            Form::Rounded(..) => dimension.div_ceil(2),
+            Form::Plain | Form::Centred(_) => dimension,
+        }
+    }
+}
+
+/// What integers that were rounded to stand for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Rounding {
+    /// What 1 stands for.
+    pub unit: f32,
+    /// No less than the norm of what rounding took from a vector.
+    pub error: f32,
+}
+
+/// What bounds the error of sums: no less than those of any row.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Reach {
+    /// Norm.
+    pub norm: f32,
+    /// Norm of what rounding to integers took.
+    pub error: f32,
+}
+
+impl Reach {
+    pub(super) fn max(self, other: Self) -> Self {
+        Reach { norm: self.norm.max(other.norm), error: self.error.max(other.error) }
+    }
+
+    /// What rounding may add to the difference of two sums with `other`: for each |r - r'||c| + |r'||c - c'|.
+    pub(super) fn doubt(self, other: Self) -> f32 {
+        2.02 * (self.error * other.norm + (self.norm + self.error) * other.error)
+    }
 }
 
 /// Alignment to cache lines, so that no SIMD load crosses one.
@@ -61,32 +103,65 @@ pub(super) struct Panels {
     data: Vec<Line>,
     /// What each row's sums begin with; NaN for padding.
     starts: Vec<Line>,
+    /// Of each panel, where rows are rounded.
+    roundings: Vec<Rounding>,
     rows: usize,
-    dimension: usize,
+    /// Lines of a panel.
+    depth: usize,
+    scratch: Vec<Line>,
+}
+
+/// A panel.
+pub(super) struct Panel<'a, S: Simd> {
+    pub lines: &'a [[S::f32s; VECTORS]],
+    /// What the rows' sums begin with.
+    pub starts: [S::f32s; VECTORS],
+    pub unit: f32,
 }
 
 impl Panels {
     pub(super) fn pack(rows: &[f32], dimension: usize) -> Self {
         let mut panels = Panels::default();
-        panels.repack(rows, dimension, dimension, Start::Zero);
+        panels.repack(rows, dimension, dimension, Form::Plain);
         panels
     }
 
     /// Packs other rows into the same memory: the first columns of rows `stride` apart.
-    pub(super) fn repack(&mut self, rows: &[f32], stride: usize, dimension: usize, start: Start<'_>) {
+    pub(super) fn repack(&mut self, rows: &[f32], stride: usize, dimension: usize, form: Form<'_>) {
         let width = width();
         self.rows = rows.len().div_ceil(stride);
-        self.dimension = dimension;
+        self.depth = form.depth(dimension);
         let padded = self.rows.next_multiple_of(width);
-        self.data.resize((padded * dimension).div_ceil(16), Line([0.0; 16]));
+        self.data.resize((padded * self.depth).div_ceil(16), Line([0.0; 16]));
         self.starts.resize(padded.div_ceil(16), Line([0.0; 16]));
+        self.roundings.clear();
+        self.roundings.resize(padded / width, Rounding::default());
+        let pack = |scratch: &mut Vec<Line>, panel: &mut [f32], starts: &mut [f32], rounding: &mut _, rows| {
+            let Form::Rounded(_, integers) = form else {
+                Arch::new().dispatch(Pack { panel, starts, rows, stride, dimension, form });
+                return;
+            };
+            scratch.resize((width * dimension).div_ceil(16), Line([0.0; 16]));
+            let floats = &mut bytemuck::cast_slice_mut(scratch)[..width * dimension];
+            Arch::new().dispatch(Pack { panel: floats, starts, rows, stride, dimension, form });
+            let half = starts.iter().copied().fold(0.0, f32::max);
+            *rounding = integers.round_panel(floats, (2.0 * half).sqrt(), panel);
+        };
         let data: &mut [f32] = bytemuck::cast_slice_mut(&mut self.data);
         let starts: &mut [f32] = bytemuck::cast_slice_mut(&mut self.starts);
-        let panels = data.par_chunks_exact_mut(width * dimension).zip(starts.par_chunks_exact_mut(width));
-        let panels = panels.zip(rows.par_chunks(width * stride));
+        let (panel, at_once) = (width * self.depth, width * stride);
+        if rows.len() < TILE_BYTES / 2 {
+            let panels = data.chunks_exact_mut(panel).zip(starts.chunks_exact_mut(width)).zip(&mut self.roundings);
+            for (((panel, starts), rounding), rows) in panels.zip(rows.chunks(at_once)) {
+                pack(&mut self.scratch, panel, starts, rounding, rows);
+            }
+            return;
+        }
+        let panels = data.par_chunks_exact_mut(panel).zip(starts.par_chunks_exact_mut(width));
+        let panels = panels.zip(&mut self.roundings).zip(rows.par_chunks(at_once));
         let panels = panels.with_min_len(TILE_BYTES / 4 / (width * dimension) + 1);
-        panels.for_each(|((panel, starts), rows)| {
-            Arch::new().dispatch(Pack { panel, starts, rows, stride, dimension, start });
+        panels.for_each_init(Vec::new, |scratch, (((panel, starts), rounding), rows)| {
+            pack(scratch, panel, starts, rounding, rows);
         });
     }
 
@@ -95,24 +170,34 @@ impl Panels {
         &bytemuck::cast_slice(&self.starts)[..self.rows]
     }
 
-    /// The panels as SIMD vectors, each a slice of `dimension` lines.
-    pub(super) fn lines<S: Simd>(&self) -> impl Iterator<Item = &[[S::f32s; VECTORS]]> {
-        let data: &[f32] = bytemuck::cast_slice(&self.data);
+    /// What bounds the error of the rows' sums, if they are centred.
+    pub(super) fn reach(&self) -> Reach {
+        let half = self.starts().iter().copied().fold(0.0, f32::max);
+        let error = self.roundings.iter().map(|rounding| rounding.error).fold(0.0, f32::max);
+        Reach { norm: (2.0 * half).sqrt(), error }
+    }
+
+    pub(super) fn panels<S: Simd>(&self) -> impl Iterator<Item = Panel<'_, S>> {
         let padded = self.rows.next_multiple_of(VECTORS * S::F32_LANES);
-        S::as_simd_f32s(&data[..padded * self.dimension]).0.as_chunks().0.chunks_exact(self.dimension)
+        let data: &[f32] = bytemuck::cast_slice(&self.data);
+        let starts: &[f32] = bytemuck::cast_slice(&self.starts);
+        let panels = S::as_simd_f32s(&data[..padded * self.depth]).0.as_chunks().0.chunks_exact(self.depth);
+        let starts = S::as_simd_f32s(starts).0.as_chunks::<VECTORS>().0;
+        let panels = panels.zip(starts).zip(&self.roundings);
+        panels.map(|((lines, &starts), rounding)| Panel { lines, starts, unit: rounding.unit })
     }
 
     /// Offers the distances of the vectors of `groups` from number `first_vector` on, the first of a group, to the
     /// rows, numbered from `first_id` on, to what is kept for them.
-    pub(super) fn offer<K: Keep, T: Term>(
+    pub(super) fn offer<K: Keep, T: Sums>(
         &self,
         first_id: usize,
         groups: &Groups,
         first_vector: usize,
-        term: T,
+        sums: T,
         kept: &mut [K],
     ) {
-        Arch::new().dispatch(Offer { panels: self, first_id, groups, first_vector, kept, term });
+        sums.dispatch(Offer { panels: self, first_id, groups, first_vector, kept, sums });
     }
 }
 
@@ -140,7 +225,7 @@ struct Pack<'a> {
     rows: &'a [f32],
     stride: usize,
     dimension: usize,
-    start: Start<'a>,
+    form: Form<'a>,
 }
 
 impl WithSimd for Pack<'_> {
@@ -155,7 +240,7 @@ impl WithSimd for Pack<'_> {
         }
         self.copy::<S>(count);
         self.starts.fill(0.0);
-        if let Start::HalfNorm(centre) = self.start {
+        if let Form::Centred(centre) | Form::Rounded(centre, _) = self.form {
             let mut norms = [simd.splat_f32s(0.0); VECTORS];
             let lines = S::as_mut_simd_f32s(self.panel).0.as_chunks_mut::<VECTORS>().0;
             for (line, &centre) in lines.iter_mut().zip(centre) {
@@ -233,47 +318,62 @@ pub(super) struct Groups {
     values: Vec<f32>,
     /// What each vector's sums begin with, where that is the vectors' affair; infinite for padding.
     starts: Vec<f32>,
-    dimension: usize,
+    /// Of each vector.
+    roundings: Vec<Rounding>,
+    /// Numbers of a vector.
+    depth: usize,
+}
+
+/// Vectors that meet panels together.
+#[derive(Clone, Copy)]
+pub(super) struct Group<'a, const N: usize> {
+    pub values: &'a [[f32; N]],
+    pub starts: &'a [f32; N],
+    pub roundings: &'a [Rounding; N],
 }
 
 impl Groups {
-    pub(super) fn pack<'a>(vectors: impl Iterator<Item = &'a [f32]>, dimension: usize, start: Start<'_>) -> Self {
-        let size = group_of(lanes());
-        let mut groups = Groups { values: vec![], starts: vec![], dimension };
+    pub(super) fn pack<'a>(vectors: impl Iterator<Item = &'a [f32]>, dimension: usize, form: Form<'_>) -> Self {
+        let (size, depth) = (group_of(lanes()), form.depth(dimension));
+        let mut groups = Groups { values: vec![], starts: vec![], roundings: vec![], depth };
+        let mut centred = vec![];
         for (index, vector) in vectors.enumerate() {
             let lane = index % size;
             if lane == 0 {
-                groups.values.resize(groups.values.len() + size * dimension, 0.0);
+                groups.values.resize(groups.values.len() + size * depth, 0.0);
                 groups.starts.resize(index + size, f32::INFINITY);
+                groups.roundings.resize(index + size, Rounding::default());
             }
-            let first = index / size * size * dimension + lane;
+            let first = index / size * size * depth + lane;
             let places = groups.values[first..].iter_mut().step_by(size);
-            groups.starts[index] = match start {
-                Start::Zero => {
-                    places.zip(vector).for_each(|(place, &value)| *place = value);
-                    0.0
-                }
-                Start::HalfNorm(centre) => {
-                    let mut norm = 0.0;
-                    for ((place, &value), &centre) in places.zip(vector).zip(centre) {
-                        *place = value - centre;
-                        norm += *place * *place;
-                    }
-                    0.5 * norm
-                }
+            let (Form::Centred(centre) | Form::Rounded(centre, _)) = form else {
+                places.zip(vector).for_each(|(place, &value)| *place = value);
+                groups.starts[index] = 0.0;
+                continue;
             };
+            centred.clear();
+            centred.extend(vector.iter().zip(centre).map(|(value, centre)| value - centre));
+            let half = 0.5 * centred.iter().fold(0.0, |sum, value| sum + value * value);
+            groups.starts[index] = half;
+            if let Form::Rounded(_, integers) = form {
+                groups.roundings[index] = integers.round(&centred, (2.0 * half).sqrt(), places);
+            } else {
+                places.zip(&centred).for_each(|(place, &value)| *place = value);
+            }
         }
         groups
     }
 
-    /// What each vector's sums begin with; infinite for padding.
-    pub(super) fn starts(&self) -> &[f32] {
-        &self.starts
+    /// What bounds the error of a vector's sums, if they are centred.
+    pub(super) fn reach(&self, vector: usize) -> Reach {
+        Reach { norm: (2.0 * self.starts[vector]).sqrt(), error: self.roundings[vector].error }
     }
 
-    /// Groups of `N`, each a slice of `dimension`.
-    pub(super) fn groups<const N: usize>(&self) -> impl Iterator<Item = &[[f32; N]]> + Clone {
-        self.values.as_chunks().0.chunks_exact(self.dimension)
+    /// Groups of `N`.
+    pub(super) fn groups<const N: usize>(&self) -> impl Iterator<Item = Group<'_, N>> + Clone {
+        let values = self.values.as_chunks().0.chunks_exact(self.depth);
+        let each = self.starts.as_chunks().0.iter().zip(self.roundings.as_chunks().0);
+        values.zip(each).map(|(values, (starts, roundings))| Group { values, starts, roundings })
     }
 }
 
@@ -283,10 +383,10 @@ struct Offer<'a, K, T> {
     groups: &'a Groups,
     first_vector: usize,
     kept: &'a mut [K],
-    term: T,
+    sums: T,
 }
 
-impl<K: Keep, T: Term> WithSimd for Offer<'_, K, T> {
+impl<K: Keep, T: Sums> WithSimd for Offer<'_, K, T> {
     type Output = ();
 
     #[inline(always)]
@@ -299,11 +399,9 @@ impl<K: Keep, T: Term> WithSimd for Offer<'_, K, T> {
     }
 }
 
-impl<K: Keep, T: Term> Offer<'_, K, T> {
+impl<K: Keep, T: Sums> Offer<'_, K, T> {
     #[inline(always)]
     fn in_groups<S: Simd, const N: usize>(self, simd: S) {
-        let starts: &[f32] = bytemuck::cast_slice(&self.panels.starts);
-        let starts = S::as_simd_f32s(starts).0.as_chunks::<VECTORS>().0;
         let mut first = self.first_id as u32;
         let (whole, few) = match self.kept.len() % N {
             // A group of mostly padding would take longer than its few vectors one by one.
@@ -311,19 +409,19 @@ impl<K: Keep, T: Term> Offer<'_, K, T> {
             _ => (self.kept, &mut [][..]),
         };
         let groups = || self.groups.groups::<N>().skip(self.first_vector / N);
-        let last = groups().nth(whole.len() / N).unwrap_or_default();
-        let singles = |lane: usize| last.iter().map(move |values| [values[lane]]).collect::<Vec<_>>();
-        let singles: Vec<_> = (0..few.len()).map(singles).collect();
+        let last = groups().nth(whole.len() / N);
+        let single = |lane: usize| last.map(|last| Single::new(last, lane));
+        let singles: Vec<_> = (0..few.len()).filter_map(single).collect();
         // A panel stays in the first-level cache while the groups pass.
-        for (lines, starts) in self.panels.lines::<S>().zip(starts) {
+        for panel in self.panels.panels::<S>() {
             for (group, kept) in groups().zip(whole.chunks_mut(N)) {
-                let sums = sums(simd, self.term, [*starts; N], group, lines);
+                let sums = self.sums.sums(simd, group, &panel, |_| panel.starts);
                 for (kept, sums) in kept.iter_mut().zip(sums) {
                     kept.offer(simd, first, sums);
                 }
             }
             for (single, kept) in singles.iter().zip(&mut *few) {
-                let [sums] = sums(simd, self.term, [*starts], single, lines);
+                let [sums] = self.sums.sums(simd, single.group(), &panel, |_| panel.starts);
                 kept.offer(simd, first, sums);
             }
             first += (VECTORS * S::F32_LANES) as u32;
@@ -331,73 +429,113 @@ impl<K: Keep, T: Term> Offer<'_, K, T> {
     }
 }
 
-/// `sums` and the terms of a group with the rows of a panel.
-#[inline(always)]
-pub(super) fn sums<S: Simd, T: Term, const N: usize>(
-    simd: S,
-    term: T,
-    mut sums: [[S::f32s; VECTORS]; N],
-    group: &[[f32; N]],
-    lines: &[[S::f32s; VECTORS]],
-) -> [[S::f32s; VECTORS]; N] {
-    for (values, rows) in group.iter().zip(lines) {
-        for (sums, &value) in sums.iter_mut().zip(values) {
-            let value = simd.splat_f32s(value);
-            for (sum, &row) in sums.iter_mut().zip(rows) {
-                *sum = term.add(simd, *sum, value, row);
-            }
-        }
-    }
-    sums
+/// A vector of a group.
+struct Single {
+    values: Vec<[f32; 1]>,
+    start: [f32; 1],
+    rounding: [Rounding; 1],
 }
 
-/// What `new` makes, for each of `count` vectors, after it was offered the vector's distances to all `rows`, and the
-/// largest of what the rows' sums began with.
-pub(super) fn offer_all<K: Merge, T: Term>(
+impl Single {
+    fn new<const N: usize>(group: Group<'_, N>, lane: usize) -> Self {
+        Single {
+            values: group.values.iter().map(|values| [values[lane]]).collect(),
+            start: [group.starts[lane]],
+            rounding: [group.roundings[lane]],
+        }
+    }
+
+    fn group(&self) -> Group<'_, 1> {
+        Group { values: &self.values, starts: &self.start, roundings: &self.rounding }
+    }
+}
+
+/// How sums are made of what is packed.
+pub(super) trait Sums: Copy + Send + Sync {
+    /// Runs `work` compiled for an instruction set that this needs.
+    #[inline(always)]
+    fn dispatch<W: WithSimd>(self, work: W) -> W::Output {
+        Arch::new().dispatch(work)
+    }
+
+    /// The sums of each of a group's vectors with the rows of a panel. Those of a vector begin with what `start` gives
+    /// for its place in the group.
+    fn sums<S: Simd, const N: usize>(
+        self,
+        simd: S,
+        group: Group<'_, N>,
+        panel: &Panel<'_, S>,
+        start: impl Fn(usize) -> [S::f32s; VECTORS],
+    ) -> [[S::f32s; VECTORS]; N];
+}
+
+impl<T: Term> Sums for T {
+    #[inline(always)]
+    fn sums<S: Simd, const N: usize>(
+        self,
+        simd: S,
+        group: Group<'_, N>,
+        panel: &Panel<'_, S>,
+        start: impl Fn(usize) -> [S::f32s; VECTORS],
+    ) -> [[S::f32s; VECTORS]; N] {
+        let mut sums = std::array::from_fn(start);
+        for (values, rows) in group.values.iter().zip(panel.lines) {
+            for (sums, &value) in sums.iter_mut().zip(values) {
+                let value = simd.splat_f32s(value);
+                for (sum, &row) in sums.iter_mut().zip(rows) {
+                    *sum = self.add(simd, *sum, value, row);
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// What `new` makes, for each of `count` vectors, after it was offered the vector's distances to all `rows`, and what
+/// bounds their error.
+pub(super) fn offer_all<K: Merge, T: Sums>(
     groups: &Groups,
     count: usize,
-    rows: &[f32],
-    term: T,
-    start: Start<'_>,
+    (rows, dimension): (&[f32], usize),
+    sums: T,
+    form: Form<'_>,
     new: impl Fn() -> K + Sync,
-) -> (Vec<K>, f32) {
-    let dimension = groups.dimension;
+) -> (Vec<K>, Reach) {
     let fresh = |count: usize| (0..count).map(|_| new()).collect::<Vec<_>>();
-    let largest = |panels: &Panels, before: f32| panels.starts().iter().copied().fold(before, f32::max);
     let rows_per_tile = (TILE_BYTES / 4 / dimension).next_multiple_of(width());
     let tiles = (rows.len() / dimension).div_ceil(rows_per_tile);
     if tiles < 4 * rayon::current_num_threads() && tiles < count.div_ceil(BLOCK) {
         // Threads share packed rows and divide the vectors.
         let mut panels = Panels::default();
-        panels.repack(rows, dimension, dimension, start);
+        panels.repack(rows, dimension, dimension, form);
         let mut kept = fresh(count);
         let blocks = kept.par_chunks_mut(BLOCK).enumerate();
-        blocks.for_each(|(block, kept)| panels.offer(0, groups, block * BLOCK, term, kept));
-        return (kept, largest(&panels, 0.0));
+        blocks.for_each(|(block, kept)| panels.offer(0, groups, block * BLOCK, sums, kept));
+        return (kept, panels.reach());
     }
     // Each thread packs some of the rows for all vectors.
     let tiles_per_thread = tiles.div_ceil(4 * rayon::current_num_threads());
-    let (mut all, mut most) = (vec![], 0.0);
+    let (mut all, mut most) = (vec![], Reach::default());
     for first in (0..count).step_by(VECTORS_AT_ONCE) {
         let count = VECTORS_AT_ONCE.min(count - first);
         let tiles = rows.par_chunks(rows_per_tile * dimension).enumerate().with_min_len(tiles_per_thread);
         let parts = tiles.fold(
-            || (fresh(count), 0.0, Panels::default()),
-            |(mut kept, most, mut panels), (index, rows)| {
-                panels.repack(rows, dimension, dimension, start);
+            || (fresh(count), Reach::default(), Panels::default()),
+            |(mut kept, reach, mut panels), (index, rows)| {
+                panels.repack(rows, dimension, dimension, form);
                 for (block, kept) in kept.chunks_mut(BLOCK).enumerate() {
-                    panels.offer(index * rows_per_tile, groups, first + block * BLOCK, term, kept);
+                    panels.offer(index * rows_per_tile, groups, first + block * BLOCK, sums, kept);
                 }
-                (kept, largest(&panels, most), panels)
+                (kept, reach.max(panels.reach()), panels)
             },
         );
-        let merge = |(a, most): (Vec<K>, f32), (b, other): (Vec<K>, f32)| {
-            (a.into_iter().zip(b).map(|(a, b)| a.merge(b)).collect(), most.max(other))
+        let merge = |(a, reach): (Vec<K>, Reach), (b, other): (Vec<K>, Reach)| {
+            (a.into_iter().zip(b).map(|(a, b)| a.merge(b)).collect(), reach.max(other))
         };
-        let parts = parts.map(|(kept, most, _)| (kept, most)).reduce_with(merge);
-        let (kept, longest) = parts.unwrap_or_else(|| (fresh(count), 0.0));
+        let parts = parts.map(|(kept, reach, _)| (kept, reach)).reduce_with(merge);
+        let (kept, reach) = parts.unwrap_or_else(|| (fresh(count), Reach::default()));
         all.extend(kept);
-        most = longest.max(most);
+        most = reach.max(most);
     }
     (all, most)
 }

@@ -7,7 +7,7 @@ use crate::{
     Metric,
     ops::{
         Ranked, is_l2,
-        panels::{BLOCK, Groups, Keep, Panels, Start, VECTORS, width},
+        panels::{BLOCK, Form, Groups, Keep, Panels, VECTORS, width},
         row,
         scan::{Division, Probed, scan_lists},
         simd::{Product, Square},
@@ -36,9 +36,9 @@ pub(super) fn flat_scan(scan: &Scan<'_>, k: usize) -> Vec<Ranked> {
     let division = Division { piece: (PIECE_BYTES / 4 / dimension).next_multiple_of(width()), once: 8 };
     scan_lists(&lists, queries.len() / dimension, k, &division, |panels: &mut Panels, piece, tops| {
         let entries = piece.entries.clone();
-        panels.repack(&rows[entries.start * dimension..entries.end * dimension], dimension, dimension, Start::Zero);
+        panels.repack(&rows[entries.start * dimension..entries.end * dimension], dimension, dimension, Form::Plain);
         let vectors = piece.probing.iter().map(|probing| row(queries, dimension, probing.query as usize));
-        let groups = Groups::pack(vectors, dimension, Start::Zero);
+        let groups = Groups::pack(vectors, dimension, Form::Plain);
         let ids = &ids[entries];
         let mut kept: Vec<_> = tops.iter_mut().map(|top| Named { ids, top }).collect();
         for (block, kept) in kept.chunks_mut(BLOCK).enumerate() {

@@ -11,8 +11,9 @@ use crate::{
     ops::{
         Ranked,
         closest::margin,
+        integers::Integers,
         is_l2,
-        panels::{Groups, Start, offer_all},
+        panels::{Form, Groups, offer_all},
         row,
         simd::{Product, Square, chained},
         top::Top,
@@ -27,7 +28,7 @@ const SAMPLE: usize = 256;
 
 pub(super) fn knn(queries: &[f32], base: &[f32], dimension: usize, k: usize, metric: Metric) -> Vec<Ranked> {
     if is_l2(metric) && queries.len() / dimension >= MANY {
-        by_products(queries, base, dimension, k)
+        by_products(queries, base, dimension, k, Integers::for_dimension(dimension))
     } else {
         plain(queries, base, dimension, k, metric)
     }
@@ -35,31 +36,40 @@ pub(super) fn knn(queries: &[f32], base: &[f32], dimension: usize, k: usize, met
 
 /// By differences or products as they are.
 fn plain(queries: &[f32], base: &[f32], dimension: usize, k: usize, metric: Metric) -> Vec<Ranked> {
-    let groups = Groups::pack(queries.chunks_exact(dimension), dimension, Start::Zero);
+    let groups = Groups::pack(queries.chunks_exact(dimension), dimension, Form::Plain);
     let (count, new) = (queries.len() / dimension, || Top::new(k));
     let (tops, _) = if is_l2(metric) {
-        offer_all(&groups, count, base, Square, Start::Zero, new)
+        offer_all(&groups, count, (base, dimension), Square, Form::Plain, new)
     } else {
-        offer_all(&groups, count, base, Product, Start::Zero, new)
+        offer_all(&groups, count, (base, dimension), Product, Form::Plain, new)
     };
     let mut found = vec![Ranked::NONE; count * k];
     found.par_chunks_mut(k).zip(tops).for_each(|(row, top)| top.write(row));
     found
 }
 
-fn by_products(queries: &[f32], base: &[f32], dimension: usize, k: usize) -> Vec<Ranked> {
+fn by_products(
+    queries: &[f32],
+    base: &[f32],
+    dimension: usize,
+    k: usize,
+    integers: Option<Integers>,
+) -> Vec<Ranked> {
     let centre = centre(base, dimension);
-    let groups = Groups::pack(queries.chunks_exact(dimension), dimension, Start::HalfNorm(&centre));
+    let form = integers.map_or(Form::Centred(&centre), |integers| Form::Rounded(&centre, integers));
+    let groups = Groups::pack(queries.chunks_exact(dimension), dimension, form);
     let (count, keep) = (queries.len() / dimension, k.saturating_add(8.max(k / 8)));
-    let (tops, half) = offer_all(&groups, count, base, Product, Start::HalfNorm(&centre), || Top::new(keep));
-    let longest = (2.0 * half).sqrt();
+    let (tops, reach) = match integers {
+        Some(integers) => offer_all(&groups, count, (base, dimension), integers, form, || Top::new(keep)),
+        None => offer_all(&groups, count, (base, dimension), Product, form, || Top::new(keep)),
+    };
     let mut found = vec![Ranked::NONE; count * k];
     let rows = found.par_chunks_mut(k).zip(tops).zip(queries.par_chunks_exact(dimension)).enumerate();
     let doubtful = rows.filter_map(|(index, ((found, top), query))| {
         let candidates = top.into_sorted();
         let norm = query.iter().zip(&centre).map(|(a, b)| f64::from(a - b)).map(|value| value * value).sum::<f64>();
         let rest = candidates.get(keep - 1).map_or(f64::INFINITY, |last| 2.0 * f64::from(last.distance()) + norm);
-        let margin = margin(dimension + 1, norm.sqrt() as f32 + longest);
+        let margin = margin(dimension + 1, norm.sqrt() as f32 + reach.norm) + reach.doubt(groups.reach(index));
         let last = rank(query, base, dimension, candidates, found);
         let certain = f64::from(last) + f64::from(margin) < rest;
         (!certain).then_some(index)
@@ -103,7 +113,7 @@ fn centre(rows: &[f32], dimension: usize) -> Vec<f32> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{by_products, plain};
+    use super::{Integers, by_products, plain};
     use crate::Metric;
 
     proptest! {
@@ -128,7 +138,9 @@ mod tests {
             };
             let (base, queries) = (vectors(rows), vectors(queries));
             let differences = plain(&queries, &base, dimension, k, Metric::L2);
-            prop_assert_eq!(by_products(&queries, &base, dimension, k), differences);
+            for integers in [None, Integers::new()] {
+                prop_assert_eq!(&by_products(&queries, &base, dimension, k, integers), &differences);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::ops::{
     Codebook,
-    panels::{Groups, Keep, Panels, Start, VECTORS},
+    panels::{Form, Groups, Keep, Panels, VECTORS},
     simd::{Product, Square},
 };
 
@@ -37,7 +37,7 @@ pub(super) fn pq_tables(
                 tables.chunks_mut(columns).map(|table| Entries(&mut table[sub * codebook.ksub()..][..codebook.ksub()]));
             let mut entries: Vec<_> = entries.collect();
             let subvectors = queries.chunks(dimension).map(|query| &query[sub * dsub..][..dsub]);
-            let subvectors = Groups::pack(subvectors, dsub, Start::Zero);
+            let subvectors = Groups::pack(subvectors, dsub, Form::Plain);
             if squared {
                 codewords.offer(0, &subvectors, 0, Square, &mut entries);
             } else {

@@ -1,0 +1,146 @@
+//! Inner products of vectors rounded to 16-bit integers: an operation takes two columns where one of floats takes one
+//! (AVX-512 VNNI). What rounding may change is bounded, so that those who use them can tell where it matters.
+#![expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined into it")]
+
+use std::arch::x86_64::{
+    __m512, __m512i, _mm512_cvtepi32_ps, _mm512_cvtps_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps,
+    _mm512_mask_blend_epi16, _mm512_max_ps, _mm512_mul_ps, _mm512_reduce_max_ps, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_slli_epi32, _mm512_sub_ps,
+};
+
+use pulp::{Simd, WithSimd, x86::V4};
+
+use super::panels::{Group, Panel, Rounding, Sums, VECTORS};
+
+/// Norm that the longest vector is given: inner products of two stay below 2^31, and each number below 2^15.
+const NORM: f32 = 32_000.0;
+
+/// Fewer columns save less than turning sums into floats takes.
+const FEWEST: usize = 8;
+
+/// Proof that this machine has the instructions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Integers {
+    simd: V4,
+}
+
+impl Integers {
+    pub(super) fn new() -> Option<Self> {
+        let simd = V4::try_new().filter(|_| is_x86_feature_detected!("avx512vnni"))?;
+        Some(Integers { simd })
+    }
+
+    /// Where they pay.
+    pub(super) fn for_dimension(dimension: usize) -> Option<Self> {
+        Self::new().filter(|_| dimension >= FEWEST)
+    }
+
+    /// Rounds a vector of this norm to pairs of columns.
+    #[expect(clippy::unused_self, reason = "a form that only this type has")]
+    pub(super) fn round<'a>(self, vector: &[f32], norm: f32, pairs: impl Iterator<Item = &'a mut f32>) -> Rounding {
+        let Some(scale) = scale(norm) else {
+            pairs.take(vector.len().div_ceil(2)).for_each(|pair| *pair = 0.0);
+            return Rounding { unit: 0.0, error: norm };
+        };
+        let mut lost = 0.0;
+        let mut round = |value: f32| {
+            let whole = (value * scale).round_ties_even();
+            lost += (value * scale - whole) * (value * scale - whole);
+            whole as i16 as u16
+        };
+        for (pair, columns) in pairs.zip(vector.chunks(2)) {
+            let [low, high] = [0, 1].map(|column| columns.get(column).copied().map_or(0, &mut round));
+            *pair = f32::from_bits(u32::from(low) | u32::from(high) << 16);
+        }
+        rounding(norm, lost, vector.len())
+    }
+
+    /// Rounds a panel of rows whose largest norm this is: lines of columns to lines of pairs.
+    #[expect(clippy::unused_self, reason = "it is proof")]
+    pub(super) fn round_panel(self, panel: &[f32], norm: f32, pairs: &mut [f32]) -> Rounding {
+        let Some(scale) = scale(norm) else {
+            pairs.fill(0.0);
+            return Rounding { unit: 0.0, error: norm };
+        };
+        let (lines, pairs) = (V4::as_simd_f32s(panel).0.as_chunks().0, V4::as_mut_simd_f32s(pairs).0.as_chunks_mut().0);
+        let lines: &[[_; VECTORS]] = lines;
+        // SAFETY: `self` is proof of AVX-512.
+        let lost = unsafe { round_lines(bytemuck::cast_slice(lines), scale, bytemuck::cast_slice_mut::<[_; VECTORS], _>(pairs)) };
+        rounding(norm, lost, lines.len())
+    }
+}
+
+/// None for norms whose products would leave the range of floats.
+fn scale(norm: f32) -> Option<f32> {
+    (1e-12..1e15).contains(&norm).then_some(NORM / norm)
+}
+
+/// `lost`: the squared norm of what rounding took, in units.
+fn rounding(norm: f32, lost: f32, dimension: usize) -> Rounding {
+    let unit = norm / NORM;
+    // Numbers before rounding are off themselves, by 2^-10 of a unit at most, as is the unit, by 2^-23 of itself.
+    let error = 1.01 * lost.sqrt() + 0.001 * (dimension as f32).sqrt() + 0.005;
+    Rounding { unit, error: unit * error }
+}
+
+/// Rounds lines to lines of pairs, and gives the largest squared norm of what that takes.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn round_lines(lines: &[[__m512; VECTORS]], scale: f32, pairs: &mut [[__m512i; VECTORS]]) -> f32 {
+    let scale = _mm512_set1_ps(scale);
+    let mut lost = [_mm512_setzero_ps(); VECTORS];
+    let mut round = |vector: usize, values: __m512| {
+        let scaled = _mm512_mul_ps(values, scale);
+        let whole = _mm512_cvtps_epi32(scaled);
+        let rest = _mm512_sub_ps(scaled, _mm512_cvtepi32_ps(whole));
+        lost[vector] = _mm512_fmadd_ps(rest, rest, lost[vector]);
+        whole
+    };
+    for (pair, columns) in pairs.iter_mut().zip(lines.chunks(2)) {
+        for (vector, pair) in pair.iter_mut().enumerate() {
+            let low = round(vector, columns[0][vector]);
+            let high = columns.get(1).map_or(_mm512_setzero_si512(), |column| round(vector, column[vector]));
+            *pair = _mm512_mask_blend_epi16(0xaaaa_aaaa, low, _mm512_slli_epi32::<16>(high));
+        }
+    }
+    _mm512_reduce_max_ps(_mm512_max_ps(lost[0], lost[1]))
+}
+
+impl Sums for Integers {
+    #[inline(always)]
+    fn dispatch<W: WithSimd>(self, work: W) -> W::Output {
+        #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vnni,bmi1,bmi2,lzcnt,popcnt,fma")]
+        fn vectorized<W: WithSimd>(simd: V4, work: W) -> W::Output {
+            work.with_simd(simd)
+        }
+        // SAFETY: `self` is proof of VNNI and holds proof of the others.
+        unsafe { vectorized(self.simd, work) }
+    }
+
+    #[inline(always)]
+    fn sums<S: Simd, const N: usize>(
+        self,
+        simd: S,
+        group: Group<'_, N>,
+        panel: &Panel<'_, S>,
+        start: impl Fn(usize) -> [S::f32s; VECTORS],
+    ) -> [[S::f32s; VECTORS]; N] {
+        let mut sums = [[bytemuck::Zeroable::zeroed(); VECTORS]; N];
+        for (values, rows) in group.values.iter().zip(panel.lines) {
+            for (sums, value) in sums.iter_mut().zip(values) {
+                let value = simd.splat_u32s(value.to_bits());
+                for (sum, &row) in sums.iter_mut().zip(rows) {
+                    // SAFETY: `self` is proof of VNNI.
+                    *sum = unsafe { _mm512_dpwssd_epi32(*sum, bytemuck::cast(value), bytemuck::cast(row)) };
+                }
+            }
+        }
+        std::array::from_fn(|place| {
+            let (start, unit) = (start(place), simd.splat_f32s(group.roundings[place].unit * panel.unit));
+            std::array::from_fn(|vector| {
+                // SAFETY: `self` is proof of AVX-512.
+                let sum = unsafe { _mm512_cvtepi32_ps(sums[place][vector]) };
+                simd.negate_mul_add_e_f32s(bytemuck::cast(sum), unit, start[vector])
+            })
+        })
+    }
+}
