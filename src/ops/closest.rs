@@ -4,7 +4,7 @@
 //! nothing is compared across lanes.
 //!
 //! Squared distances are compared by |c|²/2 - r·c, of centroids and rows less the centroids' mean: one operation a
-//! term where a difference takes two. What rounding may have confused is compared again by differences: the outcome
+//! term where a difference takes two. Differences decide between centroids that rounding may have confused: the outcome
 //! is theirs.
 #![expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined into it")]
 
@@ -13,11 +13,13 @@ use std::sync::OnceLock;
 use pulp::{Simd, WithSimd};
 
 use super::{
+    Ranked,
     integers::Integers,
     is_l2,
-    panels::{BLOCK, Form, Groups, Panels, Reach, Sums, VECTORS, group_of},
+    panels::{BLOCK, Form, Groups, Panels, Reach, Sums, VECTORS, group_of, width},
     row,
     simd::{Product, Square, chained},
+    top::bits,
 };
 use crate::Metric;
 
@@ -54,6 +56,31 @@ impl Centred {
         let reach = (0..count).map(|row| groups.reach(row)).fold(Reach::default(), Reach::max);
         Centred { centre, groups, reach, integers }
     }
+
+    /// Packs rows, and gives what rounding to integers may add to the difference of two of their sums.
+    fn pack(&self, rows: &[f32], stride: usize, panels: &mut Panels) -> f32 {
+        panels.repack(rows, stride, self.centre.len(), form(&self.centre, self.integers));
+        panels.reach().doubt(self.reach)
+    }
+
+    fn scan(&self, panels: &Panels, found: &mut Vec<Lane>) {
+        match self.integers {
+            Some(integers) => scan(panels, &self.groups, integers, found),
+            None => scan(panels, &self.groups, Product, found),
+        }
+    }
+
+    /// The centroids no further from each row than its limit.
+    fn find_near(&self, panels: &Panels, mut limits: Vec<f32>, near: &mut Vec<Near>) {
+        near.clear();
+        near.resize(limits.len(), Near::default());
+        limits.resize(limits.len().next_multiple_of(width()), f32::NEG_INFINITY);
+        let (groups, limits) = (&self.groups, &limits[..]);
+        match self.integers {
+            Some(integers) => integers.dispatch(FindNear { panels, groups, sums: integers, limits, near }),
+            None => Product.dispatch(FindNear { panels, groups, sums: Product, limits, near }),
+        }
+    }
 }
 
 /// What is packed of rows and centroids.
@@ -61,12 +88,32 @@ fn form(centre: &[f32], integers: Option<Integers>) -> Form<'_> {
     integers.map_or(Form::Centred(centre), |integers| Form::Rounded(centre, integers))
 }
 
+/// Most centroids of a row between which differences decide one by one.
+const MOST: usize = 8;
+
 /// What a thread that compares rows works in.
 #[derive(Default)]
 pub(super) struct Scratch {
     panels: Panels,
     closest: Vec<Lane>,
-    doubtful: Vec<f32>,
+    doubtful: Vec<Doubtful>,
+    rows: Vec<f32>,
+    near: Vec<Near>,
+}
+
+/// A row whose closest centroid is not certain: it is among those no further than `limit`.
+#[derive(Clone, Copy)]
+struct Doubtful {
+    row: usize,
+    limit: f32,
+}
+
+/// Centroids near a row.
+#[derive(Clone, Copy, Default)]
+struct Near {
+    centroids: [u32; MOST],
+    /// May be more than fit.
+    count: usize,
 }
 
 /// What a lane found.
@@ -85,39 +132,77 @@ impl<'a> Centroids<'a> {
     }
 
     /// The number of the closest centroid of each row, the lower among equals. The rows are the first columns of
-    /// rows `stride` apart, at most [`BLOCK`].
+    /// rows `stride` apart. Doubts take less time when many rows come at once.
     pub(super) fn labels(&self, rows: &[f32], stride: usize, scratch: &mut Scratch, labels: &mut [u32]) {
         let Some(centred) = &self.centred else {
             self.plain(rows, stride, scratch, labels, None);
             return;
         };
-        let Scratch { panels, closest, doubtful } = scratch;
-        panels.repack(rows, stride, self.dimension, form(&centred.centre, centred.integers));
-        match centred.integers {
-            Some(integers) => scan(panels, &centred.groups, integers, closest),
-            None => scan(panels, &centred.groups, Product, closest),
-        }
-        let doubt = panels.reach().doubt(centred.reach);
-        doubtful.clear();
-        let mut doubts = [0; BLOCK];
-        let mut count = 0;
-        for (index, ((label, lane), &half)) in labels.iter_mut().zip(&*closest).zip(panels.starts()).enumerate() {
-            *label = lane.index;
-            let margin = margin(self.dimension, (2.0 * half).sqrt() + centred.reach.norm);
-            let certain = lane.second - lane.smallest > margin + doubt;
-            if !certain {
-                doubtful.extend_from_slice(&rows[index * stride..][..self.dimension]);
-                doubts[count] = index;
-                count += 1;
+        scratch.doubtful.clear();
+        let blocks = rows.chunks(BLOCK * stride).zip(labels.chunks_mut(BLOCK)).enumerate();
+        for (block, (rows, labels)) in blocks {
+            let Scratch { panels, closest, doubtful, .. } = scratch;
+            let doubt = centred.pack(rows, stride, panels);
+            centred.scan(panels, closest);
+            for (index, ((label, lane), &half)) in labels.iter_mut().zip(&*closest).zip(panels.starts()).enumerate() {
+                *label = lane.index;
+                let margin = margin(self.dimension, (2.0 * half).sqrt() + centred.reach.norm) + doubt;
+                let certain = lane.second - lane.smallest > margin;
+                if !certain {
+                    doubtful.push(Doubtful { row: block * BLOCK + index, limit: lane.smallest + margin });
+                }
             }
         }
-        if count > 0 {
-            let again = std::mem::take(&mut scratch.doubtful);
-            let mut found = [0; BLOCK];
-            self.plain(&again, self.dimension, scratch, &mut found[..count], None);
-            doubts[..count].iter().zip(found).for_each(|(&index, label)| labels[index] = label);
-            scratch.doubtful = again;
+        let doubtful = std::mem::take(&mut scratch.doubtful);
+        for doubtful in doubtful.chunks(BLOCK) {
+            self.decide(centred, (rows, stride), doubtful, scratch, labels);
         }
+        scratch.doubtful = doubtful;
+    }
+
+    /// Compares doubtful rows by differences with the centroids that may be closest; with all, if that is as fast.
+    fn decide(
+        &self,
+        centred: &Centred,
+        (rows, stride): (&[f32], usize),
+        doubtful: &[Doubtful],
+        scratch: &mut Scratch,
+        labels: &mut [u32],
+    ) {
+        let vector = |row: usize| &rows[row * stride..][..self.dimension];
+        scratch.rows.clear();
+        scratch.rows.extend(doubtful.iter().flat_map(|doubtful| vector(doubtful.row)));
+        let doubt = centred.pack(&scratch.rows, self.dimension, &mut scratch.panels);
+        let limits = doubtful.iter().map(|doubtful| doubtful.limit + doubt).collect();
+        centred.find_near(&scratch.panels, limits, &mut scratch.near);
+        scratch.rows.clear();
+        let mut open = vec![];
+        for (&Doubtful { row, .. }, near) in doubtful.iter().zip(&scratch.near) {
+            match near.centroids.get(..near.count) {
+                None | Some([]) => {
+                    open.push(row);
+                    scratch.rows.extend_from_slice(vector(row));
+                }
+                Some(&[only]) => labels[row] = only,
+                Some(several) => labels[row] = self.closest_of(several, vector(row)),
+            }
+        }
+        let again = std::mem::take(&mut scratch.rows);
+        let mut found = [0; BLOCK];
+        self.plain(&again, self.dimension, scratch, &mut found[..open.len()], None);
+        open.iter().zip(found).for_each(|(&row, label)| labels[row] = label);
+        scratch.rows = again;
+    }
+
+    fn closest_of(&self, centroids: &[u32], vector: &[f32]) -> u32 {
+        let mut pairs = [(&[] as &[f32], vector); MOST];
+        for (pair, &centroid) in pairs.iter_mut().zip(centroids) {
+            pair.0 = row(self.rows, self.dimension, centroid as usize);
+        }
+        let mut distances = [0.0; MOST];
+        chained(&pairs[..centroids.len()], self.metric, &mut distances);
+        let ranked = centroids.iter().zip(distances).map(|(&centroid, distance)| Ranked::new(distance, centroid));
+        ranked.min().map_or(0, Ranked::id)
     }
 
     /// [`Centroids::labels`], and the distances to them.
@@ -127,11 +212,14 @@ impl<'a> Centroids<'a> {
             return;
         }
         self.labels(rows, self.dimension, scratch, labels);
-        let mut pairs = [(&[] as &[f32], &[] as &[f32]); BLOCK];
-        for ((pair, vector), &label) in pairs.iter_mut().zip(rows.chunks_exact(self.dimension)).zip(&*labels) {
-            *pair = (row(self.rows, self.dimension, label as usize), vector);
+        let blocks = rows.chunks(BLOCK * self.dimension).zip(labels.chunks(BLOCK)).zip(distances.chunks_mut(BLOCK));
+        for ((rows, labels), distances) in blocks {
+            let mut pairs = [(&[] as &[f32], &[] as &[f32]); BLOCK];
+            for ((pair, vector), &label) in pairs.iter_mut().zip(rows.chunks_exact(self.dimension)).zip(labels) {
+                *pair = (row(self.rows, self.dimension, label as usize), vector);
+            }
+            chained(&pairs[..labels.len()], self.metric, distances);
         }
-        chained(&pairs[..labels.len()], self.metric, distances);
     }
 
     /// By differences or products as they are.
@@ -141,20 +229,23 @@ impl<'a> Centroids<'a> {
         stride: usize,
         scratch: &mut Scratch,
         labels: &mut [u32],
-        distances: Option<&mut [f32]>,
+        mut distances: Option<&mut [f32]>,
     ) {
         let groups = self
             .plain
             .get_or_init(|| Groups::pack(self.rows.chunks_exact(self.dimension), self.dimension, Form::Plain));
-        scratch.panels.repack(rows, stride, self.dimension, Form::Plain);
-        if is_l2(self.metric) {
-            scan(&scratch.panels, groups, Square, &mut scratch.closest);
-        } else {
-            scan(&scratch.panels, groups, Product, &mut scratch.closest);
-        }
-        labels.iter_mut().zip(&scratch.closest).for_each(|(label, lane)| *label = lane.index);
-        if let Some(distances) = distances {
-            distances.iter_mut().zip(&scratch.closest).for_each(|(distance, lane)| *distance = lane.smallest);
+        for (block, (rows, labels)) in rows.chunks(BLOCK * stride).zip(labels.chunks_mut(BLOCK)).enumerate() {
+            scratch.panels.repack(rows, stride, self.dimension, Form::Plain);
+            if is_l2(self.metric) {
+                scan(&scratch.panels, groups, Square, &mut scratch.closest);
+            } else {
+                scan(&scratch.panels, groups, Product, &mut scratch.closest);
+            }
+            labels.iter_mut().zip(&scratch.closest).for_each(|(label, lane)| *label = lane.index);
+            if let Some(distances) = &mut distances {
+                let distances = distances[block * BLOCK..].iter_mut();
+                distances.zip(&scratch.closest).for_each(|(distance, lane)| *distance = lane.smallest);
+            }
         }
     }
 }
@@ -226,11 +317,61 @@ impl<T: Sums> Scan<'_, T> {
     }
 }
 
+struct FindNear<'a, T> {
+    panels: &'a Panels,
+    groups: &'a Groups,
+    sums: T,
+    /// Of each row, and of padding.
+    limits: &'a [f32],
+    near: &'a mut [Near],
+}
+
+impl<T: Sums> WithSimd for FindNear<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if const { group_of(S::F32_LANES) == 4 } {
+            self.in_groups::<S, 4>(simd);
+        } else {
+            self.in_groups::<S, 12>(simd);
+        }
+    }
+}
+
+impl<T: Sums> FindNear<'_, T> {
+    #[inline(always)]
+    fn in_groups<S: Simd, const N: usize>(self, simd: S) {
+        let limits = S::as_simd_f32s(self.limits).0.as_chunks::<VECTORS>().0;
+        let near = self.near.chunks_mut(VECTORS * S::F32_LANES);
+        for ((panel, limits), near) in self.panels.panels::<S>().zip(limits).zip(near) {
+            let mut centroid = 0;
+            for group in self.groups.groups::<N>() {
+                let start = |place: usize| [simd.splat_f32s(group.starts[place]); VECTORS];
+                for sums in self.sums.sums(simd, group, &panel, start) {
+                    for (vector, sum) in sums.into_iter().enumerate() {
+                        let mut lanes = bits::<S>(simd.less_than_or_equal_f32s(sum, limits[vector]));
+                        while lanes != 0 {
+                            let near = &mut near[vector * S::F32_LANES + lanes.trailing_zeros() as usize];
+                            if let Some(place) = near.centroids.get_mut(near.count) {
+                                *place = centroid;
+                            }
+                            near.count += 1;
+                            lanes &= lanes - 1;
+                        }
+                    }
+                    centroid += 1;
+                }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Centroids, Scratch};
+    use super::{Centred, Centroids, Integers, Scratch};
     use crate::{Metric, ops::panels::BLOCK};
 
     proptest! {
@@ -239,7 +380,7 @@ mod tests {
         fn products_find_what_differences_find(
             dimension in 1_usize..40,
             count in 64_usize..200,
-            rows in 1_usize..=BLOCK,
+            rows in 1_usize..=3 * BLOCK,
             steps in 1_u32..2000,
             offset in prop_oneof![Just(0.0_f32), Just(1000.0), Just(1e6)],
             apart in prop_oneof![Just(0.0_f32), Just(1e4)],
@@ -258,16 +399,18 @@ mod tests {
                 (0..rows).flat_map(|_| vector()).collect()
             };
             let (centroids, rows) = (vectors(count), vectors(rows));
-            let products = Centroids::new(&centroids, dimension, Metric::L2);
-            prop_assert!(products.centred.is_some());
-            let differences = Centroids { centred: None, ..Centroids::new(&centroids, dimension, Metric::L2) };
+            let compared_by = |centred| Centroids { centred, ..Centroids::new(&centroids, dimension, Metric::L2) };
             let found = |centroids: &Centroids<'_>| {
                 let mut labels = vec![0; rows.len() / dimension];
                 let mut distances = vec![0.0; labels.len()];
                 centroids.closest(&rows, &mut Scratch::default(), &mut labels, &mut distances);
                 (labels, distances)
             };
-            prop_assert_eq!(found(&products), found(&differences));
+            let differences = found(&compared_by(None));
+            for integers in [None, Integers::new()] {
+                let centred = Centred::new(&centroids, dimension, integers);
+                prop_assert_eq!(&found(&compared_by(Some(centred))), &differences);
+            }
         }
     }
 }

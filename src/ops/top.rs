@@ -126,7 +126,7 @@ fn any<S: Simd>(mask: S::m32s) -> bool {
 
 /// The lanes that are set, as bits.
 #[inline(always)]
-fn bits<S: Simd>(mask: S::m32s) -> u32 {
+pub(super) fn bits<S: Simd>(mask: S::m32s) -> u32 {
     let bytes = bytemuck::bytes_of(&mask);
     match *bytes {
         [low, high] if S::F32_LANES == 16 => u32::from(low) | u32::from(high) << 8,

@@ -4,11 +4,11 @@ use rayon::prelude::*;
 
 use crate::{
     Metric,
-    ops::{
-        closest::{Centroids, Scratch},
-        panels::BLOCK,
-    },
+    ops::closest::{Centroids, Scratch},
 };
+
+/// Rows that a thread takes at a time.
+const BLOCK: usize = 1536;
 
 pub(super) fn nearest(rows: &[f32], centroids: &[f32], dimension: usize, metric: Metric) -> (Vec<u32>, Vec<f32>) {
     let centroids = Centroids::new(centroids, dimension, metric);

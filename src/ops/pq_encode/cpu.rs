@@ -7,10 +7,12 @@ use crate::{
     ops::{
         Codebook,
         closest::{Centroids, Scratch},
-        panels::BLOCK,
         row,
     },
 };
+
+/// Vectors that a thread takes at a time.
+const BLOCK: usize = 768;
 
 pub(super) fn pq_encode(
     rows: &[f32],

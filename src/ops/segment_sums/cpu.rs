@@ -1,5 +1,6 @@
 //! Sums of groups on the CPU, in f64.
 
+use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::ops::row;
@@ -23,13 +24,16 @@ pub(super) fn segment_sums(rows: &[f32], columns: usize, offsets: &[u32], order:
 }
 
 fn sum(rows: &[f32], columns: usize, members: &[u32]) -> Vec<f64> {
-    let mut sum = vec![0.0; columns];
-    for &member in members {
-        add(&mut sum, row(rows, columns, member as usize).iter().copied());
-    }
-    sum
+    Arch::new().dispatch(|| {
+        let mut sum = vec![0.0; columns];
+        for &member in members {
+            add(&mut sum, row(rows, columns, member as usize).iter().copied());
+        }
+        sum
+    })
 }
 
+#[inline]
 fn add<T: Into<f64>>(sum: &mut [f64], row: impl IntoIterator<Item = T>) {
     sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value.into());
 }
