@@ -16,11 +16,31 @@ use serde_json::{Value, json};
 
 /// What is run, ready to run.
 enum Job {
-    Search { index: Box<Index>, queries: Array2<f32>, k: usize, nprobe: Option<usize>, rerank: Option<(ExactRows, usize)> },
-    KMeans { rows: Array2<f32>, start: Array2<f32>, iterations: usize },
-    TrainQuantizer { rows: Array2<f32>, m: usize, nbits: usize },
-    Encode { quantizer: ProductQuantizer, rows: Array2<f32> },
-    Build { factory: String, rows: Array2<f32> },
+    Search {
+        index: Box<Index>,
+        queries: Array2<f32>,
+        k: usize,
+        nprobe: Option<usize>,
+        rerank: Option<(ExactRows, usize)>,
+    },
+    KMeans {
+        rows: Array2<f32>,
+        start: Array2<f32>,
+        iterations: usize,
+    },
+    TrainQuantizer {
+        rows: Array2<f32>,
+        m: usize,
+        nbits: usize,
+    },
+    Encode {
+        quantizer: ProductQuantizer,
+        rows: Array2<f32>,
+    },
+    Build {
+        factory: String,
+        rows: Array2<f32>,
+    },
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -3,7 +3,7 @@
 use ndarray::ArrayView2;
 
 use super::{
-    Context, Kind, Training, VectorIndex,
+    Context, Kind, Training, VectorIndex, Wanted,
     ivf::{Entries, every_entry},
     kind,
 };
@@ -69,14 +69,13 @@ impl Kind for Flat {
         context: &Context,
         work: &mut Work,
         queries: &DeviceArray<f32>,
-        k: usize,
-        _: Option<usize>,
+        wanted: Wanted,
     ) -> Result<DeviceArray<Ranked>> {
         match &self.ranked {
-            None => ops::knn(work, queries, &self.rows, k, context.metric),
+            None => ops::knn(work, queries, &self.rows, wanted.k, context.metric),
             Some(entries) => {
                 let probes = every_entry(&context.device, queries.rows())?;
-                ops::flat_scan(work, queries, &self.rows, &entries.lists, &probes, k, context.metric)
+                ops::flat_scan(work, queries, &self.rows, &entries.lists, &probes, wanted.k, context.metric)
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use ndarray::ArrayView2;
 
-use super::{Context, Kind, Training, VectorIndex, ivf::Ivf, kind};
+use super::{Context, Kind, Training, VectorIndex, Wanted, ivf::Ivf, kind};
 use crate::{
     Device, DeviceArray, Error, Metric, Result, Work,
     kmeans::Warning,
@@ -107,12 +107,11 @@ impl Kind for IvfFlat {
         context: &Context,
         work: &mut Work,
         queries: &DeviceArray<f32>,
-        k: usize,
-        nprobe: Option<usize>,
+        wanted: Wanted,
     ) -> Result<DeviceArray<Ranked>> {
         let Trained { ivf, rows } = self.trained()?;
-        let probes = ivf.probes(context, work, queries, nprobe.unwrap_or(self.nprobe))?;
-        ops::flat_scan(work, queries, rows, &ivf.entries.lists, &probes, k, context.metric)
+        let probes = ivf.probes(context, work, queries, wanted.nprobe.unwrap_or(self.nprobe))?;
+        ops::flat_scan(work, queries, rows, &ivf.entries.lists, &probes, wanted.k, context.metric)
     }
 
     fn query_bytes(&self, nprobe: Option<usize>) -> usize {

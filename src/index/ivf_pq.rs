@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use super::{
-    Context, Kind, Training, VectorIndex,
+    Context, Kind, Training, VectorIndex, Wanted,
     ivf::Ivf,
     kind,
     pq::{plain_table, quantizer_training},
@@ -267,19 +267,21 @@ impl Kind for IvfPq {
         context: &Context,
         work: &mut Work,
         queries: &DeviceArray<f32>,
-        k: usize,
-        nprobe: Option<usize>,
+        wanted: Wanted,
     ) -> Result<DeviceArray<Ranked>> {
         let Trained { ivf, quantizer, codes, residuals } = self.trained()?;
         let codebook = quantizer.codebook();
         let lists = &ivf.entries.lists;
-        let probes = ivf.probes(context, work, queries, nprobe.unwrap_or(self.nprobe))?;
+        let probes = ivf.probes(context, work, queries, wanted.nprobe.unwrap_or(self.nprobe))?;
         let Some(Residuals { origin, terms, positions }) = residuals else {
             let tables = ops::pq_tables(work, queries, codebook, plain_table(context.metric))?;
-            return ops::pq_scan(work, &tables, codebook, codes, lists, None, &probes, self.by_residual, k);
+            return ops::pq_scan(work, &tables, codebook, codes, lists, None, &probes, self.by_residual, wanted.k);
         };
         let tables = ops::pq_tables(work, queries, codebook, Table::Residual(origin))?;
-        let hits = ops::pq_scan(work, &tables, codebook, codes, lists, Some(terms), &probes, true, k)?;
+        let hits = ops::pq_scan(work, &tables, codebook, codes, lists, Some(terms), &probes, true, wanted.k)?;
+        if wanted.reranked {
+            return Ok(hits);
+        }
         ops::pq_rerank(work, queries, codebook, codes, lists, positions, &ivf.centroids, &hits)
     }
 

@@ -15,6 +15,15 @@ pub struct Context {
     pub(super) metric: Metric,
 }
 
+/// What a search is to find.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    pub(super) k: usize,
+    pub(super) nprobe: Option<usize>,
+    /// Whether exact distances rank what is found anyway.
+    pub(super) reranked: bool,
+}
+
 /// A kind of index. Rows and queries come checked and, for cosine, normalised. Nothing changes in place: what a step
 /// gives replaces the kind when all of it went well.
 pub trait Kind: Clone + Send + Sync {
@@ -46,7 +55,7 @@ pub trait Kind: Clone + Send + Sync {
     /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
     fn with_ranks(&self, context: &Context, ranks: &DeviceArray<u32>) -> Result<Self>;
 
-    /// The `k` nearest of each query's rows.
+    /// The nearest rows of each query.
     ///
     /// # Errors
     /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
@@ -55,8 +64,7 @@ pub trait Kind: Clone + Send + Sync {
         context: &Context,
         work: &mut Work,
         queries: &DeviceArray<f32>,
-        k: usize,
-        nprobe: Option<usize>,
+        wanted: Wanted,
     ) -> Result<DeviceArray<Ranked>>;
 
     /// Bytes on the device that a query takes beside itself and its neighbours.

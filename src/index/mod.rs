@@ -50,7 +50,7 @@ pub use any::Index;
 pub use flat::FlatIndex;
 pub use ivf_flat::IvfFlatIndex;
 pub use ivf_pq::IvfPqIndex;
-pub use kind::{Context, Kind};
+pub use kind::{Context, Kind, Wanted};
 pub use pq::PqIndex;
 pub use search::{ExactRows, Search};
 
@@ -321,7 +321,8 @@ impl<K: Kind> VectorIndex<K> {
             }
             let uploaded = self.upload(part)?;
             let mut work = self.device().work();
-            let mut hits = self.kind.search(&self.context, &mut work, &uploaded, candidates, search.nprobe)?;
+            let wanted = Wanted { k: candidates, nprobe: search.nprobe, reranked: search.rerank.is_some() };
+            let mut hits = self.kind.search(&self.context, &mut work, &uploaded, wanted)?;
             if let Some((exact, _)) = search.rerank {
                 let places = self.order.as_ref().map(|order| &order.places);
                 hits = crate::ops::rerank(&mut work, &uploaded, &exact.rows, places, &hits, k, self.metric())?;

@@ -3,7 +3,7 @@
 use ndarray::ArrayView2;
 
 use super::{
-    Context, Kind, Training, VectorIndex,
+    Context, Kind, Training, VectorIndex, Wanted,
     ivf::{Entries, every_entry},
     kind,
 };
@@ -119,13 +119,12 @@ impl Kind for Pq {
         context: &Context,
         work: &mut Work,
         queries: &DeviceArray<f32>,
-        k: usize,
-        _: Option<usize>,
+        wanted: Wanted,
     ) -> Result<DeviceArray<Ranked>> {
         let Trained { quantizer, codes, entries } = self.trained()?;
         let probes = every_entry(&context.device, queries.rows())?;
         let tables = ops::pq_tables(work, queries, quantizer.codebook(), plain_table(context.metric))?;
-        ops::pq_scan(work, &tables, quantizer.codebook(), codes, &entries.lists, None, &probes, false, k)
+        ops::pq_scan(work, &tables, quantizer.codebook(), codes, &entries.lists, None, &probes, false, wanted.k)
     }
 
     fn query_bytes(&self, _: Option<usize>) -> usize {

@@ -65,7 +65,9 @@ impl Integers {
         let (lines, pairs) = (V4::as_simd_f32s(panel).0.as_chunks().0, V4::as_mut_simd_f32s(pairs).0.as_chunks_mut().0);
         let lines: &[[_; VECTORS]] = lines;
         // SAFETY: `self` is proof of AVX-512.
-        let lost = unsafe { round_lines(bytemuck::cast_slice(lines), scale, bytemuck::cast_slice_mut::<[_; VECTORS], _>(pairs)) };
+        let lost = unsafe {
+            round_lines(bytemuck::cast_slice(lines), scale, bytemuck::cast_slice_mut::<[_; VECTORS], _>(pairs))
+        };
         rounding(norm, lost, lines.len())
     }
 }

@@ -48,13 +48,7 @@ fn plain(queries: &[f32], base: &[f32], dimension: usize, k: usize, metric: Metr
     found
 }
 
-fn by_products(
-    queries: &[f32],
-    base: &[f32],
-    dimension: usize,
-    k: usize,
-    integers: Option<Integers>,
-) -> Vec<Ranked> {
+fn by_products(queries: &[f32], base: &[f32], dimension: usize, k: usize, integers: Option<Integers>) -> Vec<Ranked> {
     let centre = centre(base, dimension);
     let form = integers.map_or(Form::Centred(&centre), |integers| Form::Rounded(&centre, integers));
     let groups = Groups::pack(queries.chunks_exact(dimension), dimension, form);

@@ -2,7 +2,10 @@
 
 use rayon::prelude::*;
 
-use crate::ops::{Codebook, Ranked, lists::code_at, row};
+use crate::{
+    Metric,
+    ops::{Codebook, Ranked, lists::code_at, row, simd::distances},
+};
 
 /// What decoding an entry reads.
 pub(super) struct Decoder<'a> {
@@ -22,12 +25,16 @@ pub(super) fn pq_rerank(
 ) -> Vec<Ranked> {
     let dimension = decoder.codebook.dimension();
     let mut found = candidates.to_vec();
-    found.par_chunks_mut(per_query.max(1)).zip(queries.par_chunks(dimension)).for_each(|(found, query)| {
+    let rows = found.par_chunks_mut(per_query.max(1)).zip(queries.par_chunks(dimension));
+    rows.for_each_init(Vec::new, |decoded, (found, query)| {
         for candidate in &mut *found {
-            *candidate = match decoder.distance(query, candidate.id()) {
-                Some(distance) if !candidate.is_none() => Ranked::new(distance, candidate.id()),
-                _ => Ranked::NONE,
-            };
+            let known = !candidate.is_none() && decoder.decode(candidate.id(), decoded);
+            let id = candidate.id();
+            *candidate = Ranked::NONE;
+            if known {
+                let row = std::iter::once((id, &decoded[..]));
+                distances(query, row, Metric::L2, |distance, id| *candidate = Ranked::new(distance, id));
+            }
         }
         found.sort_unstable();
     });
@@ -35,21 +42,21 @@ pub(super) fn pq_rerank(
 }
 
 impl Decoder<'_> {
-    /// The squared distance of a query to what the code of row `id` stands for.
-    fn distance(&self, query: &[f32], id: u32) -> Option<f32> {
+    /// Decodes what the code of row `id` stands for, if there is one.
+    fn decode(&self, id: u32, decoded: &mut Vec<f32>) -> bool {
         let (dsub, nbits) = (self.codebook.dsub(), self.codebook.nbits());
-        let position = *self.positions.get(id as usize)?;
-        let list = self.offsets.partition_point(|&offset| offset <= position).checked_sub(1)?;
-        let centroid = row(self.centroids, self.codebook.dimension(), list);
+        decoded.clear();
+        let Some(&position) = self.positions.get(id as usize) else { return false };
+        let list = self.offsets.partition_point(|&offset| offset <= position).checked_sub(1);
+        let centroid = list.map_or(&[][..], |list| row(self.centroids, self.codebook.dimension(), list));
         let code = row(self.codes, self.codebook.words(), position as usize);
         if code.is_empty() || centroid.is_empty() {
-            return None;
+            return false;
         }
-        let part = |(sub, (query, centroid)): (usize, (&[f32], &[f32]))| {
+        for (sub, centroid) in centroid.chunks(dsub).enumerate() {
             let residual = row(self.codewords, dsub, (sub << nbits) + code_at(code, sub, nbits));
-            let differences = query.iter().zip(centroid).zip(residual).map(|((q, c), r)| q - c - r);
-            differences.map(|difference| difference * difference).sum::<f32>()
-        };
-        Some(query.chunks(dsub).zip(centroid.chunks(dsub)).enumerate().map(part).sum())
+            decoded.extend(centroid.iter().zip(residual).map(|(centroid, residual)| centroid + residual));
+        }
+        true
     }
 }

@@ -5,12 +5,13 @@
 //! be near enough by these are summed exactly. The outcome is that of exact sums.
 
 use std::arch::x86_64::{
-    __m128i, __m256i, __m512, __m512i, _CMP_LE_OQ, _mm_unpackhi_epi8, _mm_unpacklo_epi8, _mm512_add_epi8,
+    __m128i, __m256i, __m512, __m512i, _CMP_LE_OQ, _CMP_ORD_Q, _mm_unpackhi_epi8, _mm_unpacklo_epi8, _mm512_add_epi8,
     _mm512_add_epi16, _mm512_add_ps, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_cmp_ps_mask,
-    _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_mask_blend_epi16,
-    _mm512_mask_srli_epi16, _mm512_permutex2var_epi16, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_ps,
-    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_srli_epi16, _mm512_srli_epi32,
-    _mm512_sub_epi16, _mm512_test_epi16_mask,
+    _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvttps_epi32, _mm512_cvtusepi32_epi8,
+    _mm512_fmadd_ps, _mm512_mask_blend_epi16, _mm512_mask_srli_epi16, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
+    _mm512_permutex2var_epi16, _mm512_reduce_max_ps, _mm512_reduce_min_ps, _mm512_set1_epi8, _mm512_set1_epi16,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_srli_epi16,
+    _mm512_srli_epi32, _mm512_sub_epi16, _mm512_sub_ps, _mm512_test_epi16_mask,
 };
 
 use bytemuck::{Pod, Zeroable};
@@ -42,13 +43,15 @@ pub(super) fn supported(nbits: usize) -> bool {
 /// Only where [`supported`].
 pub(super) fn pq_scan(input: &Scan<'_>, k: usize) -> Vec<Ranked> {
     let ksub = input.codebook.ksub();
-    let coarse: Vec<_> = input.tables.par_chunks_exact(input.columns()).map(|table| Coarse::new(table, ksub)).collect();
+    let tables = input.tables.par_chunks_exact(input.columns());
+    // SAFETY: the caller made sure that the machine has AVX-512.
+    let coarse: Vec<_> = tables.map(|table| unsafe { Coarse::new(table, ksub) }).collect();
     // What arranging codes takes is some four queries' scans.
     let division = Division { piece: 2048, once: 4 };
     scan_lists(&input.lists(), input.queries(), k, &division, |planes: &mut Vec<Plane>, piece, tops| {
         let stretch = |&Probing { query, probe }: &Probing| input.stretch(query as usize, probe, piece.entries.clone());
         if let Some(first) = piece.probing.first() {
-            // SAFETY: the caller made sure that the machine has AVX-512.
+            // SAFETY: as above.
             unsafe { arrange(&stretch(first), planes) };
         }
         for (probing, top) in piece.probing.iter().zip(tops) {
@@ -72,37 +75,59 @@ struct Coarse {
 
 impl Coarse {
     /// None for tables that bytes cannot stand for.
+    #[target_feature(enable = "avx512f,avx512bw")]
     fn new(table: &[f32], ksub: usize) -> Option<Self> {
-        let tables = || table.chunks_exact(ksub);
-        let least = |table: &[f32]| table.iter().copied().fold(f32::INFINITY, f32::min);
-        let most = |table: &[f32]| table.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let tables = || table.as_chunks::<16>().0.chunks_exact(ksub / 16);
+        let extents: Vec<_> = tables().map(|table| extent(table)).collect();
         // Two bytes of a plane are added up before they are widened.
         let largest = if ksub == 16 { 127.0 } else { 255.0 };
-        let scale = tables().map(|table| most(table) - least(table)).fold(0.0, f32::max) / largest;
-        let reach: f64 = tables().map(|table| f64::from(most(table).abs().max(least(table).abs()))).sum();
-        if tables().len() > MOST || !scale.is_finite() || !reach.is_finite() || table.iter().any(|entry| entry.is_nan())
-        {
+        let scale = extents.iter().map(|extent| extent.most - extent.least).fold(0.0, f32::max) / largest;
+        let reach: f64 = extents.iter().map(|extent| f64::from(extent.most.abs().max(extent.least.abs()))).sum();
+        let numbers = extents.iter().all(|extent| extent.numbers);
+        if extents.len() > MOST || !scale.is_finite() || !reach.is_finite() || !numbers {
             return None;
         }
+        // Less than one over the scale, by more than four roundings.
+        let steps = if scale.is_normal() { (1.0 - 1e-6) / scale } else { 0.0 };
         let mut bytes = Vec::with_capacity(table.len() + ksub);
-        for table in tables() {
-            let least = f64::from(least(table));
-            bytes.extend(table.iter().map(|&entry| {
-                let above = f64::from(entry) - least;
-                let byte = (above / f64::from(scale)).clamp(0.0, f64::from(largest)) as u8;
-                // Division may have rounded up.
-                if f64::from(byte) * f64::from(scale) > above { byte - 1 } else { byte }
-            }));
+        for (table, extent) in tables().zip(&extents) {
+            let (least, steps) = (_mm512_set1_ps(extent.least), _mm512_set1_ps(steps));
+            for &entries in table {
+                let above = _mm512_sub_ps(bytemuck::cast(entries), least);
+                let whole = _mm512_cvttps_epi32(_mm512_mul_ps(above, steps));
+                bytes.extend(bytemuck::cast::<_, [u8; 16]>(_mm512_cvtusepi32_epi8(whole)));
+            }
         }
         if ksub == 16 {
             bytes.resize(bytes.len().next_multiple_of(32), 0);
         }
         // More than rounding takes from the exact sum and adds to this one: m + 1 roundings, each of less than 2^-24
         // of all that is summed.
-        let slack = reach * (tables().len() as f64 + 8.0) * f64::from(f32::EPSILON);
-        let bias = tables().map(|table| f64::from(least(table))).sum::<f64>() - slack;
+        let slack = reach * (extents.len() as f64 + 8.0) * f64::from(f32::EPSILON);
+        let bias = extents.iter().map(|extent| f64::from(extent.least)).sum::<f64>() - slack;
         Some(Coarse { tables: bytes, ksub, scale, bias: (bias as f32).next_down() })
     }
+}
+
+/// Of the entries of a table.
+struct Extent {
+    least: f32,
+    most: f32,
+    /// Whether none is NaN.
+    numbers: bool,
+}
+
+#[target_feature(enable = "avx512f")]
+fn extent(table: &[[f32; 16]]) -> Extent {
+    let first = table.first().map_or(_mm512_setzero_ps(), |&entries| bytemuck::cast(entries));
+    let (mut least, mut most, mut ordered) = (first, first, !0);
+    for &entries in table {
+        let entries: __m512 = bytemuck::cast(entries);
+        least = _mm512_min_ps(least, entries);
+        most = _mm512_max_ps(most, entries);
+        ordered &= _mm512_cmp_ps_mask::<_CMP_ORD_Q>(entries, entries);
+    }
+    Extent { least: _mm512_reduce_min_ps(least), most: _mm512_reduce_max_ps(most), numbers: ordered == !0 }
 }
 
 /// Arranges codes in planes: as many for 64 codes as a code has bytes, whole words.
