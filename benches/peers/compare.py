@@ -171,13 +171,19 @@ def clustering(base, k, iterations):
         lambda: [train], note)
 
 
-def quantizing(title, base, m):
-    def encode():
+def training(title, base, m):
+    request = lambda: dict(prepare="train", rows=saved("base", base), m=m, nbits=8)
+    train = lambda: faiss.ProductQuantizer(base.shape[1], m, 8).train(base)
+    row(f"PQ train, {len(base)} x {base.shape[1]} of {title}, M = {m}", 2, request, lambda: [train])
+
+
+def encoding(title, base, m):
+    def peers():
         quantizer = faiss.ProductQuantizer(base.shape[1], m, 8)
         quantizer.train(base[:20_000])
         return [lambda: quantizer.compute_codes(base)]
-    request = lambda what: lambda: dict(prepare=what, rows=saved("base", base), m=m, nbits=8)
-    row(f"PQ encode, {title}, M = {m}", 4, request("encode"), encode)
+    request = lambda: dict(prepare="encode", rows=saved("base", base), m=m, nbits=8)
+    row(f"PQ encode, {len(base)} x {base.shape[1]} of {title}, M = {m}", 4, request, peers)
 
 
 def scanning(m, nbits, count, target):
@@ -214,14 +220,10 @@ exact("100,000 x 100 of words", base[:100_000], queries, 5, 10, 2)
 clustering(base[:100_000], 1024, 20)
 
 
-def train_quantizer():
-    return [lambda: faiss.ProductQuantizer(100, 25, 8).train(base[:65_536])]
-
-
-row("PQ train, 65,536 x 100, M = 25", 2,
-    lambda: dict(prepare="train", rows=saved("base", base[:65_536]), m=25, nbits=8), train_quantizer)
-quantizing("100,000 x 100 of words", base[:100_000], 25)
-quantizing(f"60,000 x 784 of {name}", pictures, 16)
+for title, rows, m in (("words", base[:65_536], 25), (name, pictures, 16)):
+    training(title, rows, m)
+for title, rows, m in (("words", base[:100_000], 25), ("words", words(100_000, 128)[0], 16), (name, pictures, 16)):
+    encoding(title, rows, m)
 for m in (16, 32):
     scanning(m, 8, 100, 2)
 for m in (16, 32, 64):

@@ -1,18 +1,21 @@
 //! Inner products of vectors rounded to 16-bit integers: an operation takes two columns where one of floats takes one
 //! (AVX-512 VNNI). What rounding may change is bounded, so that those who use them can tell where it matters.
+//!
+//! 1,000 queries of 60,000 x 784 took 0.58 of the time, of 100,000 x 100 0.63. Shorter integers that leave room for a
+//! centroid's number, so that a minimum keeps both, were no faster at d = 4 or 8: they left too many doubts.
 #![expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined into it")]
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_cvtepi32_ps, _mm512_cvtps_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps,
-    _mm512_mask_blend_epi16, _mm512_max_ps, _mm512_mul_ps, _mm512_reduce_max_ps, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_setzero_si512, _mm512_slli_epi32, _mm512_sub_ps,
+    _mm512_cvtepi32_ps, _mm512_cvtps_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps, _mm512_mask_blend_epi16,
+    _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_sqrt_ps,
+    _mm512_sub_ps,
 };
 
 use pulp::{Simd, WithSimd, x86::V4};
 
 use super::panels::{Group, Panel, Rounding, Sums, VECTORS};
 
-/// Norm that the longest vector is given: inner products of two stay below 2^31, and each number below 2^15.
+/// What the longest vector's norm becomes: inner products of two stay below 2^31, and each number below 2^15.
 const NORM: f32 = 32_000.0;
 
 /// Fewer columns save less than turning sums into floats takes.
@@ -38,10 +41,11 @@ impl Integers {
     /// Rounds a vector of this norm to pairs of columns.
     #[expect(clippy::unused_self, reason = "a form that only this type has")]
     pub(super) fn round<'a>(self, vector: &[f32], norm: f32, pairs: impl Iterator<Item = &'a mut f32>) -> Rounding {
-        let Some(scale) = scale(norm) else {
+        let Some(unit) = unit(norm) else {
             pairs.take(vector.len().div_ceil(2)).for_each(|pair| *pair = 0.0);
             return Rounding { unit: 0.0, error: norm };
         };
+        let scale = 1.0 / unit;
         let mut lost = 0.0;
         let mut round = |value: f32| {
             let whole = (value * scale).round_ties_even();
@@ -52,59 +56,60 @@ impl Integers {
             let [low, high] = [0, 1].map(|column| columns.get(column).copied().map_or(0, &mut round));
             *pair = f32::from_bits(u32::from(low) | u32::from(high) << 16);
         }
-        rounding(norm, lost, vector.len())
+        Rounding { unit, error: unit * (ERRORS * lost.sqrt() + inherent_error(vector.len())) }
     }
 
-    /// Rounds a panel of rows whose largest norm this is: lines of columns to lines of pairs.
+    /// Rounds a panel of rows whose largest norm this is: lines of columns to lines of pairs. Gives the unit.
     #[expect(clippy::unused_self, reason = "it is proof")]
-    pub(super) fn round_panel(self, panel: &[f32], norm: f32, pairs: &mut [f32]) -> Rounding {
-        let Some(scale) = scale(norm) else {
+    pub(super) fn round_panel(self, panel: &[f32], norm: f32, pairs: &mut [f32], errors: &mut [f32]) -> f32 {
+        let Some(unit) = unit(norm) else {
             pairs.fill(0.0);
-            return Rounding { unit: 0.0, error: norm };
+            errors.fill(norm);
+            return 0.0;
         };
-        let (lines, pairs) = (V4::as_simd_f32s(panel).0.as_chunks().0, V4::as_mut_simd_f32s(pairs).0.as_chunks_mut().0);
-        let lines: &[[_; VECTORS]] = lines;
         // SAFETY: `self` is proof of AVX-512.
-        let lost = unsafe {
-            round_lines(bytemuck::cast_slice(lines), scale, bytemuck::cast_slice_mut::<[_; VECTORS], _>(pairs))
-        };
-        rounding(norm, lost, lines.len())
+        unsafe { round_lines(panel, unit, pairs, errors) };
+        unit
     }
 }
 
-/// None for norms whose products would leave the range of floats.
-fn scale(norm: f32) -> Option<f32> {
-    (1e-12..1e15).contains(&norm).then_some(NORM / norm)
+/// What 1 stands for. None where products would leave the range of floats.
+fn unit(longest: f32) -> Option<f32> {
+    (1e-12..1e15).contains(&longest).then_some(longest / NORM)
 }
 
-/// `lost`: the squared norm of what rounding took, in units.
-fn rounding(norm: f32, lost: f32, dimension: usize) -> Rounding {
-    let unit = norm / NORM;
-    // Numbers before rounding are off themselves, by 2^-10 of a unit at most, as is the unit, by 2^-23 of itself.
-    let error = 1.01 * lost.sqrt() + 0.001 * (dimension as f32).sqrt() + 0.005;
-    Rounding { unit, error: unit * error }
+/// Of an error: what summing its squares may have left out.
+const ERRORS: f32 = 1.01;
+
+/// In units: numbers before rounding are off themselves, by 2^-10 at most, as is the unit, by 2^-22 of itself.
+fn inherent_error(dimension: usize) -> f32 {
+    0.001 * (dimension as f32).sqrt() + 0.008
 }
 
-/// Rounds lines to lines of pairs, and gives the largest squared norm of what that takes.
+/// Rounds lines of columns to lines of pairs.
 #[target_feature(enable = "avx512f,avx512bw")]
-fn round_lines(lines: &[[__m512; VECTORS]], scale: f32, pairs: &mut [[__m512i; VECTORS]]) -> f32 {
-    let scale = _mm512_set1_ps(scale);
+fn round_lines(panel: &[f32], unit: f32, pairs: &mut [f32], errors: &mut [f32]) {
+    let (lines, pairs) = (V4::as_simd_f32s(panel).0.as_chunks::<VECTORS>().0, V4::as_mut_simd_f32s(pairs).0);
+    let scale = _mm512_set1_ps(1.0 / unit);
     let mut lost = [_mm512_setzero_ps(); VECTORS];
-    let mut round = |vector: usize, values: __m512| {
-        let scaled = _mm512_mul_ps(values, scale);
+    let mut round = |vector: usize, values| {
+        let scaled = _mm512_mul_ps(bytemuck::cast(values), scale);
         let whole = _mm512_cvtps_epi32(scaled);
         let rest = _mm512_sub_ps(scaled, _mm512_cvtepi32_ps(whole));
         lost[vector] = _mm512_fmadd_ps(rest, rest, lost[vector]);
         whole
     };
-    for (pair, columns) in pairs.iter_mut().zip(lines.chunks(2)) {
+    for (pair, columns) in pairs.as_chunks_mut::<VECTORS>().0.iter_mut().zip(lines.chunks(2)) {
         for (vector, pair) in pair.iter_mut().enumerate() {
             let low = round(vector, columns[0][vector]);
             let high = columns.get(1).map_or(_mm512_setzero_si512(), |column| round(vector, column[vector]));
-            *pair = _mm512_mask_blend_epi16(0xaaaa_aaaa, low, _mm512_slli_epi32::<16>(high));
+            *pair = bytemuck::cast(_mm512_mask_blend_epi16(0xaaaa_aaaa, low, _mm512_slli_epi32::<16>(high)));
         }
     }
-    _mm512_reduce_max_ps(_mm512_max_ps(lost[0], lost[1]))
+    let (factor, more) = (_mm512_set1_ps(unit * ERRORS), _mm512_set1_ps(unit * inherent_error(lines.len())));
+    for (errors, lost) in V4::as_mut_simd_f32s(errors).0.iter_mut().zip(lost) {
+        *errors = bytemuck::cast(_mm512_fmadd_ps(_mm512_sqrt_ps(lost), factor, more));
+    }
 }
 
 impl Sums for Integers {

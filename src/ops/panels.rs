@@ -62,12 +62,12 @@ impl Form<'_> {
     }
 }
 
-/// What integers that were rounded to stand for.
+/// What a vector was rounded to.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Rounding {
     /// What 1 stands for.
     pub unit: f32,
-    /// No less than the norm of what rounding took from a vector.
+    /// No less than the norm of what rounding took.
     pub error: f32,
 }
 
@@ -86,6 +86,7 @@ impl Reach {
     }
 
     /// What rounding may add to the difference of two sums with `other`: for each |r - r'||c| + |r'||c - c'|.
+    #[inline]
     pub(super) fn doubt(self, other: Self) -> f32 {
         2.02 * (self.error * other.norm + (self.norm + self.error) * other.error)
     }
@@ -103,13 +104,18 @@ pub(super) struct Panels {
     data: Vec<Line>,
     /// What each row's sums begin with; NaN for padding.
     starts: Vec<Line>,
-    /// Of each panel, where rows are rounded.
-    roundings: Vec<Rounding>,
+    /// No less than the norm of what rounding took from each row.
+    errors: Vec<Line>,
+    /// What 1 stands for in each panel, where rows are rounded.
+    units: Vec<f32>,
     rows: usize,
     /// Lines of a panel.
     depth: usize,
     scratch: Vec<Line>,
 }
+
+/// Where a panel, what its rows' sums begin with, their errors and its unit go.
+type Places<'a> = ((&'a mut [f32], &'a mut [f32]), (&'a mut [f32], &'a mut f32));
 
 /// A panel.
 pub(super) struct Panel<'a, S: Simd> {
@@ -134,9 +140,10 @@ impl Panels {
         let padded = self.rows.next_multiple_of(width);
         self.data.resize((padded * self.depth).div_ceil(16), Line([0.0; 16]));
         self.starts.resize(padded.div_ceil(16), Line([0.0; 16]));
-        self.roundings.clear();
-        self.roundings.resize(padded / width, Rounding::default());
-        let pack = |scratch: &mut Vec<Line>, panel: &mut [f32], starts: &mut [f32], rounding: &mut _, rows| {
+        self.errors.clear();
+        self.errors.resize(padded.div_ceil(16), Line([0.0; 16]));
+        self.units.resize(padded / width, 0.0);
+        let pack = |scratch: &mut Vec<Line>, rows, ((panel, starts), (errors, unit)): Places<'_>| {
             let Form::Rounded(_, integers) = form else {
                 Arch::new().dispatch(Pack { panel, starts, rows, stride, dimension, form });
                 return;
@@ -145,24 +152,22 @@ impl Panels {
             let floats = &mut bytemuck::cast_slice_mut(scratch)[..width * dimension];
             Arch::new().dispatch(Pack { panel: floats, starts, rows, stride, dimension, form });
             let half = starts.iter().copied().fold(0.0, f32::max);
-            *rounding = integers.round_panel(floats, (2.0 * half).sqrt(), panel);
+            *unit = integers.round_panel(floats, (2.0 * half).sqrt(), panel, errors);
         };
         let data: &mut [f32] = bytemuck::cast_slice_mut(&mut self.data);
         let starts: &mut [f32] = bytemuck::cast_slice_mut(&mut self.starts);
+        let errors: &mut [f32] = bytemuck::cast_slice_mut(&mut self.errors);
         let (panel, at_once) = (width * self.depth, width * stride);
         if rows.len() < TILE_BYTES / 2 {
-            let panels = data.chunks_exact_mut(panel).zip(starts.chunks_exact_mut(width)).zip(&mut self.roundings);
-            for (((panel, starts), rounding), rows) in panels.zip(rows.chunks(at_once)) {
-                pack(&mut self.scratch, panel, starts, rounding, rows);
-            }
+            let panels = data.chunks_exact_mut(panel).zip(starts.chunks_exact_mut(width));
+            let panels = panels.zip(errors.chunks_exact_mut(width).zip(&mut self.units));
+            panels.zip(rows.chunks(at_once)).for_each(|(places, rows)| pack(&mut self.scratch, rows, places));
             return;
         }
         let panels = data.par_chunks_exact_mut(panel).zip(starts.par_chunks_exact_mut(width));
-        let panels = panels.zip(&mut self.roundings).zip(rows.par_chunks(at_once));
+        let panels = panels.zip(errors.par_chunks_exact_mut(width).zip(&mut self.units)).zip(rows.par_chunks(at_once));
         let panels = panels.with_min_len(TILE_BYTES / 4 / (width * dimension) + 1);
-        panels.for_each_init(Vec::new, |scratch, (((panel, starts), rounding), rows)| {
-            pack(scratch, panel, starts, rounding, rows);
-        });
+        panels.for_each_init(Vec::new, |scratch, (places, rows)| pack(scratch, rows, places));
     }
 
     /// What each row's sums begin with.
@@ -170,11 +175,15 @@ impl Panels {
         &bytemuck::cast_slice(&self.starts)[..self.rows]
     }
 
+    /// No less than the norm of what rounding took from each row.
+    pub(super) fn errors(&self) -> &[f32] {
+        &bytemuck::cast_slice(&self.errors)[..self.rows]
+    }
+
     /// What bounds the error of the rows' sums, if they are centred.
     pub(super) fn reach(&self) -> Reach {
-        let half = self.starts().iter().copied().fold(0.0, f32::max);
-        let error = self.roundings.iter().map(|rounding| rounding.error).fold(0.0, f32::max);
-        Reach { norm: (2.0 * half).sqrt(), error }
+        let largest = |numbers: &[f32]| numbers.iter().copied().fold(0.0, f32::max);
+        Reach { norm: (2.0 * largest(self.starts())).sqrt(), error: largest(self.errors()) }
     }
 
     pub(super) fn panels<S: Simd>(&self) -> impl Iterator<Item = Panel<'_, S>> {
@@ -183,8 +192,7 @@ impl Panels {
         let starts: &[f32] = bytemuck::cast_slice(&self.starts);
         let panels = S::as_simd_f32s(&data[..padded * self.depth]).0.as_chunks().0.chunks_exact(self.depth);
         let starts = S::as_simd_f32s(starts).0.as_chunks::<VECTORS>().0;
-        let panels = panels.zip(starts).zip(&self.roundings);
-        panels.map(|((lines, &starts), rounding)| Panel { lines, starts, unit: rounding.unit })
+        panels.zip(starts).zip(&self.units).map(|((lines, &starts), &unit)| Panel { lines, starts, unit })
     }
 
     /// Offers the distances of the vectors of `groups` from number `first_vector` on, the first of a group, to the

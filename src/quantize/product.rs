@@ -10,8 +10,10 @@ use crate::{
     rows::{check, check_dimension, contiguous},
 };
 
-/// Rows that are encoded at once, so that what a device holds is bounded.
-const ENCODED_AT_ONCE: usize = 1 << 18;
+/// Rows that are encoded at once, so that what a device holds is bounded. On the CPU fewer: memory is used again.
+fn encoded_at_once(device: &Device) -> usize {
+    if device.is_gpu() { 1 << 18 } else { 1 << 13 }
+}
 
 /// Queries whose tables are made at once.
 const TABLES_AT_ONCE: usize = 1 << 10;
@@ -238,13 +240,14 @@ impl ProductQuantizer {
     pub async fn encode_async(&self, rows: ArrayView2<'_, f32>) -> Result<Array2<u8>> {
         check_dimension("rows", rows, self.dimension())?;
         let mut codes = Array2::zeros((rows.nrows(), self.code_size()));
-        let tiles = rows.axis_chunks_iter(Axis(0), ENCODED_AT_ONCE);
-        for (rows, mut target) in tiles.zip(codes.axis_chunks_iter_mut(Axis(0), ENCODED_AT_ONCE)) {
+        let (at_once, size) = (encoded_at_once(&self.device), self.code_size());
+        let targets = codes.as_slice_mut().unwrap_or_default().chunks_mut(at_once * size);
+        for (rows, target) in rows.axis_chunks_iter(Axis(0), at_once).zip(targets) {
             let points = self.device.upload(contiguous(rows), rows.ncols())?;
             let mut work = self.device.work();
             let words = ops::pq_encode(&mut work, &points, &self.codebook, None)?;
             let words = work.read(words).await?;
-            for (mut code, words) in target.rows_mut().into_iter().zip(words.chunks_exact(self.codebook.words())) {
+            for (code, words) in target.chunks_exact_mut(size).zip(words.chunks_exact(self.codebook.words())) {
                 let bytes = words.iter().flat_map(|word| word.to_le_bytes());
                 code.iter_mut().zip(bytes).for_each(|(target, byte)| *target = byte);
             }

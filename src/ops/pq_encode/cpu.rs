@@ -40,24 +40,24 @@ pub(super) fn pq_encode(
                 }
                 None => rows,
             };
+            let mut labels = [0; BLOCK];
+            let labels = &mut labels[..rows.len() / dimension];
             for (sub, codewords) in subs.iter().enumerate() {
-                let mut labels = [0; BLOCK];
-                let labels = &mut labels[..rows.len() / dimension];
                 codewords.labels(&rows[sub * dsub..], dimension, scratch, labels);
-                for (code, &label) in codes.chunks_mut(words).zip(&*labels) {
-                    put(code, sub, nbits, label);
-                }
+                put(codes, words, sub, nbits, labels);
             }
         },
     );
     codes
 }
 
-/// Sets the number of sub-quantizer `sub` in a code of zeros.
-fn put(code: &mut [u32], sub: usize, nbits: usize, number: u32) {
+/// Sets the numbers of sub-quantizer `sub` in codes of zeros.
+fn put(codes: &mut [u32], words: usize, sub: usize, nbits: usize, numbers: &[u32]) {
     let (word, shift) = (sub * nbits / 32, sub * nbits % 32);
-    code[word] |= number << shift;
-    if shift + nbits > 32 {
-        code[word + 1] |= number >> (32 - shift);
+    for (code, &number) in codes.chunks_exact_mut(words).zip(numbers) {
+        code[word] |= number << shift;
+        if shift + nbits > 32 {
+            code[word + 1] |= number >> (32 - shift);
+        }
     }
 }

@@ -24,13 +24,28 @@ pub(super) fn segment_sums(rows: &[f32], columns: usize, offsets: &[u32], order:
 }
 
 fn sum(rows: &[f32], columns: usize, members: &[u32]) -> Vec<f64> {
-    Arch::new().dispatch(|| {
-        let mut sum = vec![0.0; columns];
-        for &member in members {
-            add(&mut sum, row(rows, columns, member as usize).iter().copied());
-        }
-        sum
-    })
+    match columns {
+        1 => sum_short::<1>(rows, members),
+        2 => sum_short::<2>(rows, members),
+        4 => sum_short::<4>(rows, members),
+        8 => sum_short::<8>(rows, members),
+        _ => Arch::new().dispatch(|| {
+            let mut sum = vec![0.0; columns];
+            for &member in members {
+                add(&mut sum, row(rows, columns, member as usize).iter().copied());
+            }
+            sum
+        }),
+    }
+}
+
+/// In registers.
+fn sum_short<const COLUMNS: usize>(rows: &[f32], members: &[u32]) -> Vec<f64> {
+    let (rows, mut sum) = (rows.as_chunks::<COLUMNS>().0, [0.0; COLUMNS]);
+    for row in members.iter().filter_map(|&member| rows.get(member as usize)) {
+        sum.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
+    }
+    sum.to_vec()
 }
 
 #[inline]
