@@ -40,6 +40,7 @@ mod pq_rerank;
 mod pq_scan;
 mod pq_tables;
 mod pq_terms;
+mod prefetch;
 mod ranked;
 mod rerank;
 mod scan;

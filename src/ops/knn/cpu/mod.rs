@@ -1,8 +1,11 @@
 //! Exact nearest neighbours on the CPU.
 //!
 //! Many queries meet the base by inner products of what is centred, one operation a term where a squared difference
-//! takes two, and some more than k of each are kept. Differences then rank those; where they cannot rule out that a
-//! row not kept is as near, they decide on all rows.
+//! takes two, and some more than k of each are kept. A few queries meet it by differences summed in no particular order.
+//! Differences summed in the order of the columns then rank what was kept; where they cannot rule out that a row not
+//! kept is as near, they decide on all rows. So batches of any size find the same.
+
+mod few;
 
 use rayon::prelude::*;
 
@@ -20,17 +23,19 @@ use crate::{
     },
 };
 
-/// Fewer queries do not make up for ranking twice.
+/// Fewer queries do not make up for packing the base.
 const MANY: usize = 16;
 
 /// Rows whose mean is the centre.
 const SAMPLE: usize = 256;
 
 pub(super) fn knn(queries: &[f32], base: &[f32], dimension: usize, k: usize, metric: Metric) -> Vec<Ranked> {
-    if is_l2(metric) && queries.len() / dimension >= MANY {
-        by_products(queries, base, dimension, k, Integers::for_dimension(dimension))
-    } else {
+    if !is_l2(metric) {
         plain(queries, base, dimension, k, metric)
+    } else if queries.len() / dimension < MANY {
+        by_differences(queries, base, dimension, k)
+    } else {
+        by_products(queries, base, dimension, k, Integers::for_dimension(dimension))
     }
 }
 
@@ -52,20 +57,46 @@ fn by_products(queries: &[f32], base: &[f32], dimension: usize, k: usize, intege
     let centre = centre(base, dimension);
     let form = integers.map_or(Form::Centred(&centre), |integers| Form::Rounded(&centre, integers));
     let groups = Groups::pack(queries.chunks_exact(dimension), dimension, form);
-    let (count, keep) = (queries.len() / dimension, k.saturating_add(8.max(k / 8)));
+    let (count, keep) = (queries.len() / dimension, to_keep(k));
     let (tops, reach) = match integers {
         Some(integers) => offer_all(&groups, count, (base, dimension), integers, form, || Top::new(keep)),
         None => offer_all(&groups, count, (base, dimension), Product, form, || Top::new(keep)),
     };
-    let mut found = vec![Ranked::NONE; count * k];
+    ranked(queries, base, dimension, k, tops, |index, query, last| {
+        let norm = query.iter().zip(&centre).map(|(a, b)| f64::from(a - b)).map(|value| value * value).sum::<f64>();
+        let margin = margin(dimension + 1, norm.sqrt() as f32 + reach.norm) + reach.doubt(groups.reach(index));
+        2.0 * last + norm - f64::from(margin)
+    })
+}
+
+fn by_differences(queries: &[f32], base: &[f32], dimension: usize, k: usize) -> Vec<Ranked> {
+    let tops = few::nearest(queries, base, dimension, to_keep(k));
+    ranked(queries, base, dimension, k, tops, |_, _, last| last - few::slack(dimension, last))
+}
+
+/// How many candidates are kept to be ranked.
+fn to_keep(k: usize) -> usize {
+    k.saturating_add(8.max(k / 8))
+}
+
+/// The k nearest of each query's candidates, or of all rows where `least`, which is given the query's number, the query
+/// and what its last candidate was kept by, gives a distance that does not rule out the rest.
+fn ranked(
+    queries: &[f32],
+    base: &[f32],
+    dimension: usize,
+    k: usize,
+    tops: Vec<Top>,
+    least: impl Fn(usize, &[f32], f64) -> f64 + Sync,
+) -> Vec<Ranked> {
+    let mut found = vec![Ranked::NONE; tops.len() * k];
     let rows = found.par_chunks_mut(k).zip(tops).zip(queries.par_chunks_exact(dimension)).enumerate();
     let doubtful = rows.filter_map(|(index, ((found, top), query))| {
         let candidates = top.into_sorted();
-        let norm = query.iter().zip(&centre).map(|(a, b)| f64::from(a - b)).map(|value| value * value).sum::<f64>();
-        let rest = candidates.get(keep - 1).map_or(f64::INFINITY, |last| 2.0 * f64::from(last.distance()) + norm);
-        let margin = margin(dimension + 1, norm.sqrt() as f32 + reach.norm) + reach.doubt(groups.reach(index));
+        let rest = candidates.get(to_keep(k) - 1).map(|last| least(index, query, last.distance().into()));
+        let all = candidates.len() == base.len() / dimension;
         let last = rank(query, base, dimension, candidates, found);
-        let certain = f64::from(last) + f64::from(margin) < rest;
+        let certain = all || rest.is_some_and(|rest| f64::from(last) < rest);
         (!certain).then_some(index)
     });
     let doubtful: Vec<_> = doubtful.collect();
@@ -107,7 +138,7 @@ fn centre(rows: &[f32], dimension: usize) -> Vec<f32> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Integers, by_products, plain};
+    use super::{Integers, by_differences, by_products, plain};
     use crate::Metric;
 
     proptest! {
@@ -132,6 +163,7 @@ mod tests {
             };
             let (base, queries) = (vectors(rows), vectors(queries));
             let differences = plain(&queries, &base, dimension, k, Metric::L2);
+            prop_assert_eq!(&by_differences(&queries, &base, dimension, k), &differences);
             for integers in [None, Integers::new()] {
                 prop_assert_eq!(&by_products(&queries, &base, dimension, k, integers), &differences);
             }
