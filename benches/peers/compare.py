@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """cellprobe's CPU backend beside faiss-cpu, alternating, as a Markdown table: see README.md."""
-import argparse, json, os, subprocess, sys, time
+import argparse, json, os, sys, time
 from pathlib import Path
 
-HERE = Path(__file__).parent
 OPTIONS = argparse.ArgumentParser(description=__doc__)
 OPTIONS.add_argument("--data", type=Path, required=True, help="folder that data.py filled")
 OPTIONS.add_argument("--threads", type=int, default=1)
@@ -22,30 +21,11 @@ if os.environ.get("CELLPROBE_PEERS") != str(A.threads):
 import faiss
 import numpy as np
 
+from serve import Cellprobe
+
 faiss.omp_set_num_threads(A.threads)
 WORK = A.data / "compare"
 WORK.mkdir(exist_ok=True)
-
-
-def build():
-    """The program that runs cellprobe."""
-    command = ["cargo", "bench", "--no-run", "--bench", "peers", "--message-format=json"]
-    lines = subprocess.run(command, cwd=HERE, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
-    made = [message for message in map(json.loads, lines)
-            if message.get("executable") and message["target"]["name"] == "peers"]
-    return made[-1]["executable"]
-
-
-class Cellprobe:
-    def __init__(self):
-        self.process = subprocess.Popen([build()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, **request):
-        print(json.dumps(request), file=self.process.stdin, flush=True)
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"cellprobe ended at {request}")
-        return json.loads(line)
 
 
 def saved(name, rows):

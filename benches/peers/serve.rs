@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             job = Some(prepare(&request)?);
             json!({})
         } else {
-            run(job.as_ref().ok_or("nothing is prepared")?, request["result"] == true)?
+            run(job.as_ref().ok_or("nothing is prepared")?, &request)?
         };
         println!("{answer}");
         std::io::stdout().flush()?;
@@ -101,22 +101,24 @@ fn prepare(request: &Value) -> Result<Job, Box<dyn Error>> {
     })
 }
 
-fn run(job: &Job, result: bool) -> Result<Value, Box<dyn Error>> {
+/// Runs the job; how to search may be asked for anew.
+fn run(job: &Job, request: &Value) -> Result<Value, Box<dyn Error>> {
+    let number = |name: &str, otherwise| request[name].as_u64().map(|number| number as usize).or(otherwise);
     let device = Device::cpu();
     let start = Instant::now();
     let seconds = || start.elapsed().as_secs_f64();
     Ok(match job {
         Job::Search { index, queries, k, nprobe, rerank } => {
             let mut search = Search::new(*k);
-            if let Some(nprobe) = nprobe {
-                search = search.nprobe(*nprobe);
+            if let Some(nprobe) = number("nprobe", *nprobe) {
+                search = search.nprobe(nprobe);
             }
             if let Some((rows, factor)) = rerank {
-                search = search.rerank(rows, *factor);
+                search = search.rerank(rows, number("rerank", None).unwrap_or(*factor));
             }
             let found = index.search_with(queries.view(), &search)?;
             let seconds = seconds();
-            let ids = if result { found.ids().outer_iter().map(|row| row.to_vec()).collect() } else { vec![] };
+            let ids = if request["result"] == true { found.ids().outer_iter().map(|row| row.to_vec()).collect() } else { vec![] };
             json!({ "seconds": seconds, "ids": ids })
         }
         Job::KMeans { rows, start, iterations } => {

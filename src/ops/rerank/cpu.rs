@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::{
     Metric,
-    ops::{Ranked, row, simd::distances, top::Top},
+    ops::{Ranked, prefetch::prefetch, row, simd::distances, top::Top},
 };
 
 #[expect(clippy::too_many_arguments, reason = "the operation's own arguments")]
@@ -26,7 +26,9 @@ pub(super) fn rerank(
     found.par_chunks_mut(k).zip(queries.par_chunks(dimension)).enumerate().for_each(|(index, (found, query))| {
         let mut top = Top::new(k);
         let candidates = row(candidates, per_query, index).iter().filter(|candidate| !candidate.is_none());
-        let vectors = candidates.filter_map(|candidate| vector(candidate.id()));
+        let vectors = candidates.clone().filter_map(|candidate| vector(candidate.id()));
+        // Rows lie anywhere in memory.
+        vectors.clone().for_each(|(_, vector)| prefetch(vector));
         distances(query, vectors, metric, |distance, id| top.offer(distance, id));
         top.write(found);
     });

@@ -97,6 +97,11 @@ impl Stretch<'_> {
             4 => sum_aligned::<16, 8>(self.table, code),
             nbits => sum(self.table, code, nbits),
         };
+        self.offer_sum(entry, sum, top);
+    }
+
+    /// Offers an entry of whose code this is the sum of table entries.
+    fn offer_sum(&self, entry: usize, sum: f32, top: &mut Top) {
         top.offer(sum + (self.terms.map_or(0.0, |terms| terms[entry]) + self.base), self.ids[entry]);
     }
 }

@@ -9,9 +9,9 @@ use std::arch::x86_64::{
     _mm512_add_epi16, _mm512_add_ps, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_cmp_ps_mask,
     _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvttps_epi32, _mm512_cvtusepi32_epi8,
     _mm512_fmadd_ps, _mm512_mask_blend_epi16, _mm512_mask_srli_epi16, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
-    _mm512_permutex2var_epi16, _mm512_reduce_max_ps, _mm512_reduce_min_ps, _mm512_set1_epi8, _mm512_set1_epi16,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_srli_epi16,
-    _mm512_srli_epi32, _mm512_sub_epi16, _mm512_sub_ps, _mm512_test_epi16_mask,
+    _mm512_permutex2var_epi16, _mm512_permutexvar_ps, _mm512_reduce_max_ps, _mm512_reduce_min_ps, _mm512_set1_epi8,
+    _mm512_set1_epi16, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_slli_epi16,
+    _mm512_srli_epi16, _mm512_srli_epi32, _mm512_sub_epi16, _mm512_sub_ps, _mm512_test_epi16_mask,
 };
 
 use bytemuck::{Pod, Zeroable};
@@ -160,6 +160,7 @@ fn arrange(stretch: &Stretch<'_>, planes: &mut Vec<Plane>) {
 fn offer_all(stretch: &Stretch<'_>, coarse: &Coarse, planes: &[Plane], top: &mut Top) {
     let count = stretch.ids.len();
     let (scale, bias, base) = (_mm512_set1_ps(coarse.scale), _mm512_set1_ps(coarse.bias), _mm512_set1_ps(stretch.base));
+    let mut near = Near { entries: [0; 32], count: 0 };
     for (block, planes) in planes.chunks_exact(4 * stretch.words).enumerate() {
         let first = block * LANES;
         let sums =
@@ -171,16 +172,71 @@ fn offer_all(stretch: &Stretch<'_>, coarse: &Coarse, planes: &[Plane], top: &mut
                 None => base,
             };
             let bounds = _mm512_add_ps(_mm512_fmadd_ps(sums, scale, bias), rest);
-            let mut near = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(bounds, _mm512_set1_ps(top.threshold()));
-            while near != 0 {
-                let entry = first + near.trailing_zeros() as usize;
-                near &= near - 1;
+            let mut lanes = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(bounds, _mm512_set1_ps(top.threshold()));
+            while lanes != 0 {
+                let entry = first + lanes.trailing_zeros() as usize;
+                lanes &= lanes - 1;
                 if entry < count {
-                    stretch.offer(entry, top);
+                    near.entries[near.count] = entry;
+                    near.count += 1;
                 }
+            }
+            if near.count >= 16 {
+                near.offer(stretch, top);
             }
         }
     }
+    while near.count > 0 {
+        near.offer(stretch, top);
+    }
+}
+
+/// Entries that may be near enough, to be offered 16 at a time.
+struct Near {
+    entries: [usize; 32],
+    count: usize,
+}
+
+impl Near {
+    /// Offers the last 16, or what there is.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn offer(&mut self, stretch: &Stretch<'_>, top: &mut Top) {
+        let first = self.count.saturating_sub(16);
+        let entries = &self.entries[first..self.count];
+        self.count = first;
+        if stretch.nbits != 4 || entries.len() < FEW {
+            for &entry in entries {
+                stretch.offer(entry, top);
+            }
+            return;
+        }
+        for (&entry, sum) in entries.iter().zip(exact_sums(stretch, entries)) {
+            stretch.offer_sum(entry, sum, top);
+        }
+    }
+}
+
+/// Fewer entries than this are summed one by one.
+const FEW: usize = 3;
+
+/// The sums of table entries of up to 16 codes of 4 bits, as one by one: 16 entries are a register. IVF1024,PQ50x4 with
+/// nprobe 64 takes 0.8 of the time.
+#[target_feature(enable = "avx512f")]
+fn exact_sums(stretch: &Stretch<'_>, entries: &[usize]) -> [f32; 16] {
+    let mut sums = [_mm512_setzero_ps(); 8];
+    for (word, tables) in stretch.table.as_chunks::<16>().0.chunks(8).enumerate() {
+        let mut column = [0; 16];
+        for (place, entry) in column.iter_mut().zip(entries) {
+            *place = stretch.codes[entry * stretch.words + word];
+        }
+        let mut column: __m512i = bytemuck::cast(column);
+        for (sum, &table) in sums.iter_mut().zip(tables) {
+            *sum = _mm512_add_ps(*sum, _mm512_permutexvar_ps(column, bytemuck::cast(table)));
+            column = _mm512_srli_epi32::<4>(column);
+        }
+    }
+    let [first, rest @ ..] = sums;
+    bytemuck::cast(rest.into_iter().fold(first, |sum, part| _mm512_add_ps(sum, part)))
 }
 
 /// The first 16 numbers, zero past the end.
