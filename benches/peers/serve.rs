@@ -118,7 +118,11 @@ fn run(job: &Job, request: &Value) -> Result<Value, Box<dyn Error>> {
             }
             let found = index.search_with(queries.view(), &search)?;
             let seconds = seconds();
-            let ids = if request["result"] == true { found.ids().outer_iter().map(|row| row.to_vec()).collect() } else { vec![] };
+            let ids = if request["result"] == true {
+                found.ids().outer_iter().map(|row| row.to_vec()).collect()
+            } else {
+                vec![]
+            };
             json!({ "seconds": seconds, "ids": ids })
         }
         Job::KMeans { rows, start, iterations } => {

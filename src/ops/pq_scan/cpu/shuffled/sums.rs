@@ -1,0 +1,242 @@
+//! Sums of bytes of tables for 64 codes at a time.
+
+use std::arch::x86_64::{
+    __m128i, __m256i, __m512, __m512i, _mm_cvtsi32_si128, _mm_unpackhi_epi8, _mm_unpacklo_epi8, _mm512_add_epi8,
+    _mm512_add_epi16, _mm512_add_epi32, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_cvtepi32_epi8,
+    _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_dpbusd_epi32, _mm512_mask_blend_epi8, _mm512_mask_blend_epi16,
+    _mm512_mask_srli_epi16, _mm512_movepi8_mask, _mm512_permutex2var_epi8, _mm512_permutex2var_epi16,
+    _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_setzero_si512,
+    _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_srl_epi32, _mm512_srli_epi16, _mm512_srli_epi32, _mm512_sub_epi16,
+    _mm512_ternarylogic_epi32, _mm512_test_epi16_mask,
+};
+
+use bytemuck::{Pod, Zeroable};
+
+use super::coarse::Coarse;
+
+/// Codes at a time.
+pub(super) const LANES: usize = 64;
+
+/// A register of codes. A cache line, so that no load crosses one.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub(super) struct Plane([u8; LANES]);
+
+/// How bytes are looked up; proof that this machine can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ops::pq_scan::cpu) struct Way {
+    nbits: usize,
+    instructions: Instructions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Instructions {
+    /// AVX-512 with BW: shuffles of 16 bytes, permutations of 64 words.
+    Words,
+    /// VBMI and VNNI as well: permutations of 128 bytes, sums of four. Scans of 4 bits take 0.8 of the time, of 8 bits
+    /// 0.6.
+    Bytes,
+}
+
+/// An arrangement of 64 codes, with its sums.
+enum Arrangement {
+    /// A plane has a byte of each code, those of the first 32 codes in even places.
+    Bytes,
+    /// Four planes have a word of each code.
+    Words,
+}
+
+impl Way {
+    /// The ways that there are, the fastest last.
+    pub(in crate::ops::pq_scan::cpu) fn all(nbits: usize) -> impl Iterator<Item = Self> {
+        let words = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+        let bytes = words && is_x86_feature_detected!("avx512vbmi") && is_x86_feature_detected!("avx512vnni");
+        let ways = [(Instructions::Words, words), (Instructions::Bytes, bytes)].into_iter();
+        let ways = ways.filter(move |&(_, there)| there && (nbits == 4 || nbits == 8));
+        ways.map(move |(instructions, _)| Way { nbits, instructions })
+    }
+
+    fn arrangement(self) -> Arrangement {
+        match self {
+            Way { nbits: 4, instructions: Instructions::Bytes } => Arrangement::Words,
+            _ => Arrangement::Bytes,
+        }
+    }
+
+    /// A query's tables, as this way takes them.
+    pub(super) fn coarse(self, table: &[f32]) -> Option<Coarse> {
+        let (ksub, largest) = match self {
+            // Two bytes of a plane are added up before they are widened.
+            Way { nbits: 4, instructions: Instructions::Words } => (16, 127),
+            Way { nbits: 4, .. } => (16, 255),
+            _ => (256, 255),
+        };
+        // SAFETY: `self` is proof of AVX-512.
+        let mut coarse = unsafe { Coarse::new(table, ksub, largest) }?;
+        match self.arrangement() {
+            Arrangement::Words => {
+                // Those of every second sub-quantizer of a word side by side.
+                coarse.tables.resize(coarse.tables.len().next_multiple_of(128), 0);
+                for tables in coarse.tables.as_chunks_mut::<128>().0 {
+                    let tables: &mut [[u8; 16]; 8] = bytemuck::cast_mut(tables);
+                    let [a, b, c, d, e, f, g, h] = *tables;
+                    *tables = [a, c, e, g, b, d, f, h];
+                }
+            }
+            Arrangement::Bytes => coarse.tables.resize(coarse.tables.len().next_multiple_of(32), 0),
+        }
+        Some(coarse)
+    }
+
+    /// Arranges codes in planes: as many for 64 codes as a code has bytes, whole words.
+    pub(super) fn arrange(self, codes: &[u32], words: usize, planes: &mut Vec<Plane>) {
+        planes.clear();
+        for codes in codes.chunks(LANES * words) {
+            for word in 0..words {
+                let mut column = [0; LANES];
+                column.iter_mut().zip(codes[word..].iter().step_by(words)).for_each(|(place, &code)| *place = code);
+                match self.arrangement() {
+                    Arrangement::Words => planes.extend(bytemuck::cast::<_, [Plane; 4]>(column)),
+                    // SAFETY: `self` is proof of AVX-512.
+                    Arrangement::Bytes => planes.extend(unsafe { bytes(column) }),
+                }
+            }
+        }
+    }
+
+    /// The sums of bytes of codes of so many words.
+    pub(super) fn sums(self, planes: &[Plane], words: usize, tables: &[u8], sums: &mut Vec<[f32; LANES]>) {
+        sums.clear();
+        let blocks = planes.chunks_exact(4 * words);
+        // SAFETY: `self` is proof of the instructions.
+        unsafe {
+            match self {
+                Way { nbits: 4, instructions: Instructions::Words } => shuffled_16(blocks, tables, sums),
+                Way { nbits: 4, instructions: Instructions::Bytes } => permuted_16(blocks, tables, sums),
+                Way { instructions: Instructions::Words, .. } => permuted_128_words(blocks, tables, sums),
+                Way { instructions: Instructions::Bytes, .. } => permuted_128_bytes(blocks, tables, sums),
+            }
+        }
+    }
+}
+
+/// The bytes of a word of 64 codes, each in a plane.
+#[target_feature(enable = "avx512f")]
+fn bytes(column: [u32; LANES]) -> [Plane; 4] {
+    let column: [__m512i; 4] = bytemuck::cast(column);
+    let mut planes = [Plane::zeroed(); 4];
+    for (byte, plane) in planes.iter_mut().enumerate() {
+        let mut parts = [__m128i::zeroed(); 4];
+        for (part, &column) in parts.iter_mut().zip(&column) {
+            *part = _mm512_cvtepi32_epi8(_mm512_srl_epi32(column, _mm_cvtsi32_si128(8 * byte as i32)));
+        }
+        let [a, b, c, d] = parts;
+        let halves: [__m128i; 4] =
+            [_mm_unpacklo_epi8(a, c), _mm_unpackhi_epi8(a, c), _mm_unpacklo_epi8(b, d), _mm_unpackhi_epi8(b, d)];
+        *plane = Plane(bytemuck::cast(halves));
+    }
+    planes
+}
+
+/// Of two sub-quantizers a plane.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn shuffled_16<'a>(blocks: impl Iterator<Item = &'a [Plane]>, tables: &[u8], sums: &mut Vec<[f32; LANES]>) {
+    let nibble = _mm512_set1_epi8(0xf);
+    for planes in blocks {
+        // All bytes as pairs, and their upper halves: what is left of the former without the latter are the lower
+        // halves.
+        let (mut pairs, mut odd) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+        for (&plane, &tables) in planes.iter().zip(tables.as_chunks::<32>().0) {
+            let plane: __m512i = bytemuck::cast(plane.0);
+            let [low, high]: [__m128i; 2] = bytemuck::cast(tables);
+            let (low, high) = (_mm512_broadcast_i32x4(low), _mm512_broadcast_i32x4(high));
+            let low = _mm512_shuffle_epi8(low, _mm512_and_si512(plane, nibble));
+            let high = _mm512_shuffle_epi8(high, _mm512_and_si512(_mm512_srli_epi16::<4>(plane), nibble));
+            // No more than 254.
+            let both = _mm512_add_epi8(low, high);
+            pairs = _mm512_add_epi16(pairs, both);
+            odd = _mm512_add_epi16(odd, _mm512_srli_epi16::<8>(both));
+        }
+        sums.push(widened(_mm512_sub_epi16(pairs, _mm512_slli_epi16::<8>(odd)), odd));
+    }
+}
+
+/// Of eight sub-quantizers a word: four tables are a register, which four bytes of a code look up at once.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+fn permuted_16<'a>(blocks: impl Iterator<Item = &'a [Plane]>, tables: &[u8], sums: &mut Vec<[f32; LANES]>) {
+    const AND_OR: i32 = 0xea;
+    let (nibble, table) = (_mm512_set1_epi8(0xf), _mm512_set1_epi32(0x3020_1000));
+    let ones = _mm512_set1_epi8(1);
+    for planes in blocks {
+        let mut parts = [[_mm512_setzero_si512(); 2]; 4];
+        for (columns, &tables) in planes.as_chunks::<4>().0.iter().zip(tables.as_chunks::<128>().0) {
+            let [even, odd]: [__m512i; 2] = bytemuck::cast(tables);
+            for (parts, column) in parts.iter_mut().zip(columns) {
+                let column: __m512i = bytemuck::cast(column.0);
+                let low = _mm512_ternarylogic_epi32::<AND_OR>(column, nibble, table);
+                let high = _mm512_ternarylogic_epi32::<AND_OR>(_mm512_srli_epi32::<4>(column), nibble, table);
+                parts[0] = _mm512_dpbusd_epi32(parts[0], _mm512_permutexvar_epi8(low, even), ones);
+                parts[1] = _mm512_dpbusd_epi32(parts[1], _mm512_permutexvar_epi8(high, odd), ones);
+            }
+        }
+        let mut block = [[0.0_f32; 16]; 4];
+        for (sums, [even, odd]) in block.iter_mut().zip(parts) {
+            *sums = bytemuck::cast(_mm512_cvtepi32_ps(_mm512_add_epi32(even, odd)));
+        }
+        sums.push(bytemuck::cast(block));
+    }
+}
+
+/// Of a sub-quantizer a plane: a pair of entries is a word.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn permuted_128_words<'a>(blocks: impl Iterator<Item = &'a [Plane]>, tables: &[u8], sums: &mut Vec<[f32; LANES]>) {
+    let byte = _mm512_set1_epi16(0xff);
+    let (upper, second) = (_mm512_set1_epi16(0x80), _mm512_set1_epi16(1));
+    for planes in blocks {
+        let mut parts = [_mm512_setzero_si512(); 2];
+        for (&plane, &table) in planes.iter().zip(tables.as_chunks::<256>().0) {
+            let plane: __m512i = bytemuck::cast(plane.0);
+            let table: [__m512i; 4] = bytemuck::cast(table);
+            let numbers = [_mm512_and_si512(plane, byte), _mm512_srli_epi16::<8>(plane)];
+            for (sum, number) in parts.iter_mut().zip(numbers) {
+                let pair = _mm512_srli_epi16::<1>(number);
+                let below = _mm512_permutex2var_epi16(table[0], pair, table[1]);
+                let above = _mm512_permutex2var_epi16(table[2], pair, table[3]);
+                let pair = _mm512_mask_blend_epi16(_mm512_test_epi16_mask(number, upper), below, above);
+                let entry = _mm512_mask_srli_epi16::<8>(pair, _mm512_test_epi16_mask(number, second), pair);
+                *sum = _mm512_add_epi16(*sum, _mm512_and_si512(entry, byte));
+            }
+        }
+        sums.push(widened(parts[0], parts[1]));
+    }
+}
+
+/// Of a sub-quantizer a plane.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn permuted_128_bytes<'a>(blocks: impl Iterator<Item = &'a [Plane]>, tables: &[u8], sums: &mut Vec<[f32; LANES]>) {
+    for planes in blocks {
+        let (mut pairs, mut odd) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+        for (&plane, &table) in planes.iter().zip(tables.as_chunks::<256>().0) {
+            let plane: __m512i = bytemuck::cast(plane.0);
+            let table: [__m512i; 4] = bytemuck::cast(table);
+            let below = _mm512_permutex2var_epi8(table[0], plane, table[1]);
+            let above = _mm512_permutex2var_epi8(table[2], plane, table[3]);
+            let entry = _mm512_mask_blend_epi8(_mm512_movepi8_mask(plane), below, above);
+            pairs = _mm512_add_epi16(pairs, entry);
+            odd = _mm512_add_epi16(odd, _mm512_srli_epi16::<8>(entry));
+        }
+        sums.push(widened(_mm512_sub_epi16(pairs, _mm512_slli_epi16::<8>(odd)), odd));
+    }
+}
+
+/// The sums of the codes in even places, then of those in odd ones.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn widened(even: __m512i, odd: __m512i) -> [f32; LANES] {
+    let [first, second]: [__m256i; 2] = bytemuck::cast(even);
+    let [third, fourth]: [__m256i; 2] = bytemuck::cast(odd);
+    let mut sums = [[0.0_f32; 16]; 4];
+    for (sums, part) in sums.iter_mut().zip([first, second, third, fourth]) {
+        *sums = bytemuck::cast::<__m512, _>(_mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(part)));
+    }
+    bytemuck::cast(sums)
+}
