@@ -48,7 +48,8 @@ impl Integers {
         let scale = 1.0 / unit;
         let mut lost = 0.0;
         let mut round = |value: f32| {
-            let whole = (value * scale).round_ties_even();
+            // To the nearest integer, without a call: the sum has no bits for fractions.
+            let whole = (value * scale + WHOLE) - WHOLE;
             lost += (value * scale - whole) * (value * scale - whole);
             whole as i16 as u16
         };
@@ -72,6 +73,9 @@ impl Integers {
         unit
     }
 }
+
+/// 1.5 * 2^23.
+const WHOLE: f32 = 12_582_912.0;
 
 /// What 1 stands for. None where products would leave the range of floats.
 fn unit(longest: f32) -> Option<f32> {

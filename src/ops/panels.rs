@@ -29,6 +29,11 @@ pub(super) const fn group_of(lanes: usize) -> usize {
     if lanes == 8 { 4 } else { 12 }
 }
 
+/// [`group_of`] this machine's lanes.
+pub(super) fn group_size() -> usize {
+    group_of(lanes())
+}
+
 /// What keeps distances of one vector, offered a panel of rows at a time. The distance of padding is NaN.
 pub(super) trait Keep: Send {
     /// The distances to the rows from number `first` on.
@@ -214,7 +219,8 @@ pub(super) fn width() -> usize {
     VECTORS * lanes()
 }
 
-fn lanes() -> usize {
+/// Numbers in a SIMD vector.
+pub(super) fn lanes() -> usize {
     struct Lanes;
     impl WithSimd for Lanes {
         type Output = usize;
@@ -342,7 +348,7 @@ pub(super) struct Group<'a, const N: usize> {
 
 impl Groups {
     pub(super) fn pack<'a>(vectors: impl Iterator<Item = &'a [f32]>, dimension: usize, form: Form<'_>) -> Self {
-        let (size, depth) = (group_of(lanes()), form.depth(dimension));
+        let (size, depth) = (group_size(), form.depth(dimension));
         let mut groups = Groups { values: vec![], starts: vec![], roundings: vec![], depth };
         let mut centred = vec![];
         for (index, vector) in vectors.enumerate() {

@@ -248,8 +248,9 @@ impl ProductQuantizer {
             let words = ops::pq_encode(&mut work, &points, &self.codebook, None)?;
             let words = work.read(words).await?;
             for (code, words) in target.chunks_exact_mut(size).zip(words.chunks_exact(self.codebook.words())) {
-                let bytes = words.iter().flat_map(|word| word.to_le_bytes());
-                code.iter_mut().zip(bytes).for_each(|(target, byte)| *target = byte);
+                for (bytes, word) in code.chunks_mut(4).zip(words) {
+                    bytes.copy_from_slice(&word.to_le_bytes()[..bytes.len()]);
+                }
             }
         }
         Ok(codes)

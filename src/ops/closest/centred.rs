@@ -2,12 +2,19 @@
 
 use pulp::Arch;
 
-use super::scan::{FindNear, Found, Near, scan};
+use super::{
+    scan::{FindNear, Found, Near, scan},
+    within::Within,
+};
 use crate::ops::{
     integers::Integers,
     panels::{Form, Groups, Panels, Reach, Sums, width},
     simd::Product,
 };
+
+/// Rows of no more columns find groups of centroids first, which takes three operations a centroid less, and look
+/// within one. Training 25 sub-quantizers of 4 columns takes 0.82 of the time; at 8 columns nothing is saved.
+const LONGEST: usize = 7;
 
 /// Centroids as inner products take them.
 pub(super) struct Centred {
@@ -16,6 +23,8 @@ pub(super) struct Centred {
     /// Of all of them.
     reach: Reach,
     integers: Option<Integers>,
+    /// Where rows find groups of centroids.
+    within: Option<Within>,
 }
 
 impl Centred {
@@ -27,19 +36,28 @@ impl Centred {
         }
         let groups = Groups::pack(rows.chunks_exact(dimension), dimension, form(&centre, integers));
         let reach = (0..count).map(|row| groups.reach(row)).fold(Reach::default(), Reach::max);
-        Centred { centre, groups, reach, integers }
+        let within = (dimension <= LONGEST).then(|| Within::new(rows, dimension));
+        Centred { centre, groups, reach, integers, within }
     }
 
     /// What rows find, and by how much the second closest must be further than the closest to be certain.
     pub(super) fn scan(&self, rows: &[f32], stride: usize, panels: &mut Panels, found: &mut Found) {
         panels.repack(rows, stride, self.centre.len(), form(&self.centre, self.integers));
         match self.integers {
-            Some(integers) => scan(panels, &self.groups, integers, found),
-            None => scan(panels, &self.groups, Product, found),
+            Some(integers) => scan(panels, &self.groups, integers, self.within.is_some(), found),
+            None => scan(panels, &self.groups, Product, self.within.is_some(), found),
         }
         found.margins.clear();
         found.margins.resize(panels.starts().len(), 0.0);
         self.add_margins(panels, &mut found.margins);
+        if let Some(within) = &self.within {
+            within.find(rows, stride, found);
+        }
+    }
+
+    /// Whether rows find their distances too.
+    pub(super) fn finds_distances(&self) -> bool {
+        self.within.is_some()
     }
 
     /// Adds to each number what a difference of two sums of a row is certain from.

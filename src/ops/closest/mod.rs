@@ -9,6 +9,7 @@
 
 mod centred;
 mod scan;
+mod within;
 
 use std::sync::OnceLock;
 
@@ -65,8 +66,24 @@ impl<'a> Centroids<'a> {
     /// The number of the closest centroid of each row, the lower among equals. The rows are the first columns of
     /// rows `stride` apart. Doubts take less time when many rows come at once.
     pub(super) fn labels(&self, rows: &[f32], stride: usize, scratch: &mut Scratch, labels: &mut [u32]) {
+        self.find(rows, stride, scratch, labels, None);
+    }
+
+    /// [`Centroids::labels`], and the distances to them.
+    pub(super) fn closest(&self, rows: &[f32], scratch: &mut Scratch, labels: &mut [u32], distances: &mut [f32]) {
+        self.find(rows, self.dimension, scratch, labels, Some(distances));
+    }
+
+    fn find(
+        &self,
+        rows: &[f32],
+        stride: usize,
+        scratch: &mut Scratch,
+        labels: &mut [u32],
+        mut distances: Option<&mut [f32]>,
+    ) {
         let Some(centred) = &self.centred else {
-            self.plain(rows, stride, scratch, labels, None);
+            self.plain(rows, stride, scratch, labels, distances);
             return;
         };
         let Scratch { panels, found, doubtful, .. } = scratch;
@@ -74,6 +91,9 @@ impl<'a> Centroids<'a> {
         for (block, (rows, labels)) in rows.chunks(BLOCK * stride).zip(labels.chunks_mut(BLOCK)).enumerate() {
             centred.scan(rows, stride, panels, found);
             labels.copy_from_slice(&found.indices[..labels.len()]);
+            if let Some(distances) = distances.as_mut().filter(|_| centred.finds_distances()) {
+                distances[block * BLOCK..][..labels.len()].copy_from_slice(&found.distances);
+            }
             let found = found.smallest.iter().zip(&found.second).zip(&found.margins).take(labels.len());
             for (index, ((&smallest, &second), &margin)) in found.enumerate() {
                 let certain = second - smallest > margin;
@@ -86,7 +106,41 @@ impl<'a> Centroids<'a> {
         for doubtful in doubtful.chunks(BLOCK) {
             self.decide(centred, (rows, stride), doubtful, scratch, labels);
         }
+        if let Some(distances) = distances {
+            if centred.finds_distances() {
+                let rows_of = doubtful.iter().map(|doubtful| doubtful.row);
+                self.measure((rows, stride), labels, rows_of, distances);
+            } else {
+                self.measure((rows, stride), labels, 0..labels.len(), distances);
+            }
+        }
         scratch.doubtful = doubtful;
+    }
+
+    /// The distances of some rows to the centroids of these labels.
+    fn measure(
+        &self,
+        (rows, stride): (&[f32], usize),
+        labels: &[u32],
+        mut which: impl Iterator<Item = usize>,
+        distances: &mut [f32],
+    ) {
+        loop {
+            let mut pairs = [(&[] as &[f32], &[] as &[f32]); BLOCK];
+            let (mut places, mut count) = ([0; BLOCK], 0);
+            for (place, (pair, index)) in places.iter_mut().zip(pairs.iter_mut().zip(which.by_ref())) {
+                *pair =
+                    (row(self.rows, self.dimension, labels[index] as usize), &rows[index * stride..][..self.dimension]);
+                *place = index;
+                count += 1;
+            }
+            let mut measured = [0.0; BLOCK];
+            chained(&pairs[..count], self.metric, &mut measured);
+            places[..count].iter().zip(measured).for_each(|(&place, distance)| distances[place] = distance);
+            if count < BLOCK {
+                return;
+            }
+        }
     }
 
     /// Compares doubtful rows by differences with the centroids that may be closest; with all, if that is as fast.
@@ -133,23 +187,6 @@ impl<'a> Centroids<'a> {
         ranked.min().map_or(0, Ranked::id)
     }
 
-    /// [`Centroids::labels`], and the distances to them.
-    pub(super) fn closest(&self, rows: &[f32], scratch: &mut Scratch, labels: &mut [u32], distances: &mut [f32]) {
-        if self.centred.is_none() {
-            self.plain(rows, self.dimension, scratch, labels, Some(distances));
-            return;
-        }
-        self.labels(rows, self.dimension, scratch, labels);
-        let blocks = rows.chunks(BLOCK * self.dimension).zip(labels.chunks(BLOCK)).zip(distances.chunks_mut(BLOCK));
-        for ((rows, labels), distances) in blocks {
-            let mut pairs = [(&[] as &[f32], &[] as &[f32]); BLOCK];
-            for ((pair, vector), &label) in pairs.iter_mut().zip(rows.chunks_exact(self.dimension)).zip(labels) {
-                *pair = (row(self.rows, self.dimension, label as usize), vector);
-            }
-            chained(&pairs[..labels.len()], self.metric, distances);
-        }
-    }
-
     /// By differences or products as they are.
     fn plain(
         &self,
@@ -166,9 +203,9 @@ impl<'a> Centroids<'a> {
         for (block, (rows, labels)) in rows.chunks(BLOCK * stride).zip(labels.chunks_mut(BLOCK)).enumerate() {
             panels.repack(rows, stride, self.dimension, Form::Plain);
             if is_l2(self.metric) {
-                scan(panels, groups, Square, found);
+                scan(panels, groups, Square, false, found);
             } else {
-                scan(panels, groups, Product, found);
+                scan(panels, groups, Product, false, found);
             }
             labels.copy_from_slice(&found.indices[..labels.len()]);
             if let Some(distances) = &mut distances {

@@ -16,6 +16,8 @@ pub(super) struct Found {
     pub second: Vec<f32>,
     /// By how much the second smallest must be larger, where that is asked.
     pub margins: Vec<f32>,
+    /// To the closest of the groups found, where rows find groups.
+    pub distances: Vec<f32>,
 }
 
 impl Found {
@@ -26,16 +28,18 @@ impl Found {
     }
 }
 
-/// What each row finds among the centroids.
-pub(super) fn scan<T: Sums>(panels: &Panels, groups: &Groups, sums: T, found: &mut Found) {
+/// What each row finds among the centroids; among groups of them, each with the smallest sum in it, if those are asked
+/// for.
+pub(super) fn scan<T: Sums>(panels: &Panels, groups: &Groups, sums: T, whole_groups: bool, found: &mut Found) {
     found.clear();
-    sums.dispatch(Scan { panels, groups, sums, found });
+    sums.dispatch(Scan { panels, groups, sums, whole_groups, found });
 }
 
 struct Scan<'a, T> {
     panels: &'a Panels,
     groups: &'a Groups,
     sums: T,
+    whole_groups: bool,
     found: &'a mut Found,
 }
 
@@ -56,26 +60,59 @@ impl<T: Sums> Scan<'_, T> {
     #[inline(always)]
     fn in_groups<S: Simd, const N: usize>(self, simd: S) {
         for panel in self.panels.panels::<S>() {
-            let mut smallest = [simd.splat_f32s(f32::INFINITY); VECTORS];
-            let mut second = smallest;
-            let mut indices = [simd.splat_u32s(0); VECTORS];
+            let mut closest = Closest::new(simd);
             let mut index = 0;
             for group in self.groups.groups::<N>() {
                 let start = |place: usize| [simd.splat_f32s(group.starts[place]); VECTORS];
-                for sums in self.sums.sums(simd, group, &panel, start) {
-                    let number = simd.splat_u32s(index);
-                    for (vector, sum) in sums.into_iter().enumerate() {
-                        let nearer = simd.less_than_f32s(sum, smallest[vector]);
-                        second[vector] = simd.min_f32s(second[vector], simd.max_f32s(smallest[vector], sum));
-                        smallest[vector] = simd.min_f32s(sum, smallest[vector]);
-                        indices[vector] = simd.select_u32s(nearer, number, indices[vector]);
-                    }
+                let sums = self.sums.sums(simd, group, &panel, start);
+                if self.whole_groups {
+                    closest.offer(simd, index, smallest(simd, sums));
+                    index += 1;
+                    continue;
+                }
+                for sums in sums {
+                    closest.offer(simd, index, sums);
                     index += 1;
                 }
             }
-            self.found.smallest.extend_from_slice(bytemuck::cast_slice(&smallest));
-            self.found.second.extend_from_slice(bytemuck::cast_slice(&second));
-            self.found.indices.extend_from_slice(bytemuck::cast_slice(&indices));
+            self.found.smallest.extend_from_slice(bytemuck::cast_slice(&closest.smallest));
+            self.found.second.extend_from_slice(bytemuck::cast_slice(&closest.second));
+            self.found.indices.extend_from_slice(bytemuck::cast_slice(&closest.indices));
+        }
+    }
+}
+
+/// The smallest of a group's sums.
+#[inline(always)]
+fn smallest<S: Simd, const N: usize>(simd: S, sums: [[S::f32s; VECTORS]; N]) -> [S::f32s; VECTORS] {
+    let infinite = [simd.splat_f32s(f32::INFINITY); VECTORS];
+    let smaller = |a: S::f32s, b| simd.min_f32s(a, b);
+    sums.into_iter().fold(infinite, |[a, b], [c, d]| [smaller(a, c), smaller(b, d)])
+}
+
+/// What the rows of a panel have found.
+struct Closest<S: Simd> {
+    smallest: [S::f32s; VECTORS],
+    second: [S::f32s; VECTORS],
+    indices: [S::u32s; VECTORS],
+}
+
+impl<S: Simd> Closest<S> {
+    #[inline(always)]
+    fn new(simd: S) -> Self {
+        let infinite = [simd.splat_f32s(f32::INFINITY); VECTORS];
+        Closest { smallest: infinite, second: infinite, indices: [simd.splat_u32s(0); VECTORS] }
+    }
+
+    #[inline(always)]
+    fn offer(&mut self, simd: S, index: u32, sums: [S::f32s; VECTORS]) {
+        let number = simd.splat_u32s(index);
+        for (vector, sum) in sums.into_iter().enumerate() {
+            let (smallest, second) = (&mut self.smallest[vector], &mut self.second[vector]);
+            let nearer = simd.less_than_f32s(sum, *smallest);
+            *second = simd.min_f32s(*second, simd.max_f32s(*smallest, sum));
+            *smallest = simd.min_f32s(sum, *smallest);
+            self.indices[vector] = simd.select_u32s(nearer, number, self.indices[vector]);
         }
     }
 }
