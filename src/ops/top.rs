@@ -120,7 +120,7 @@ impl Merge for Top {
 
 /// Whether any lane is set.
 #[inline(always)]
-fn any<S: Simd>(mask: S::m32s) -> bool {
+pub(super) fn any<S: Simd>(mask: S::m32s) -> bool {
     bytemuck::bytes_of(&mask).iter().fold(0, |all, &byte| all | byte) != 0
 }
 

@@ -1,9 +1,7 @@
 //! Lookup tables rounded down to bytes.
+#![expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined into it")]
 
-use std::arch::x86_64::{
-    __m512, _CMP_ORD_Q, _mm512_cmp_ps_mask, _mm512_cvttps_epi32, _mm512_cvtusepi32_epi8, _mm512_max_ps, _mm512_min_ps,
-    _mm512_mul_ps, _mm512_reduce_max_ps, _mm512_reduce_min_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_sub_ps,
-};
+use pulp::Arch;
 
 /// Most sub-quantizers whose bytes add up to no more than 16 bits.
 const MOST: usize = 257;
@@ -18,10 +16,14 @@ pub(super) struct Coarse {
 
 impl Coarse {
     /// Rounds tables of `ksub` entries to bytes up to `largest`. None for tables that bytes cannot stand for.
-    #[target_feature(enable = "avx512f,avx512bw")]
     pub(super) fn new(table: &[f32], ksub: usize, largest: u8) -> Option<Self> {
+        Arch::new().dispatch(|| Self::rounded(table, ksub, largest))
+    }
+
+    #[inline(always)]
+    fn rounded(table: &[f32], ksub: usize, largest: u8) -> Option<Self> {
         let tables = || table.as_chunks::<16>().0.chunks_exact(ksub / 16);
-        let extents: Vec<_> = tables().map(|table| extent(table)).collect();
+        let extents: Vec<_> = tables().map(|table| Extent::of(table)).collect();
         let widest = extents.iter().map(|extent| extent.most - extent.least).fold(0.0, f32::max);
         let scale = widest / f32::from(largest);
         let reach: f64 = extents.iter().map(|extent| f64::from(extent.most.abs().max(extent.least.abs()))).sum();
@@ -33,11 +35,11 @@ impl Coarse {
         let steps = if scale.is_normal() { (1.0 - 1e-6) / scale } else { 0.0 };
         let mut bytes = Vec::with_capacity(table.len());
         for (table, extent) in tables().zip(&extents) {
-            let (least, steps) = (_mm512_set1_ps(extent.least), _mm512_set1_ps(steps));
-            for &entries in table {
-                let above = _mm512_sub_ps(bytemuck::cast(entries), least);
-                let whole = _mm512_cvttps_epi32(_mm512_mul_ps(above, steps));
-                bytes.extend(bytemuck::cast::<_, [u8; 16]>(_mm512_cvtusepi32_epi8(whole)));
+            for entries in table {
+                // The nearest integer to half less, which is no more: the lowest bits of a sum that has none for
+                // fractions.
+                let whole = entries.map(|entry| (entry - extent.least) * steps - 0.5 + 12_582_912.0);
+                bytes.extend(whole.map(|whole: f32| whole.to_bits() as u8));
             }
         }
         // More than rounding takes from the exact sum and adds to this one: m + 1 roundings, each of less than 2^-24
@@ -52,19 +54,25 @@ impl Coarse {
 struct Extent {
     least: f32,
     most: f32,
-    /// Whether none is NaN.
+    /// Whether all are finite.
     numbers: bool,
 }
 
-#[target_feature(enable = "avx512f")]
-fn extent(table: &[[f32; 16]]) -> Extent {
-    let first = table.first().map_or(_mm512_setzero_ps(), |&entries| bytemuck::cast(entries));
-    let (mut least, mut most, mut ordered) = (first, first, !0);
-    for &entries in table {
-        let entries: __m512 = bytemuck::cast(entries);
-        least = _mm512_min_ps(least, entries);
-        most = _mm512_max_ps(most, entries);
-        ordered &= _mm512_cmp_ps_mask::<_CMP_ORD_Q>(entries, entries);
+impl Extent {
+    #[inline(always)]
+    fn of(table: &[[f32; 16]]) -> Self {
+        let (mut least, mut most, mut numbers) = ([f32::INFINITY; 16], [f32::NEG_INFINITY; 16], [0.0; 16]);
+        for entries in table {
+            for (lane, &entry) in entries.iter().enumerate() {
+                least[lane] = if entry < least[lane] { entry } else { least[lane] };
+                most[lane] = if entry > most[lane] { entry } else { most[lane] };
+                numbers[lane] += entry * 0.0;
+            }
+        }
+        Extent {
+            least: least.into_iter().fold(f32::INFINITY, f32::min),
+            most: most.into_iter().fold(f32::NEG_INFINITY, f32::max),
+            numbers: numbers.into_iter().all(|zero| zero == 0.0),
+        }
     }
-    Extent { least: _mm512_reduce_min_ps(least), most: _mm512_reduce_max_ps(most), numbers: ordered == !0 }
 }

@@ -1,4 +1,4 @@
-//! Sums of bytes of tables for 64 codes at a time.
+//! Sums of bytes of tables with AVX-512.
 
 use std::arch::x86_64::{
     __m128i, __m256i, __m512, __m512i, _mm_cvtsi32_si128, _mm_unpackhi_epi8, _mm_unpacklo_epi8, _mm512_add_epi8,
@@ -10,119 +10,13 @@ use std::arch::x86_64::{
     _mm512_ternarylogic_epi32, _mm512_test_epi16_mask,
 };
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::Zeroable;
 
-use super::coarse::Coarse;
-
-/// Codes at a time.
-pub(super) const LANES: usize = 64;
-
-/// A register of codes. A cache line, so that no load crosses one.
-#[repr(C, align(64))]
-#[derive(Clone, Copy, Pod, Zeroable)]
-pub(super) struct Plane([u8; LANES]);
-
-/// How bytes are looked up; proof that this machine can.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::ops::pq_scan::cpu) struct Way {
-    nbits: usize,
-    instructions: Instructions,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Instructions {
-    /// AVX-512 with BW: shuffles of 16 bytes, permutations of 64 words.
-    Words,
-    /// VBMI and VNNI as well: permutations of 128 bytes, sums of four. Scans of 4 bits take 0.8 of the time, of 8 bits
-    /// 0.6.
-    Bytes,
-}
-
-/// An arrangement of 64 codes, with its sums.
-enum Arrangement {
-    /// A plane has a byte of each code, those of the first 32 codes in even places.
-    Bytes,
-    /// Four planes have a word of each code.
-    Words,
-}
-
-impl Way {
-    /// The ways that there are, the fastest last.
-    pub(in crate::ops::pq_scan::cpu) fn all(nbits: usize) -> impl Iterator<Item = Self> {
-        let words = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
-        let bytes = words && is_x86_feature_detected!("avx512vbmi") && is_x86_feature_detected!("avx512vnni");
-        let ways = [(Instructions::Words, words), (Instructions::Bytes, bytes)].into_iter();
-        let ways = ways.filter(move |&(_, there)| there && (nbits == 4 || nbits == 8));
-        ways.map(move |(instructions, _)| Way { nbits, instructions })
-    }
-
-    fn arrangement(self) -> Arrangement {
-        match self {
-            Way { nbits: 4, instructions: Instructions::Bytes } => Arrangement::Words,
-            _ => Arrangement::Bytes,
-        }
-    }
-
-    /// A query's tables, as this way takes them.
-    pub(super) fn coarse(self, table: &[f32]) -> Option<Coarse> {
-        let (ksub, largest) = match self {
-            // Two bytes of a plane are added up before they are widened.
-            Way { nbits: 4, instructions: Instructions::Words } => (16, 127),
-            Way { nbits: 4, .. } => (16, 255),
-            _ => (256, 255),
-        };
-        // SAFETY: `self` is proof of AVX-512.
-        let mut coarse = unsafe { Coarse::new(table, ksub, largest) }?;
-        match self.arrangement() {
-            Arrangement::Words => {
-                // Those of every second sub-quantizer of a word side by side.
-                coarse.tables.resize(coarse.tables.len().next_multiple_of(128), 0);
-                for tables in coarse.tables.as_chunks_mut::<128>().0 {
-                    let tables: &mut [[u8; 16]; 8] = bytemuck::cast_mut(tables);
-                    let [a, b, c, d, e, f, g, h] = *tables;
-                    *tables = [a, c, e, g, b, d, f, h];
-                }
-            }
-            Arrangement::Bytes => coarse.tables.resize(coarse.tables.len().next_multiple_of(32), 0),
-        }
-        Some(coarse)
-    }
-
-    /// Arranges codes in planes: as many for 64 codes as a code has bytes, whole words.
-    pub(super) fn arrange(self, codes: &[u32], words: usize, planes: &mut Vec<Plane>) {
-        planes.clear();
-        for codes in codes.chunks(LANES * words) {
-            for word in 0..words {
-                let mut column = [0; LANES];
-                column.iter_mut().zip(codes[word..].iter().step_by(words)).for_each(|(place, &code)| *place = code);
-                match self.arrangement() {
-                    Arrangement::Words => planes.extend(bytemuck::cast::<_, [Plane; 4]>(column)),
-                    // SAFETY: `self` is proof of AVX-512.
-                    Arrangement::Bytes => planes.extend(unsafe { bytes(column) }),
-                }
-            }
-        }
-    }
-
-    /// The sums of bytes of codes of so many words.
-    pub(super) fn sums(self, planes: &[Plane], words: usize, tables: &[u8], sums: &mut Vec<[f32; LANES]>) {
-        sums.clear();
-        let blocks = planes.chunks_exact(4 * words);
-        // SAFETY: `self` is proof of the instructions.
-        unsafe {
-            match self {
-                Way { nbits: 4, instructions: Instructions::Words } => shuffled_16(blocks, tables, sums),
-                Way { nbits: 4, instructions: Instructions::Bytes } => permuted_16(blocks, tables, sums),
-                Way { instructions: Instructions::Words, .. } => permuted_128_words(blocks, tables, sums),
-                Way { instructions: Instructions::Bytes, .. } => permuted_128_bytes(blocks, tables, sums),
-            }
-        }
-    }
-}
+use super::{LANES, Plane};
 
 /// The bytes of a word of 64 codes, each in a plane.
 #[target_feature(enable = "avx512f")]
-fn bytes(column: [u32; LANES]) -> [Plane; 4] {
+pub(super) fn bytes(column: [u32; LANES]) -> [Plane; 4] {
     let column: [__m512i; 4] = bytemuck::cast(column);
     let mut planes = [Plane::zeroed(); 4];
     for (byte, plane) in planes.iter_mut().enumerate() {
@@ -140,7 +34,7 @@ fn bytes(column: [u32; LANES]) -> [Plane; 4] {
 
 /// Of two sub-quantizers a plane.
 #[target_feature(enable = "avx512f,avx512bw")]
-fn shuffled_16<'a>(blocks: impl Iterator<Item = &'a [Plane]>, tables: &[u8], sums: &mut Vec<[f32; LANES]>) {
+pub(super) fn shuffled_16<'a>(blocks: impl Iterator<Item = &'a [Plane]>, tables: &[u8], sums: &mut Vec<[f32; LANES]>) {
     let nibble = _mm512_set1_epi8(0xf);
     for planes in blocks {
         // All bytes as pairs, and their upper halves: what is left of the former without the latter are the lower
@@ -163,7 +57,7 @@ fn shuffled_16<'a>(blocks: impl Iterator<Item = &'a [Plane]>, tables: &[u8], sum
 
 /// Of eight sub-quantizers a word: four tables are a register, which four bytes of a code look up at once.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
-fn permuted_16<'a>(blocks: impl Iterator<Item = &'a [Plane]>, tables: &[u8], sums: &mut Vec<[f32; LANES]>) {
+pub(super) fn permuted_16<'a>(blocks: impl Iterator<Item = &'a [Plane]>, tables: &[u8], sums: &mut Vec<[f32; LANES]>) {
     const AND_OR: i32 = 0xea;
     let (nibble, table) = (_mm512_set1_epi8(0xf), _mm512_set1_epi32(0x3020_1000));
     let ones = _mm512_set1_epi8(1);
@@ -189,7 +83,11 @@ fn permuted_16<'a>(blocks: impl Iterator<Item = &'a [Plane]>, tables: &[u8], sum
 
 /// Of a sub-quantizer a plane: a pair of entries is a word.
 #[target_feature(enable = "avx512f,avx512bw")]
-fn permuted_128_words<'a>(blocks: impl Iterator<Item = &'a [Plane]>, tables: &[u8], sums: &mut Vec<[f32; LANES]>) {
+pub(super) fn permuted_128_words<'a>(
+    blocks: impl Iterator<Item = &'a [Plane]>,
+    tables: &[u8],
+    sums: &mut Vec<[f32; LANES]>,
+) {
     let byte = _mm512_set1_epi16(0xff);
     let (upper, second) = (_mm512_set1_epi16(0x80), _mm512_set1_epi16(1));
     for planes in blocks {
@@ -213,7 +111,11 @@ fn permuted_128_words<'a>(blocks: impl Iterator<Item = &'a [Plane]>, tables: &[u
 
 /// Of a sub-quantizer a plane.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn permuted_128_bytes<'a>(blocks: impl Iterator<Item = &'a [Plane]>, tables: &[u8], sums: &mut Vec<[f32; LANES]>) {
+pub(super) fn permuted_128_bytes<'a>(
+    blocks: impl Iterator<Item = &'a [Plane]>,
+    tables: &[u8],
+    sums: &mut Vec<[f32; LANES]>,
+) {
     for planes in blocks {
         let (mut pairs, mut odd) = (_mm512_setzero_si512(), _mm512_setzero_si512());
         for (&plane, &table) in planes.iter().zip(tables.as_chunks::<256>().0) {
