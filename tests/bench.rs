@@ -33,7 +33,18 @@ const OPERATIONS: [&str; 14] = [
 
 #[test]
 fn every_case_is_measured_on_every_device() {
-    let indexes = ["kmeans", "search Flat", "search PQ4", "search IVF4,Flat", "search IVF4,PQ4", "add IVF4,PQ4"];
+    let indexes = [
+        "kmeans",
+        "train PQ4",
+        "search Flat",
+        "search Flat, 3 queries",
+        "search PQ4",
+        "search PQ4x4",
+        "search IVF4,Flat",
+        "search IVF4,PQ4",
+        "add IVF4,PQ4",
+        "build IVF4,PQ4",
+    ];
     for device in devices() {
         let mut steps = vec![];
         let rows = bench::run(&[Device::cpu(), device.clone()], TINY, |step| {

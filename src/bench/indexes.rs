@@ -2,14 +2,21 @@
 
 use std::rc::Rc;
 
-use super::{Amount, Case, NEIGHBORS, Size, Unit, random};
+use ndarray::{Array2, s};
+
+use super::{Amount, Case, NBITS, NEIGHBORS, Size, Unit, random};
 use crate::{
-    Device, Index, KMeans, Metric, Result,
+    Device, Index, KMeans, Metric, ProductQuantizer, Result,
     index::{Search, Training},
+    quantize,
 };
 
-/// Number of cases: k-means, searches of four indexes, adding to one.
-pub(super) const COUNT: usize = 6;
+/// Number of cases: two trainings, five indexes searched with many and one with few queries, adding to one and
+/// building it.
+pub(super) const COUNT: usize = 10;
+
+/// Queries of a search with few.
+const FEW: usize = 5;
 
 /// Iterations of k-means that are measured.
 const ITERATIONS: usize = 5;
@@ -17,7 +24,8 @@ const ITERATIONS: usize = 5;
 /// Training rows a centroid. How well an index is trained makes no difference to how fast it is.
 const POINTS: usize = 39;
 
-/// k-means and every index on `device`: `kmeans`, `search Flat`, ..., `add IVF64,PQ8`, indexes as factory strings.
+/// k-means and every index on `device`: `kmeans`, `train PQ8`, `search Flat`, `search Flat, 5 queries`, ...,
+/// `add IVF64,PQ8`, `build IVF64,PQ8`, indexes as factory strings.
 ///
 /// # Errors
 /// [`Error::Parameter`](crate::Error::Parameter) or [`Error::TooFewPoints`](crate::Error::TooFewPoints) for a size
@@ -35,26 +43,46 @@ pub fn indexes(device: &Device, size: Size) -> Result<Vec<Case>> {
     let there = device.clone();
     let mut cases = vec![Case::new("kmeans", amount, move || kmeans.train_on_device(&there, &on_device).map(drop))];
 
-    let codes = format!("PQ{m}");
-    let last = format!("IVF{nlist},{codes}");
-    for factory in ["Flat".to_owned(), codes, format!("IVF{nlist},Flat"), last.clone()] {
+    let (there, sample) = (device.clone(), Rc::clone(&rows));
+    let options = quantize::Training::default().iterations(ITERATIONS);
+    cases.push(Case::new(format!("train PQ{m}"), Amount::new(n.min(256 << NBITS), Unit::Row), move || {
+        ProductQuantizer::train(&there, sample.view(), m, NBITS, &options).map(drop)
+    }));
+
+    let few = Rc::new(queries.slice(s![..FEW.min(queries.nrows()), ..]).to_owned());
+    let (codes, lists) = (format!("PQ{m}"), format!("IVF{nlist},PQ{m}"));
+    let short = Training::default().iterations(2).max_points_per_centroid(POINTS);
+    for factory in ["Flat".to_owned(), codes, format!("PQ{m}x4"), format!("IVF{nlist},Flat"), lists.clone()] {
         // Trained on the CPU, so that every device has the same lists.
         let mut index = Index::new(&Device::cpu(), dimension, &factory, Metric::L2)?;
-        index.train_with(rows.view(), &Training::default().iterations(2).max_points_per_centroid(POINTS))?;
+        index.train_with(rows.view(), &short)?;
         index.set_nprobe(nprobe)?;
         let empty = index.to_device(device)?;
         let mut full = empty.clone();
         full.add(rows.view())?;
-        let queries = Rc::clone(&queries);
-        cases.push(Case::new(format!("search {factory}"), Amount::new(size.queries, Unit::Query), move || {
-            full.search_with(queries.view(), &Search::new(NEIGHBORS)).map(drop)
-        }));
-        if factory == last {
+        let full = Rc::new(full);
+        let search = |name: String, queries: &Rc<Array2<f32>>| {
+            let (full, queries) = (Rc::clone(&full), Rc::clone(queries));
+            Case::new(name, Amount::new(queries.nrows(), Unit::Query), move || {
+                full.search_with(queries.view(), &Search::new(NEIGHBORS)).map(drop)
+            })
+        };
+        cases.push(search(format!("search {factory}"), &queries));
+        if factory == "Flat" {
+            cases.push(search(format!("search Flat, {} queries", few.nrows()), &few));
+        }
+        if factory == lists {
             let rows = Rc::clone(&rows);
             cases.push(Case::new(format!("add {factory}"), Amount::new(n, Unit::Row), move || {
                 empty.clone().add(rows.view())
             }));
         }
     }
+    let there = device.clone();
+    cases.push(Case::new(format!("build {lists}"), Amount::new(n, Unit::Row), move || {
+        let mut index = Index::new(&there, dimension, &lists, Metric::L2)?;
+        index.train_with(rows.view(), &short)?;
+        index.add(rows.view())
+    }));
     Ok(cases)
 }
