@@ -11,6 +11,7 @@ use super::{
     Spectrum,
     mgf::Mgf,
     msp::Msp,
+    mzml::Mzml,
     reader::{OverText, Parser, Reader, Tally},
     text::{self, BoxedReader},
 };
@@ -27,6 +28,8 @@ pub enum Format {
     Mgf,
     /// NIST's text format, see [`MspReader`](super::MspReader).
     Msp,
+    /// mzML, see [`MzmlReader`](super::MzmlReader).
+    Mzml,
 }
 
 impl fmt::Display for Format {
@@ -34,6 +37,7 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Format::Mgf => "MGF",
             Format::Msp => "MSP",
+            Format::Mzml => "mzML",
         })
     }
 }
@@ -44,12 +48,16 @@ impl Format {
     pub fn of_name(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
         let name = name.strip_suffix(".gz").unwrap_or(&name);
-        let extensions = [(".mgf", Format::Mgf), (".msp", Format::Msp)];
+        let extensions = [(".mgf", Format::Mgf), (".msp", Format::Msp), (".mzml", Format::Mzml)];
         extensions.into_iter().find(|(extension, _)| name.ends_with(extension)).map(|(_, format)| format)
     }
 
     /// The format of a file that begins so; `None` if it says nothing, or nothing that is known.
     fn of_start(start: &str) -> Option<Self> {
+        let xml = start.trim_start_matches('\u{feff}').trim_start().starts_with('<');
+        if xml && ["<mzML", "<indexedmzML"].iter().any(|tag| start.contains(tag)) {
+            return Some(Format::Mzml);
+        }
         for line in start.trim_start_matches('\u{feff}').lines().map(str::trim) {
             let name = line.split_once(':').map(|(name, _)| name.replace([' ', '_'], "").to_ascii_lowercase());
             match name.as_deref() {
@@ -122,13 +130,14 @@ impl AnyFormat {
         let by_start = Format::of_start(&String::from_utf8_lossy(&start));
         let format = by_start.or_else(|| Format::of_name(&file)).or(is_blank(&start).then_some(Format::Mgf));
         let Some(format) = format else {
-            let message = "this is none of MGF, MSP".to_owned();
+            let message = "this is none of MGF, MSP, mzML".to_owned();
             return Err(Error::Format { offset: 0, message }.in_file(&*file));
         };
         let whole: BoxedReader = Box::new(io::Cursor::new(start).chain(reader));
         let parser: Box<dyn Parser + Send> = match format {
             Format::Mgf => Box::new(Mgf::over(whole, Arc::clone(&file))),
             Format::Msp => Box::new(Msp::over(whole, Arc::clone(&file))),
+            Format::Mzml => Box::new(Mzml::over(whole, Arc::clone(&file))),
         };
         Ok(AnyFormat { format, parser, file })
     }
