@@ -16,11 +16,14 @@
 
 mod clean;
 mod draft;
+mod files;
 mod format;
 mod keys;
+mod massbank;
 mod mgf;
 mod msp;
 mod mzml;
+mod mzspeclib;
 mod peaks;
 mod reader;
 mod rejected;
@@ -34,10 +37,13 @@ use std::path::Path;
 use rayon::prelude::*;
 
 pub use clean::{Cleaning, Scaling};
+pub use files::find_files;
 pub use format::{Format, SpectrumReader};
+pub use massbank::MassBankReader;
 pub use mgf::MgfReader;
 pub use msp::MspReader;
 pub use mzml::MzmlReader;
+pub use mzspeclib::MzSpecLibReader;
 pub use reader::Reader;
 pub use rejected::{Flaw, Reason, Rejected, Rejection};
 pub use spectrum::{Peak, Polarity, Source, Spectrum};
