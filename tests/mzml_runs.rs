@@ -64,7 +64,7 @@ fn spectrum(scan: usize, terms: &str, arrays: &str) -> String {
 fn run(spectra: &str) -> String {
     format!(
         "<?xml version=\"1.0\"?>\n<mzML>\n<referenceableParamGroupList><referenceableParamGroup id=\"fragments\">\
-         {}{}</referenceableParamGroup></referenceableParamGroupList>\n<run>\n<spectrumList count=\"1\">\n{spectra}\
+         {}{}</referenceableParamGroup></referenceableParamGroupList>\n<run>\n<spectrumList>\n{spectra}\
          </spectrumList></run></mzML>\n<indexList><index name=\"spectrum\"></index></indexList>",
         value("MS:1000511", "2"),
         term("MS:1000129"),
@@ -238,6 +238,18 @@ fn what_is_broken_costs_one_spectrum() {
     let (spectra, rejected) = read(cut);
     assert_eq!((spectra.len(), rejections(&rejected)), (1, vec![(1, Reason::Unreadable)]));
     assert_eq!(rejected.spectra[0].id, "2");
+}
+
+#[test]
+fn spectra_that_are_not_there_are_missed() {
+    let text = run(&(spectrum(1, "", &two_peaks()) + &spectrum(2, "", &two_peaks())));
+    for (count, expected) in [("2", vec![]), ("3", vec![(Flaw::SpectrumCount, 1)]), ("many", vec![])] {
+        let (spectra, rejected) = read(&text.replace("<spectrumList", &format!("<spectrumList count=\"{count}\"")));
+        assert_eq!((spectra.len(), flaws(&rejected)), (2, expected), "{count}");
+    }
+    // A tag that is broken hides no spectrum.
+    let (spectra, rejected) = read(&text.replace("id=\"controllerType=0 scan=2\"", "id=\"<controllerType=0 >"));
+    assert_eq!((spectra.len(), rejections(&rejected)), (1, vec![(1, Reason::Unreadable)]));
 }
 
 #[test]

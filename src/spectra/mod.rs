@@ -48,7 +48,7 @@ pub use reader::Reader;
 pub use rejected::{Flaw, Reason, Rejected, Rejection};
 pub use spectrum::{Peak, Polarity, Source, Spectrum};
 pub use text::BoxedReader;
-pub use vectors::Vectorizer;
+pub use vectors::{Losses, Vectorizer};
 
 use crate::Result;
 

@@ -55,6 +55,8 @@ pub enum Flaw {
     MsLevel,
     /// A number of peaks that cannot be read, or is not that of the peaks that were.
     PeakCount,
+    /// A number of spectra that is not that of the spectra that were found.
+    SpectrumCount,
     /// A peak, of those that are no lines of text, without a positive m/z and a finite, non-negative intensity.
     Peak,
     /// A line in a spectrum that is neither a field nor a peak of positive m/z and finite, non-negative intensity.
@@ -78,6 +80,7 @@ impl fmt::Display for Flaw {
             Flaw::RetentionTime => "retention time not readable",
             Flaw::MsLevel => "MS level not readable",
             Flaw::PeakCount => "number of peaks not right",
+            Flaw::SpectrumCount => "number of spectra not right",
             Flaw::Peak => "peak not possible",
             Flaw::Line => "line not readable",
             Flaw::LongLine => "line too long",

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use self::spectrum::Groups;
+use self::spectrum::Header;
 use super::{
     Flaw, Reason, Spectrum,
     draft::{Draft, TimeUnit},
@@ -29,7 +29,7 @@ const LONGEST_ELEMENT: usize = 1 << 27;
 /// damaged or encoded in a way that is not read. Arrays may be of integers or floats, plain, zlib or MS-Numpress. The
 /// first of several precursors is taken, and the middle of the isolation window where no ion is selected. The native
 /// identifier is kept as the field `NATIVEID`, its scan number as `SCANS`. Where the XML is broken, the spectrum is lost
-/// and the next one read. The index at the end is not used, so a file may be cut off.
+/// and the next one read; a count of spectra that is not right is a flaw. The index at the end is not used, so a file may be cut off.
 pub type MzmlReader<R> = Reader<Mzml<R>>;
 
 /// The format of [`MzmlReader`].
@@ -46,7 +46,7 @@ pub struct Mzml<R> {
     begun: Option<u64>,
     /// What was read of that spectrum, or of what stands above the first.
     element: Vec<u8>,
-    groups: Option<Groups>,
+    header: Option<Header>,
 }
 
 /// What was found of a spectrum.
@@ -70,7 +70,7 @@ impl<R: BufRead> OverText for Mzml<R> {
 
     fn over(text: R, file: Arc<Path>) -> Self {
         let (tag, element) = (Vec::new(), Vec::new());
-        Mzml { reader: text, file, offset: 0, line_ends: 0, tag, begun: None, element, groups: None }
+        Mzml { reader: text, file, offset: 0, line_ends: 0, tag, begun: None, element, header: None }
     }
 }
 
@@ -79,7 +79,7 @@ impl<R: BufRead> Parser for Mzml<R> {
         while let Some((line, extent)) = self.next_element()? {
             let mut draft = Draft::new(tally.begin(&self.file, line), TimeUnit::Minutes);
             let xml = String::from_utf8_lossy(&self.element);
-            let mut read = spectrum::read(&xml, self.groups.as_ref(), &mut draft, &mut tally.rejected);
+            let mut read = spectrum::read(&xml, self.header.as_ref(), &mut draft, &mut tally.rejected);
             if extent != Extent::Whole {
                 read = read.and(Err(Reason::Unreadable));
             }
@@ -94,6 +94,10 @@ impl<R: BufRead> Parser for Mzml<R> {
                     }
                 }
             }
+        }
+        let promised = self.header.as_mut().and_then(|header| header.spectra.take());
+        if promised.is_some_and(|count| count != tally.begun) {
+            tally.rejected.flaw(Flaw::SpectrumCount);
         }
         Ok(None)
     }
@@ -114,7 +118,7 @@ impl<R: BufRead> Mzml<R> {
                     let before = self.begun.replace(line);
                     if before.is_none() {
                         self.element.extend(&self.tag[..at]);
-                        self.groups.get_or_insert_with(|| Groups::read(&String::from_utf8_lossy(&self.element)));
+                        self.header.get_or_insert_with(|| Header::read(&String::from_utf8_lossy(&self.element)));
                         self.element.clear();
                         self.element.extend(&self.tag[at..]);
                     }
@@ -137,7 +141,7 @@ impl<R: BufRead> Mzml<R> {
                     self.element.clear();
                 }
                 // Nothing between and below spectra is of use.
-                Tag::Other if self.begun.is_none() && self.groups.is_some() => {}
+                Tag::Other if self.begun.is_none() && self.header.is_some() => {}
                 Tag::Other if self.element.len() + self.tag.len() > LONGEST_ELEMENT => extent = Extent::TooLong,
                 Tag::Other => self.element.extend(&self.tag),
             }
@@ -160,18 +164,21 @@ fn line_ends(text: &[u8]) -> u64 {
     text.iter().filter(|&&byte| byte == b'\n').count() as u64
 }
 
-/// What the tag at the end of a text does.
+/// What the tags of a text do: one of them, or several where a tag is broken; a beginning counts for more than an end.
 fn tag(text: &[u8]) -> Tag {
-    let Some(at) = text.iter().rposition(|&byte| byte == b'<') else { return Tag::Other };
-    let (name, end) = match &text[at + 1..] {
-        [b'/', name @ ..] => (name, true),
-        name => (name, false),
-    };
-    let length = name.iter().position(|byte| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>'));
-    let name = &name[..length.unwrap_or(name.len())];
-    match (name.rsplit(|&byte| byte == b':').next(), end) {
-        (Some(b"spectrum"), true) => Tag::End,
-        (Some(b"spectrum"), false) => Tag::Start(at),
-        _ => Tag::Other,
+    let mut found = Tag::Other;
+    for at in (0..text.len()).filter(|&at| text[at] == b'<') {
+        let (name, end) = match &text[at + 1..] {
+            [b'/', name @ ..] => (name, true),
+            name => (name, false),
+        };
+        let length = name.iter().position(|byte| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>'));
+        let name = &name[..length.unwrap_or(name.len())];
+        match (name.rsplit(|&byte| byte == b':').next(), end) {
+            (Some(b"spectrum"), true) => found = Tag::End,
+            (Some(b"spectrum"), false) => return Tag::Start(at),
+            _ => {}
+        }
     }
+    found
 }

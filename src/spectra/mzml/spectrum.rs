@@ -37,28 +37,34 @@ impl Term {
     }
 }
 
-/// Terms that spectra share and refer to by a name.
+/// What stands above the spectra.
 #[derive(Debug, Default)]
-pub(super) struct Groups(HashMap<String, Vec<Term>>);
+pub(super) struct Header {
+    /// How many spectra the file says there are.
+    pub spectra: Option<usize>,
+    /// Terms that spectra share and refer to by the name of their group.
+    groups: HashMap<String, Vec<Term>>,
+}
 
-impl Groups {
-    /// Finds the groups in what stands above the spectra.
+impl Header {
     pub fn read(xml: &str) -> Self {
-        let mut groups = Groups::default();
+        let mut header = Header::default();
         let mut group = None;
         let mut reader = reader(xml);
         loop {
             match reader.read_event() {
-                Ok(Event::Start(tag)) if tag.local_name().as_ref() == "referenceableParamGroup" => {
-                    group = attribute(&tag, "id");
-                }
-                Ok(Event::End(tag)) if tag.local_name().as_ref() == "referenceableParamGroup" => group = None,
-                Ok(Event::Start(tag) | Event::Empty(tag)) if tag.local_name().as_ref() == "cvParam" => {
-                    if let Some(group) = &group {
-                        groups.0.entry(group.clone()).or_default().push(Term::of(&tag));
+                Ok(Event::Start(tag) | Event::Empty(tag)) => match tag.local_name().as_ref() {
+                    "referenceableParamGroup" => group = attribute(&tag, "id"),
+                    "spectrumList" => header.spectra = attribute(&tag, "count").and_then(|count| count.parse().ok()),
+                    "cvParam" => {
+                        if let Some(group) = &group {
+                            header.groups.entry(group.clone()).or_default().push(Term::of(&tag));
+                        }
                     }
-                }
-                Ok(Event::Eof) | Err(_) => return groups,
+                    _ => {}
+                },
+                Ok(Event::End(tag)) if tag.local_name().as_ref() == "referenceableParamGroup" => group = None,
+                Ok(Event::Eof) | Err(_) => return header,
                 Ok(_) => {}
             }
         }
@@ -71,7 +77,7 @@ impl Groups {
 /// Why it cannot be used. What was read before is in the draft all the same.
 pub(super) fn read(
     xml: &str,
-    groups: Option<&Groups>,
+    header: Option<&Header>,
     draft: &mut Draft,
     rejected: &mut Rejected,
 ) -> Result<(), Reason> {
@@ -79,9 +85,9 @@ pub(super) fn read(
     let mut reader = reader(xml);
     let well_formed = loop {
         match reader.read_event() {
-            Ok(Event::Start(tag)) => parts.start(&tag, groups, draft, rejected),
+            Ok(Event::Start(tag)) => parts.start(&tag, header, draft, rejected),
             Ok(Event::Empty(tag)) => {
-                parts.start(&tag, groups, draft, rejected);
+                parts.start(&tag, header, draft, rejected);
                 parts.end(tag.local_name().as_ref());
             }
             Ok(Event::End(tag)) => parts.end(tag.local_name().as_ref()),
@@ -120,7 +126,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn start(&mut self, tag: &BytesStart, groups: Option<&Groups>, draft: &mut Draft, rejected: &mut Rejected) {
+    fn start(&mut self, tag: &BytesStart, header: Option<&Header>, draft: &mut Draft, rejected: &mut Rejected) {
         match tag.local_name().as_ref() {
             "spectrum" => {
                 if let Some(id) = attribute(tag, "id") {
@@ -139,7 +145,7 @@ impl Parts {
             "binary" => self.binary = true,
             "cvParam" => self.take_term(&Term::of(tag), draft, rejected),
             "referenceableParamGroupRef" => {
-                let terms = attribute(tag, "ref").and_then(|group| groups?.0.get(&group));
+                let terms = attribute(tag, "ref").and_then(|group| header?.groups.get(&group));
                 for term in terms.into_iter().flatten() {
                     self.take_term(term, draft, rejected);
                 }
