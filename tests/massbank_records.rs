@@ -1,4 +1,4 @@
-//! Files of MassBank records are read whole, and their tags mean what the fields of other formats do.
+//! Files of `MassBank` records are read whole, and their tags mean what the fields of other formats do.
 #![cfg(feature = "spectra")]
 
 #[path = "spectra_common/mod.rs"]

@@ -149,6 +149,7 @@ impl Reader<AnyFormat> {
     }
 
     /// The format that was found.
+    #[must_use]
     pub fn format(&self) -> Format {
         self.parser.format
     }

@@ -102,6 +102,12 @@ pub struct Rejection {
     pub reason: Reason,
 }
 
+impl Rejection {
+    pub(super) fn of(spectrum: &Spectrum, reason: Reason) -> Self {
+        Rejection { source: spectrum.source.clone(), id: spectrum.id(), reason }
+    }
+}
+
 /// What could not be used: whole spectra by reason and place, and smaller flaws by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rejected {
@@ -122,8 +128,12 @@ impl Rejected {
 
     /// Adds a spectrum.
     pub fn add(&mut self, spectrum: &Spectrum, reason: Reason) {
-        *self.reasons.entry(reason).or_default() += 1;
-        self.spectra.push(Rejection { source: spectrum.source.clone(), id: spectrum.id(), reason });
+        self.push(Rejection::of(spectrum, reason));
+    }
+
+    pub(super) fn push(&mut self, rejection: Rejection) {
+        *self.reasons.entry(rejection.reason).or_default() += 1;
+        self.spectra.push(rejection);
     }
 
     /// Adds what was rejected elsewhere, for example by cleaning after reading.

@@ -15,6 +15,8 @@ const LARGEST_ARRAY: u64 = 1 << 27;
 #[derive(Default)]
 pub(super) struct Arrays {
     open: Option<Array>,
+    /// Whether text is that of the array.
+    pub binary: bool,
     mzs: Option<Array>,
     intensities: Option<Array>,
 }
@@ -43,7 +45,9 @@ impl Arrays {
     }
 
     pub fn push_text(&mut self, text: &str) {
-        if let Some(array) = &mut self.open {
+        if let Some(array) = &mut self.open
+            && self.binary
+        {
             array.text.push_str(text);
         }
     }

@@ -161,7 +161,7 @@ impl<R: BufRead> Mzml<R> {
 }
 
 fn line_ends(text: &[u8]) -> u64 {
-    text.iter().filter(|&&byte| byte == b'\n').count() as u64
+    text.split(|&byte| byte == b'\n').count() as u64 - 1
 }
 
 /// What the tags of a text do: one of them, or several where a tag is broken; a beginning counts for more than an end.

@@ -73,7 +73,7 @@ impl Halves<'_> {
     /// Whether nothing is left but a half of zeros that fills up the last byte.
     fn ended(&self) -> bool {
         let left = 2 * self.bytes.len() - self.at;
-        left == 0 || left == 1 && self.bytes.last().is_some_and(|byte| byte & 15 == 0)
+        left == 0 || left == 1 && self.bytes.last().is_some_and(|byte| byte.trailing_zeros() >= 4)
     }
 
     /// An integer: how many of its eight halves are left out, zeros (up to 8) or ones (8 less), and the others, lowest

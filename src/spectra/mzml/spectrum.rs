@@ -91,8 +91,8 @@ pub(super) fn read(
                 parts.end(tag.local_name().as_ref());
             }
             Ok(Event::End(tag)) => parts.end(tag.local_name().as_ref()),
-            Ok(Event::Text(text)) if parts.binary => parts.arrays.push_text(&text.into_inner()),
-            Ok(Event::CData(text)) if parts.binary => parts.arrays.push_text(&text.into_inner()),
+            Ok(Event::Text(text)) => parts.arrays.push_text(&text.into_inner()),
+            Ok(Event::CData(text)) => parts.arrays.push_text(&text.into_inner()),
             Ok(Event::Eof) => break true,
             Err(_) => break false,
             Ok(_) => {}
@@ -117,7 +117,6 @@ struct Parts {
     /// Selected ions so far, of which the first counts.
     ions: usize,
     in_product: bool,
-    binary: bool,
     survey: bool,
     profile: bool,
     /// The middle of the isolation window.
@@ -142,7 +141,7 @@ impl Parts {
             "selectedIon" => self.ions += 1,
             "product" => self.in_product = true,
             "binaryDataArray" => self.arrays.begin(),
-            "binary" => self.binary = true,
+            "binary" => self.arrays.binary = true,
             "cvParam" => self.take_term(&Term::of(tag), draft, rejected),
             "referenceableParamGroupRef" => {
                 let terms = attribute(tag, "ref").and_then(|group| header?.groups.get(&group));
@@ -157,7 +156,7 @@ impl Parts {
     fn end(&mut self, name: &str) {
         match name {
             "product" => self.in_product = false,
-            "binary" => self.binary = false,
+            "binary" => self.arrays.binary = false,
             "binaryDataArray" => self.arrays.end(),
             _ => {}
         }
