@@ -13,6 +13,10 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! MGF, MSP, mzML, `MassBank` records and mzSpecLib text are read, plain or gzipped ([`Format`]): all files at once by
+//! [`read_files`], one spectrum at a time by [`SpectrumReader`], and [`find_files`] names the files of folders and
+//! patterns. What cannot be used is counted with its reason in [`Rejected`] and never ends the reading.
 
 mod clean;
 mod draft;
