@@ -156,6 +156,14 @@ fn line_ends_marks_blanks_and_comments() {
 }
 
 #[test]
+fn spaces_of_any_kind_around_lines() {
+    for space in ["\u{b}", "\u{c}", "\u{a0}", "\u{2003}", "\u{3000}"] {
+        let (spectra, rejected) = read(TWO.replace("BEGIN IONS", &format!("{space}BEGIN IONS{space}")));
+        assert_eq!((spectra.len(), rejected), (2, Rejected::default()), "{space:?}");
+    }
+}
+
+#[test]
 fn precursors() {
     assert_eq!(one("PEPMASS=381.0794 12345.6").precursor_mz, Some(381.0794));
     assert_eq!(one("PRECURSOR_MZ=381.0794").precursor_mz, Some(381.0794));

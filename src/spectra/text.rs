@@ -119,11 +119,14 @@ impl<R: BufRead> Lines<R> {
     }
 
     fn text(&self, rejected: &mut Rejected) -> Cow<'_, str> {
-        let text = String::from_utf8_lossy(trimmed(&self.line));
-        if matches!(text, Cow::Owned(_)) {
-            rejected.flaw(Flaw::Encoding);
+        // Spaces beyond ASCII, and the vertical tab, are trimmed here.
+        match String::from_utf8_lossy(trimmed(&self.line)) {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+            Cow::Owned(text) => {
+                rejected.flaw(Flaw::Encoding);
+                Cow::Owned(text.trim().to_owned())
+            }
         }
-        text
     }
 
     /// Reads a line into `line`; false at the end of the file.
