@@ -13,11 +13,26 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! MGF, MSP, mzML, `MassBank` records and mzSpecLib text are read, plain or gzipped ([`Format`]): all files at once by
+//! [`read_files`], one spectrum at a time by [`SpectrumReader`], and [`find_files`] names the files of folders and
+//! patterns. What cannot be used is counted with its reason in [`Rejected`] and never ends the reading.
 
 mod clean;
+mod draft;
+mod files;
+mod format;
+mod keys;
+mod massbank;
 mod mgf;
+mod msp;
+mod mzml;
+mod mzspeclib;
+mod peaks;
+mod reader;
 mod rejected;
 mod spectrum;
+mod text;
 mod values;
 mod vectors;
 
@@ -26,19 +41,28 @@ use std::path::Path;
 use rayon::prelude::*;
 
 pub use clean::{Cleaning, Scaling};
-pub use mgf::{BoxedReader, MgfReader};
-pub use rejected::{Flaw, Reason, Rejected};
+pub use files::find_files;
+pub use format::{Format, SpectrumReader};
+pub use massbank::MassBankReader;
+pub use mgf::MgfReader;
+pub use msp::MspReader;
+pub use mzml::MzmlReader;
+pub use mzspeclib::MzSpecLibReader;
+pub use reader::Reader;
+pub use rejected::{Flaw, Reason, Rejected, Rejection};
 pub use spectrum::{Peak, Polarity, Source, Spectrum};
-pub use vectors::Vectorizer;
+pub use text::BoxedReader;
+pub use vectors::{Losses, Vectorizer};
 
-use crate::{Error, Result};
+use crate::Result;
 
-/// Reads every spectrum of MGF files, plain or gzipped, in the order of the files, several files at a time.
+/// Reads every spectrum of files in any [`Format`], plain or gzipped, in the order of the files, several at a time.
+/// [`SpectrumReader`] gives them one by one.
 ///
 /// What cannot be used is counted and passed over, see [`Rejected`].
 ///
 /// # Errors
-/// A file that cannot be opened or read to its end, is corrupt gzip, or is not empty and holds no `BEGIN IONS`.
+/// A file that cannot be opened or read to its end, is corrupt gzip, or is not empty and holds no spectrum.
 pub fn read_files<P: AsRef<Path> + Sync>(paths: &[P]) -> Result<(Vec<Spectrum>, Rejected)> {
     let files: Vec<_> = paths.par_iter().map(|path| read_file(path.as_ref())).collect();
     let mut all = (Vec::new(), Rejected::default());
@@ -51,13 +75,7 @@ pub fn read_files<P: AsRef<Path> + Sync>(paths: &[P]) -> Result<(Vec<Spectrum>, 
 }
 
 fn read_file(path: &Path) -> Result<(Vec<Spectrum>, Rejected)> {
-    let mut reader = MgfReader::open(path)?;
+    let mut reader = SpectrumReader::open(path)?;
     let spectra = reader.by_ref().collect::<Result<Vec<_>>>()?;
-    let blocks = reader.blocks();
-    let rejected = reader.into_rejected();
-    if blocks == 0 && !rejected.flaws.is_empty() {
-        let message = "no BEGIN IONS: this is not an MGF file".to_owned();
-        return Err(Error::Format { offset: 0, message }.in_file(path));
-    }
-    Ok((spectra, rejected))
+    Ok((spectra, reader.into_rejected()))
 }
