@@ -92,7 +92,7 @@ impl Cleaning {
             .into_par_iter()
             .map(|mut spectrum| match self.clean_in_place(&mut spectrum) {
                 Ok(()) => Ok(spectrum),
-                Err(reason) => Err((spectrum.source, reason)),
+                Err(reason) => Err((spectrum, reason)),
             })
             .collect();
         let mut kept = Vec::with_capacity(cleaned.len());
@@ -100,7 +100,7 @@ impl Cleaning {
         for spectrum in cleaned {
             match spectrum {
                 Ok(spectrum) => kept.push(spectrum),
-                Err((source, reason)) => rejected.add(source, reason),
+                Err((spectrum, reason)) => rejected.add(&spectrum, reason),
             }
         }
         Ok((kept, rejected))

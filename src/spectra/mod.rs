@@ -15,9 +15,16 @@
 //! ```
 
 mod clean;
+mod draft;
+mod format;
+mod keys;
 mod mgf;
+mod msp;
+mod peaks;
+mod reader;
 mod rejected;
 mod spectrum;
+mod text;
 mod values;
 mod vectors;
 
@@ -26,19 +33,24 @@ use std::path::Path;
 use rayon::prelude::*;
 
 pub use clean::{Cleaning, Scaling};
-pub use mgf::{BoxedReader, MgfReader};
-pub use rejected::{Flaw, Reason, Rejected};
+pub use format::{Format, SpectrumReader};
+pub use mgf::MgfReader;
+pub use msp::MspReader;
+pub use reader::Reader;
+pub use rejected::{Flaw, Reason, Rejected, Rejection};
 pub use spectrum::{Peak, Polarity, Source, Spectrum};
+pub use text::BoxedReader;
 pub use vectors::Vectorizer;
 
-use crate::{Error, Result};
+use crate::Result;
 
-/// Reads every spectrum of MGF files, plain or gzipped, in the order of the files, several files at a time.
+/// Reads every spectrum of files in any [`Format`], plain or gzipped, in the order of the files, several at a time.
+/// [`SpectrumReader`] gives them one by one.
 ///
 /// What cannot be used is counted and passed over, see [`Rejected`].
 ///
 /// # Errors
-/// A file that cannot be opened or read to its end, is corrupt gzip, or is not empty and holds no `BEGIN IONS`.
+/// A file that cannot be opened or read to its end, is corrupt gzip, or is not empty and holds no spectrum.
 pub fn read_files<P: AsRef<Path> + Sync>(paths: &[P]) -> Result<(Vec<Spectrum>, Rejected)> {
     let files: Vec<_> = paths.par_iter().map(|path| read_file(path.as_ref())).collect();
     let mut all = (Vec::new(), Rejected::default());
@@ -51,13 +63,7 @@ pub fn read_files<P: AsRef<Path> + Sync>(paths: &[P]) -> Result<(Vec<Spectrum>, 
 }
 
 fn read_file(path: &Path) -> Result<(Vec<Spectrum>, Rejected)> {
-    let mut reader = MgfReader::open(path)?;
+    let mut reader = SpectrumReader::open(path)?;
     let spectra = reader.by_ref().collect::<Result<Vec<_>>>()?;
-    let blocks = reader.blocks();
-    let rejected = reader.into_rejected();
-    if blocks == 0 && !rejected.flaws.is_empty() {
-        let message = "no BEGIN IONS: this is not an MGF file".to_owned();
-        return Err(Error::Format { offset: 0, message }.in_file(path));
-    }
-    Ok((spectra, rejected))
+    Ok((spectra, reader.into_rejected()))
 }

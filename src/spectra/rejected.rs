@@ -1,8 +1,12 @@
 //! What could not be used, and why.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{self, Write},
+};
 
-use super::Source;
+use super::{Source, Spectrum};
 
 /// Why a spectrum is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -10,6 +14,10 @@ use super::Source;
 pub enum Reason {
     /// The file gives no peak that can be read.
     NoPeaks,
+    /// The file's peaks are there but cannot be read: encoded in an unknown way, damaged or cut off.
+    Unreadable,
+    /// A spectrum in profile mode: its points are samples of a curve, not peaks.
+    Profile,
     /// A survey spectrum (MS1): it shows what was there, not how one molecule breaks.
     SurveySpectrum,
     /// Fewer peaks than [`Cleaning::min_peaks`](super::Cleaning::min_peaks) are left after cleaning.
@@ -22,6 +30,8 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Reason::NoPeaks => "no peaks",
+            Reason::Unreadable => "peaks not readable",
+            Reason::Profile => "profile mode",
             Reason::SurveySpectrum => "survey spectrum (MS1)",
             Reason::TooFewPeaks => "too few peaks",
             Reason::NarrowSpan => "m/z span too narrow",
@@ -43,6 +53,10 @@ pub enum Flaw {
     RetentionTime,
     /// An MS level that cannot be read.
     MsLevel,
+    /// A number of peaks that cannot be read, or is not that of the peaks that were.
+    PeakCount,
+    /// A peak, of those that are no lines of text, without a positive m/z and a finite, non-negative intensity.
+    Peak,
     /// A line in a spectrum that is neither a field nor a peak of positive m/z and finite, non-negative intensity.
     Line,
     /// A line longer than 1 MiB.
@@ -63,6 +77,8 @@ impl fmt::Display for Flaw {
             Flaw::Polarity => "ion mode not readable or against the charge",
             Flaw::RetentionTime => "retention time not readable",
             Flaw::MsLevel => "MS level not readable",
+            Flaw::PeakCount => "number of peaks not right",
+            Flaw::Peak => "peak not possible",
             Flaw::Line => "line not readable",
             Flaw::LongLine => "line too long",
             Flaw::OutsideSpectrum => "line outside of spectra",
@@ -72,13 +88,24 @@ impl fmt::Display for Flaw {
     }
 }
 
+/// A spectrum that was not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Where it stands.
+    pub source: Source,
+    /// What people call it, see [`Spectrum::id`].
+    pub id: String,
+    /// Why it was not used.
+    pub reason: Reason,
+}
+
 /// What could not be used: whole spectra by reason and place, and smaller flaws by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rejected {
     /// How many spectra were not used, by reason.
     pub reasons: BTreeMap<Reason, usize>,
     /// Each of those spectra.
-    pub spectra: Vec<(Source, Reason)>,
+    pub spectra: Vec<Rejection>,
     /// How many fields and lines were passed over, by kind; their spectra are used all the same.
     pub flaws: BTreeMap<Flaw, usize>,
 }
@@ -91,9 +118,9 @@ impl Rejected {
     }
 
     /// Adds a spectrum.
-    pub fn add(&mut self, source: Source, reason: Reason) {
+    pub fn add(&mut self, spectrum: &Spectrum, reason: Reason) {
         *self.reasons.entry(reason).or_default() += 1;
-        self.spectra.push((source, reason));
+        self.spectra.push(Rejection { source: spectrum.source.clone(), id: spectrum.id(), reason });
     }
 
     /// Adds what was rejected elsewhere, for example by cleaning after reading.
@@ -105,6 +132,28 @@ impl Rejected {
             *self.flaws.entry(flaw).or_default() += count;
         }
         self.spectra.extend(other.spectra);
+    }
+
+    /// Writes the spectra that were not used as tab-separated values under a header: file, index in it (from 0), line
+    /// (from 1), id and reason. What would break the table in a name is written as a space.
+    ///
+    /// # Errors
+    /// What `out` says.
+    pub fn write_tsv(&self, mut out: impl Write) -> io::Result<()> {
+        writeln!(out, "file\tindex\tline\tid\treason")?;
+        for Rejection { source, id, reason } in &self.spectra {
+            let file = source.file.to_string_lossy().replace(char::is_control, " ");
+            let id = id.replace(char::is_control, " ");
+            writeln!(out, "{file}\t{}\t{}\t{id}\t{reason}", source.index, source.line)?;
+        }
+        Ok(())
+    }
+
+    /// Counts the flaw in what was read, if there is one.
+    pub(super) fn note(&mut self, read: Result<(), Flaw>) {
+        if let Err(flaw) = read {
+            self.flaw(flaw);
+        }
     }
 
     /// Counts a flaw.

@@ -66,6 +66,9 @@ pub struct Spectrum {
     /// The peaks, in ascending order of m/z.
     pub peaks: Vec<Peak>,
     /// Every other field, its key in upper case, in the file's order; also what stands above but could not be read.
+    /// What the formats call differently has one key in all: `NAME`, `SYNONYM`, `INCHIKEY`, `INCHI`, `SMILES`,
+    /// `FORMULA`, `EXACTMASS`, `ADDUCT`, `INSTRUMENT_TYPE`, `COLLISION_ENERGY`, `FRAGMENTATION`, `RETENTION_INDEX`,
+    /// `SEQ`, `SPECTRUMID`, `COMMENT`.
     pub fields: Vec<(String, String)>,
 }
 
@@ -92,10 +95,11 @@ impl Spectrum {
         self.fields.iter().find(matches).map(|(_, value)| value.as_str())
     }
 
-    /// What people call the spectrum within its file: its title, else its scan, its feature, or `index=` and its number.
+    /// What people call the spectrum within its file: its title, else its scan, its feature, its identifier, its name,
+    /// or `index=` and its number.
     #[must_use]
     pub fn id(&self) -> String {
-        ["TITLE", "SCANS", "FEATURE_ID", "SPECTRUMID"]
+        ["TITLE", "SCANS", "FEATURE_ID", "SPECTRUMID", "NATIVEID", "NAME"]
             .iter()
             .find_map(|key| self.field(key))
             .map_or_else(|| format!("index={}", self.source.index), str::to_owned)

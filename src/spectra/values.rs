@@ -1,6 +1,6 @@
 //! The values of fields, in the spellings that are met.
 
-use super::Polarity;
+use super::{Peak, Polarity};
 
 /// A finite number; its decimal separator may be a comma.
 pub(super) fn number(text: &str) -> Option<f64> {
@@ -14,6 +14,25 @@ pub(super) fn number(text: &str) -> Option<f64> {
 /// A finite number above zero.
 pub(super) fn positive(text: &str) -> Option<f64> {
     number(text).filter(|&value| value > 0.0)
+}
+
+/// m/z of a precursor, and whatever follows it; the last of `447.1/285.0`, which are the steps to an MS3 spectrum.
+pub(super) fn precursor(text: &str) -> Option<f64> {
+    let word = text.split_whitespace().next()?;
+    positive(word.rsplit('/').next()?)
+}
+
+/// m/z and intensity, and whatever follows them.
+pub(super) fn peak(line: &str) -> Option<Peak> {
+    let mut words = line.split_whitespace();
+    peak_of(words.next()?, words.next()?)
+}
+
+/// A peak of these two numbers, where they can be those of one.
+pub(super) fn peak_of(mz: &str, intensity: &str) -> Option<Peak> {
+    let mz = positive(mz)?;
+    let intensity = number(intensity)? as f32;
+    (intensity.is_finite() && intensity >= 0.0).then_some(Peak { mz, intensity })
 }
 
 /// Charges without their sign, and the sign that all share where one is written.
@@ -52,6 +71,20 @@ fn signed(word: &str) -> (&str, Option<Polarity>) {
     (word, None)
 }
 
+/// The charge of an adduct: `[M+H]+`, `[M+2H]2+`, `[M-2H]--`, `[M]+*`.
+pub(super) fn adduct_charge(adduct: &str) -> Option<Charges> {
+    let (_, charge) = adduct.rsplit_once(']')?;
+    let charge = charge.trim_matches(|c: char| matches!(c, '*' | '.' | '\u{2022}') || c.is_whitespace());
+    let sign = match charge.chars().last()? {
+        '+' => Polarity::Positive,
+        '-' => Polarity::Negative,
+        _ => return None,
+    };
+    let digits = charge.trim_end_matches(['+', '-']);
+    let magnitude = if digits.is_empty() { charge.len() as i32 } else { i32::from(digits.parse::<u8>().ok()?) };
+    (magnitude > 0).then(|| Charges { magnitudes: vec![magnitude], sign: Some(sign) })
+}
+
 /// `positive`, `Pos`, `+`, `negative`, `N`, `-`.
 pub(super) fn polarity(text: &str) -> Option<Polarity> {
     let text = text.to_ascii_lowercase();
@@ -75,6 +108,22 @@ pub(super) fn seconds(text: &str) -> Option<f64> {
     (value >= 0.0).then_some(value)
 }
 
+/// Seconds out of a time with its unit, `12.3 min` or `740 s`, or without one, in units of `unit` seconds.
+pub(super) fn time(text: &str, unit: f64) -> Option<f64> {
+    if text.starts_with("PT") {
+        return seconds(text);
+    }
+    let value = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == '.');
+    let unit = match text[value.len()..].trim_matches('.').to_ascii_lowercase().as_str() {
+        "" => unit,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
+        "h" | "hour" | "hours" => 3600.0,
+        _ => return None,
+    };
+    seconds(value.trim()).map(|value| value * unit)
+}
+
 /// An ISO 8601 duration of hours, minutes and seconds.
 fn duration(text: &str) -> Option<f64> {
     let mut rest = text.strip_prefix("PT").filter(|rest| !rest.is_empty())?;
@@ -88,8 +137,11 @@ fn duration(text: &str) -> Option<f64> {
     rest.is_empty().then_some(total)
 }
 
-/// `2`, `MS2`.
+/// `2`, `MS2`, and `MS` for the first.
 pub(super) fn ms_level(text: &str) -> Option<u8> {
+    if text.eq_ignore_ascii_case("MS") {
+        return Some(1);
+    }
     let digits = text.strip_prefix("MS").or_else(|| text.strip_prefix("ms")).unwrap_or(text);
     digits.parse().ok().filter(|&level| level > 0)
 }
@@ -148,6 +200,49 @@ mod tests {
         for text in ["", "soon", "-5", "PT", "PTxS", "PT5", "5 min", "NaN", "10-"] {
             assert_eq!(seconds(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn times_and_their_units() {
+        for (text, value) in [
+            ("2.5", 150.0),
+            ("2,5 min", 150.0),
+            ("150 s", 150.0),
+            ("150sec.", 150.0),
+            ("PT2M30S", 150.0),
+            ("0.5 h", 1800.0),
+            ("2 - 3 min", 150.0),
+        ] {
+            let read = time(text, 60.0).unwrap_or(f64::NAN);
+            assert!((read - value).abs() < 1e-9, "{text}: {read}");
+        }
+        for text in ["", "min", "later", "5 parsec", "-5", "N/A"] {
+            assert_eq!(time(text, 60.0), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn charges_of_adducts() {
+        for (text, charge) in [
+            ("[M+H]+", Some(1)),
+            ("[M+2H]2+", Some(2)),
+            ("[M+2H]++", Some(2)),
+            ("[M-H]-", Some(-1)),
+            ("[M-2H]2-", Some(-2)),
+            ("[M]+*", Some(1)),
+            ("[M]+.", Some(1)),
+            ("M+H", None),
+            ("[M+H]", None),
+            ("[M+H]0+", None),
+            ("[M+H]999+", None),
+        ] {
+            let read = adduct_charge(text).map(|charges| match charges.sign {
+                Some(Polarity::Negative) => -charges.magnitudes[0],
+                _ => charges.magnitudes[0],
+            });
+            assert_eq!(read, charge, "{text}");
+        }
+        assert_eq!(precursor("447.1/285.0"), Some(285.0));
     }
 
     #[test]
