@@ -51,7 +51,7 @@ impl<'a> Comparable<'a> {
     pub(super) fn split_by_precursor(&self, members: Vec<u32>) -> Vec<Vec<u32>> {
         let mzs: Option<Vec<f64>> = members.iter().map(|&member| self.mzs[member as usize]).collect();
         let (Some(mzs), Some(tolerance)) = (mzs, self.options.precursor_tolerance) else { return vec![members] };
-        let narrow = |part: &[f64]| tolerance.accepts(part[0], part[part.len() - 1]);
+        let narrow = |part: std::ops::Range<usize>| tolerance.accepts(mzs[part.start], mzs[part.end - 1]);
         gaps::cut(&mzs, narrow).into_iter().map(|part| members[part].to_vec()).collect()
     }
 

@@ -8,8 +8,8 @@ const ONE_IN: usize = 4;
 
 /// The consensus of the spectra of a cluster, intensities not scaled; `None` if there are none.
 ///
-/// Peaks of all spectra are put together where they lie within `tolerance`, cut at the widest gaps where they do not; those
-/// that at least a quarter of the spectra have are kept, so that what few noisy spectra add is left out while the
+/// Peaks of different spectra are put together where they lie within `tolerance`; where more do, they are cut at the widest
+/// gaps until no peak is farther from another than that and none is of the same spectrum as another. Those that at least a quarter of the spectra have are kept, so that what few noisy spectra add is left out while the
 /// fragments of each collision energy stay. m/z is the mean weighted by intensity, intensity the mean over all spectra
 /// of what is relative to their strongest peak, from 0 to 100. Precursor and retention time are medians; charge and
 /// polarity are those of the first spectrum, which all of a cluster share.
@@ -27,7 +27,10 @@ pub fn consensus(spectra: &[Spectrum], tolerance: Tolerance) -> Option<Spectrum>
     let mut merged = Vec::new();
     for chain in peaks.chunk_by(|a, b| tolerance.accepts(a.0, b.0)) {
         let mzs: Vec<f64> = chain.iter().map(|peak| peak.0).collect();
-        let parts = gaps::cut(&mzs, |part| tolerance.accepts(part[0], part[part.len() - 1]));
+        let parts = gaps::cut(&mzs, |part| {
+            tolerance.accepts(mzs[part.start], mzs[part.end - 1])
+                && spectra_of(&chain[part.clone()]).len() == part.len()
+        });
         merged.extend(parts.into_iter().filter_map(|part| merge(&chain[part], spectra.len())));
     }
     let mut whole = Spectrum::new(first.source.clone());
@@ -38,11 +41,17 @@ pub fn consensus(spectra: &[Spectrum], tolerance: Tolerance) -> Option<Spectrum>
     Some(whole)
 }
 
+/// The spectra that have peaks, each once.
+fn spectra_of(peaks: &[(f64, f64, usize)]) -> Vec<usize> {
+    let mut spectra: Vec<usize> = peaks.iter().map(|peak| peak.2).collect();
+    spectra.sort_unstable();
+    spectra.dedup();
+    spectra
+}
+
 /// One peak of several, if enough of all spectra have it.
 fn merge(peaks: &[(f64, f64, usize)], spectra: usize) -> Option<Peak> {
-    let mut having: Vec<usize> = peaks.iter().map(|peak| peak.2).collect();
-    having.sort_unstable();
-    having.dedup();
+    let having = spectra_of(peaks);
     let total: f64 = peaks.iter().map(|peak| peak.1).sum();
     let weighted: f64 = peaks.iter().map(|peak| peak.0 * peak.1).sum();
     let enough = having.len() * ONE_IN >= spectra && total > 0.0;

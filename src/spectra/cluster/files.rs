@@ -8,7 +8,7 @@ use std::{
 use super::{ClusterOptions, Clusters, Collection, Earlier, consensus};
 use crate::{
     Error, Result,
-    spectra::{Rejected, Spectrum, write_mgf},
+    spectra::{Spectrum, write_mgf},
 };
 
 /// Spectra that are fetched together.
@@ -35,7 +35,7 @@ impl<C: Collection + ?Sized> ClusterFiles<'_, C> {
     /// # Errors
     /// Those of the writer, as [`Error::Io`], and of fetching the spectra.
     pub fn write_table(&self, out: &mut impl Write) -> Result<()> {
-        self.write_heading(out).map_err(failure)?;
+        self.write_heading(out)?;
         writeln!(out, "file\tid\tcluster\tsize\trepresentative").map_err(failure)?;
         self.for_each(|cluster, numbers, spectra| {
             let size = self.size(cluster);
@@ -62,7 +62,7 @@ impl<C: Collection + ?Sized> ClusterFiles<'_, C> {
     /// # Errors
     /// As [`ClusterFiles::write_table`].
     pub fn write_medoids(&self, out: &mut impl Write) -> Result<()> {
-        self.write_heading(out).map_err(failure)?;
+        self.write_heading(out)?;
         let clusters: Vec<usize> = (0..self.clusters.len()).collect();
         for clusters in clusters.chunks(FETCHED_AT_ONCE) {
             let numbers: Vec<u32> = clusters.iter().map(|&cluster| self.clusters.medoids()[cluster]).collect();
@@ -88,7 +88,7 @@ impl<C: Collection + ?Sized> ClusterFiles<'_, C> {
     /// # Errors
     /// As [`ClusterFiles::write_table`].
     pub fn write_consensus(&self, out: &mut impl Write) -> Result<()> {
-        self.write_heading(out).map_err(failure)?;
+        self.write_heading(out)?;
         self.for_each(|cluster, _, spectra| {
             let mut merged = match self.earlier.consensus(cluster) {
                 Some(merged) => merged.clone(),
@@ -171,8 +171,12 @@ impl<C: Collection + ?Sized> ClusterFiles<'_, C> {
         write_mgf(out, &spectrum).map_err(failure)
     }
 
-    fn write_heading(&self, out: &mut impl Write) -> io::Result<()> {
-        heading(out, self.heading)
+    /// Writes what a table or an MGF file begins with: lines with `#`, `# device: cpu`.
+    ///
+    /// # Errors
+    /// Those of the writer, as [`Error::Io`].
+    pub fn write_heading(&self, out: &mut impl Write) -> Result<()> {
+        self.heading.iter().try_for_each(|(key, value)| writeln!(out, "# {key}: {}", cell(value)).map_err(failure))
     }
 
     /// Spectra of a cluster, those of earlier runs included.
@@ -208,24 +212,6 @@ impl<C: Collection + ?Sized> ClusterFiles<'_, C> {
         }
         Ok(())
     }
-}
-
-/// Writes what was not used, tab-separated, a line a spectrum: file, line, index, reason.
-///
-/// # Errors
-/// Those of the writer, as [`Error::Io`].
-pub fn write_rejected(out: &mut impl Write, rejected: &Rejected, lines: &[(String, String)]) -> Result<()> {
-    heading(out, lines).map_err(failure)?;
-    writeln!(out, "file\tline\tindex\treason").map_err(failure)?;
-    for (source, reason) in &rejected.spectra {
-        let file = source.file.to_string_lossy();
-        writeln!(out, "{}\t{}\t{}\t{reason}", cell(&file), source.line, source.index).map_err(failure)?;
-    }
-    Ok(())
-}
-
-fn heading(out: &mut impl Write, lines: &[(String, String)]) -> io::Result<()> {
-    lines.iter().try_for_each(|(key, value)| writeln!(out, "# {key}: {}", cell(value)))
 }
 
 /// A text without what ends a cell of a table.

@@ -24,7 +24,7 @@ pub use bucket::Ion;
 pub use collection::Collection;
 pub use consensus::consensus;
 pub use earlier::{CLUSTERS_FILE, CONSENSUS_FILE, Earlier, EarlierRow, MEDOIDS_FILE};
-pub use files::{ClusterFiles, write_rejected};
+pub use files::ClusterFiles;
 pub use graph::Edge;
 pub use options::{ClusterOptions, Method};
 pub use quality::Quality;

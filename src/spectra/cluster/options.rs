@@ -81,6 +81,35 @@ impl Default for ClusterOptions {
 }
 
 impl ClusterOptions {
+    /// The options by name, for files to say how they came about.
+    #[must_use]
+    pub fn described(&self) -> Vec<(&'static str, String)> {
+        let or_none = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+        let method = match self.method {
+            Method::Dbscan { min_samples } => format!("dbscan, min_samples {min_samples}"),
+            Method::Average => "average".to_owned(),
+            Method::Complete => "complete".to_owned(),
+            Method::KMeans { clusters } => format!("kmeans, {clusters} centroids"),
+        };
+        vec![
+            ("method", method),
+            ("threshold", self.threshold.to_string()),
+            ("score", self.score.to_string()),
+            ("precursor_tolerance", self.precursor_tolerance.map_or("open".to_owned(), |t| t.to_string())),
+            ("fragment_tolerance", self.fragment_tolerance.to_string()),
+            ("precursor_window", or_none(self.precursor_window.map(|window| window.to_string()))),
+            ("scaling", format!("{:?}", self.scaling()).to_lowercase()),
+            ("exact_neighbours", self.exact_neighbours.to_string()),
+            ("candidates", self.candidates.to_string()),
+            ("largest_component", self.largest_component.to_string()),
+            ("links", self.links.to_string()),
+            ("bin_width", self.vectorizer.bin_width.to_string()),
+            ("dimension", self.vectorizer.dimension.to_string()),
+            ("vector_seed", self.vectorizer.seed.to_string()),
+            ("seed", self.seed.to_string()),
+        ]
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         let window = self.precursor_window.unwrap_or_default();
         let at_least_1 = |number: usize| (number > 0, number.to_string(), "at least 1");
