@@ -17,7 +17,9 @@
 mod clean;
 mod mgf;
 mod rejected;
+mod score;
 mod spectrum;
+mod tolerance;
 mod values;
 mod vectors;
 
@@ -28,7 +30,9 @@ use rayon::prelude::*;
 pub use clean::{Cleaning, Scaling};
 pub use mgf::{BoxedReader, MgfReader};
 pub use rejected::{Flaw, Reason, Rejected};
+pub use score::{Prepared, Score, Scored, Scorer, Scratch};
 pub use spectrum::{Peak, Polarity, Source, Spectrum};
+pub use tolerance::Tolerance;
 pub use vectors::Vectorizer;
 
 use crate::{Error, Result};
