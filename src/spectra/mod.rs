@@ -23,8 +23,10 @@ mod msp;
 mod peaks;
 mod reader;
 mod rejected;
+mod score;
 mod spectrum;
 mod text;
+mod tolerance;
 mod values;
 mod vectors;
 
@@ -38,8 +40,10 @@ pub use mgf::MgfReader;
 pub use msp::MspReader;
 pub use reader::Reader;
 pub use rejected::{Flaw, Reason, Rejected, Rejection};
+pub use score::{Prepared, Score, Scored, Scorer, Scratch};
 pub use spectrum::{Peak, Polarity, Source, Spectrum};
 pub use text::BoxedReader;
+pub use tolerance::Tolerance;
 pub use vectors::Vectorizer;
 
 use crate::Result;
