@@ -8,7 +8,7 @@ use std::{
 
 use cellprobe::{
     Error,
-    spectra::{Cleaning, Peak, Reason, Scaling, Source, Spectrum, Vectorizer, read_files},
+    spectra::{Cleaning, Losses, Peak, Reason, Scaling, Source, Spectrum, Vectorizer, read_files},
 };
 use ndarray::{Array2, Axis};
 use proptest::prelude::*;
@@ -143,6 +143,7 @@ fn impossible_options_are_errors() {
         Vectorizer { bin_width: f64::NAN, ..Vectorizer::default() },
         Vectorizer { bin_width: f64::INFINITY, ..Vectorizer::default() },
         Vectorizer { dimension: 0, ..Vectorizer::default() },
+        Vectorizer { losses: Losses::Appended(0), ..Vectorizer::default() },
     ] {
         assert!(matches!(vectorizer.vectors(&[]), Err(Error::Parameter { .. })), "{vectorizer:?}");
     }
@@ -154,7 +155,7 @@ fn impossible_options_are_errors() {
 fn small_case_by_hand() {
     // Bins of 1: the peaks lie in bins 0, 0 and 2271560481 = 0x87654321, which MurmurHash3 with seed 0 takes to
     // 0x2362F9DE = 593689054 and 0xF55B516B = 4116402539; modulo 10 that is dimensions 4 and 9.
-    let vectorizer = Vectorizer { bin_width: 1.0, dimension: 10, seed: 0 };
+    let vectorizer = Vectorizer { bin_width: 1.0, dimension: 10, ..Vectorizer::default() };
     let vectors = vectorizer.vectors(&[spectrum(&[(0.25, 1.0), (0.75, 2.0), (2_271_560_481.5, 4.0)])]).unwrap();
     let mut expected = [0.0; 10];
     expected[4] = 0.6;
@@ -170,6 +171,29 @@ fn seed_moves_the_bins() {
     let vectors = |seed| Vectorizer { seed, ..Vectorizer::default() }.vectors(&spectra).unwrap();
     assert_eq!(vectors(7), vectors(7));
     assert_ne!(vectors(7), vectors(8));
+}
+
+#[test]
+fn losses_show_what_two_spectra_have_lost_alike() {
+    // Two molecules 100 apart whose fragments are all 100 apart too: no peak is shared and every loss is.
+    let peaks = [(60.0, 1.0), (133.0, 3.0), (180.0, 2.0)];
+    let shifted = peaks.map(|(mz, intensity)| (mz + 100.0, intensity));
+    let one = Spectrum { precursor_mz: Some(200.0), ..spectrum(&peaks) };
+    let other = Spectrum { precursor_mz: Some(300.0), ..spectrum(&shifted) };
+    let spectra = [one, other, spectrum(&peaks)];
+    let product = |losses, a: usize, b: usize| {
+        let vectorizer = Vectorizer { bin_width: 0.5, dimension: 4000, losses, ..Vectorizer::default() };
+        let vectors = vectorizer.vectors(&spectra).unwrap();
+        assert_eq!(vectors.ncols(), if losses == Losses::Appended(3000) { 7000 } else { 4000 });
+        vectors.row(a).dot(&vectors.row(b))
+    };
+    assert!(product(Losses::Off, 0, 1) < 1e-6);
+    for losses in [Losses::Shared, Losses::Appended(3000)] {
+        assert!((product(losses, 0, 0) - 1.0).abs() < 1e-6);
+        assert!((product(losses, 0, 1) - 0.5).abs() < 1e-6, "{losses:?}: {}", product(losses, 0, 1));
+        // Without a precursor there are peaks alone, which are one of two halves of the other.
+        assert!((product(losses, 0, 2) - 0.5f32.sqrt()).abs() < 1e-6, "{losses:?}: {}", product(losses, 0, 2));
+    }
 }
 
 #[test]
@@ -242,11 +266,14 @@ proptest! {
         bin_width in 0.001..2.0f64,
         dimension in 1..1000usize,
         seed: u32,
+        losses in prop_oneof![Just(Losses::Off), Just(Losses::Shared), (1..500usize).prop_map(Losses::Appended)],
+        precursor in prop::option::of(1.0..2000.0f64),
     ) {
-        let spectra: Vec<_> = all.iter().map(|peaks| spectrum(peaks)).collect();
-        let (spectra, _) = nothing().clean_all(spectra).unwrap();
-        let vectors = Vectorizer { bin_width, dimension, seed }.vectors(&spectra).unwrap();
-        prop_assert_eq!(vectors.dim(), (spectra.len(), dimension));
+        let spectrum = |peaks: &Vec<_>| Spectrum { precursor_mz: precursor, ..spectrum(peaks) };
+        let (spectra, _) = nothing().clean_all(all.iter().map(spectrum).collect()).unwrap();
+        let vectorizer = Vectorizer { bin_width, dimension, seed, losses };
+        let vectors = vectorizer.vectors(&spectra).unwrap();
+        prop_assert_eq!(vectors.dim(), (spectra.len(), vectorizer.length()));
         for row in vectors.rows() {
             let norm = row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>();
             prop_assert!((norm - 1.0).abs() < 1e-5, "{}", norm);

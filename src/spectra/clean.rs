@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Peak, Reason, Rejected, Spectrum};
+use super::{Peak, Reason, Rejected, Rejection, Spectrum};
 use crate::{Error, Result};
 
 /// Mass of a proton in Da (CODATA 2018).
@@ -92,7 +92,7 @@ impl Cleaning {
             .into_par_iter()
             .map(|mut spectrum| match self.clean_in_place(&mut spectrum) {
                 Ok(()) => Ok(spectrum),
-                Err(reason) => Err((spectrum, reason)),
+                Err(reason) => Err(Rejection::of(&spectrum, reason)),
             })
             .collect();
         let mut kept = Vec::with_capacity(cleaned.len());
@@ -100,7 +100,7 @@ impl Cleaning {
         for spectrum in cleaned {
             match spectrum {
                 Ok(spectrum) => kept.push(spectrum),
-                Err((spectrum, reason)) => rejected.add(&spectrum, reason),
+                Err(rejection) => rejected.push(rejection),
             }
         }
         Ok((kept, rejected))

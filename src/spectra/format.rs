@@ -9,8 +9,11 @@ use std::{
 
 use super::{
     Spectrum,
+    massbank::MassBank,
     mgf::Mgf,
     msp::Msp,
+    mzml::Mzml,
+    mzspeclib::MzSpecLib,
     reader::{OverText, Parser, Reader, Tally},
     text::{self, BoxedReader},
 };
@@ -27,6 +30,12 @@ pub enum Format {
     Mgf,
     /// NIST's text format, see [`MspReader`](super::MspReader).
     Msp,
+    /// mzML, see [`MzmlReader`](super::MzmlReader).
+    Mzml,
+    /// `MassBank` records, see [`MassBankReader`](super::MassBankReader).
+    MassBank,
+    /// The text form of mzSpecLib, see [`MzSpecLibReader`](super::MzSpecLibReader).
+    MzSpecLib,
 }
 
 impl fmt::Display for Format {
@@ -34,6 +43,9 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Format::Mgf => "MGF",
             Format::Msp => "MSP",
+            Format::Mzml => "mzML",
+            Format::MassBank => "MassBank record",
+            Format::MzSpecLib => "mzSpecLib",
         })
     }
 }
@@ -44,16 +56,44 @@ impl Format {
     pub fn of_name(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
         let name = name.strip_suffix(".gz").unwrap_or(&name);
-        let extensions = [(".mgf", Format::Mgf), (".msp", Format::Msp)];
+        let extensions = [
+            (".mgf", Format::Mgf),
+            (".msp", Format::Msp),
+            (".mzml", Format::Mzml),
+            (".mzlb.txt", Format::MzSpecLib),
+            (".mzspeclib", Format::MzSpecLib),
+            (".mzspeclib.txt", Format::MzSpecLib),
+            (".txt", Format::MassBank),
+        ];
         extensions.into_iter().find(|(extension, _)| name.ends_with(extension)).map(|(_, format)| format)
+    }
+
+    /// The format of a file by its contents; `None` if they are of none that is known.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be opened or read, [`Error::Format`] (in [`Error::File`]) if it is corrupt gzip.
+    pub fn of_file(path: impl AsRef<Path>) -> Result<Option<Self>> {
+        let path = path.as_ref();
+        let (mut reader, _) = text::open(path)?;
+        Ok(Format::of_start(&String::from_utf8_lossy(&look_at(&mut reader, path)?)))
     }
 
     /// The format of a file that begins so; `None` if it says nothing, or nothing that is known.
     fn of_start(start: &str) -> Option<Self> {
+        let xml = start.trim_start_matches('\u{feff}').trim_start().starts_with('<');
+        if xml && ["<mzML", "<indexedmzML"].iter().any(|tag| start.contains(tag)) {
+            return Some(Format::Mzml);
+        }
+        if xml && start.contains("<mzSpecLib") {
+            return Some(Format::MzSpecLib);
+        }
         for line in start.trim_start_matches('\u{feff}').lines().map(str::trim) {
             let name = line.split_once(':').map(|(name, _)| name.replace([' ', '_'], "").to_ascii_lowercase());
             match name.as_deref() {
                 _ if line.eq_ignore_ascii_case("BEGIN IONS") => return Some(Format::Mgf),
+                Some("accession") if start.contains("\nCH$") || start.contains("\nPK$") => {
+                    return Some(Format::MassBank);
+                }
                 Some("name" | "numpeaks") => return Some(Format::Msp),
                 _ => {}
             }
@@ -109,6 +149,7 @@ impl Reader<AnyFormat> {
     }
 
     /// The format that was found.
+    #[must_use]
     pub fn format(&self) -> Format {
         self.parser.format
     }
@@ -116,22 +157,31 @@ impl Reader<AnyFormat> {
 
 impl AnyFormat {
     fn of(mut reader: BoxedReader, file: Arc<Path>) -> Result<Self> {
-        let mut start = Vec::new();
-        let looked = Read::by_ref(&mut reader).take(LOOKED_AT).read_to_end(&mut start);
-        looked.map_err(|error| text::failure(&file, start.len() as u64, error))?;
+        let start = look_at(&mut reader, &file)?;
         let by_start = Format::of_start(&String::from_utf8_lossy(&start));
         let format = by_start.or_else(|| Format::of_name(&file)).or(is_blank(&start).then_some(Format::Mgf));
         let Some(format) = format else {
-            let message = "this is none of MGF, MSP".to_owned();
+            let message = "this is none of MGF, MSP, mzML, MassBank record and mzSpecLib".to_owned();
             return Err(Error::Format { offset: 0, message }.in_file(&*file));
         };
         let whole: BoxedReader = Box::new(io::Cursor::new(start).chain(reader));
         let parser: Box<dyn Parser + Send> = match format {
             Format::Mgf => Box::new(Mgf::over(whole, Arc::clone(&file))),
             Format::Msp => Box::new(Msp::over(whole, Arc::clone(&file))),
+            Format::Mzml => Box::new(Mzml::over(whole, Arc::clone(&file))),
+            Format::MassBank => Box::new(MassBank::over(whole, Arc::clone(&file))),
+            Format::MzSpecLib => Box::new(MzSpecLib::over(whole, Arc::clone(&file))),
         };
         Ok(AnyFormat { format, parser, file })
     }
+}
+
+/// The beginning of a text.
+fn look_at(reader: &mut BoxedReader, file: &Path) -> Result<Vec<u8>> {
+    let mut start = Vec::new();
+    let looked = reader.take(LOOKED_AT).read_to_end(&mut start);
+    looked.map_err(|error| text::failure(file, start.len() as u64, error))?;
+    Ok(start)
 }
 
 /// Whether there is nothing but comments.

@@ -13,13 +13,22 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! MGF, MSP, mzML, `MassBank` records and mzSpecLib text are read, plain or gzipped ([`Format`]): all files at once by
+//! [`read_files`], one spectrum at a time by [`SpectrumReader`], and [`find_files`] names the files of folders and
+//! patterns. What cannot be used is counted with its reason in [`Rejected`] and never ends the reading.
 
 mod clean;
+pub mod cluster;
 mod draft;
+mod files;
 mod format;
 mod keys;
+mod massbank;
 mod mgf;
 mod msp;
+mod mzml;
+mod mzspeclib;
 mod peaks;
 mod reader;
 mod rejected;
@@ -29,22 +38,28 @@ mod text;
 mod tolerance;
 mod values;
 mod vectors;
+mod write_mgf;
 
 use std::path::Path;
 
 use rayon::prelude::*;
 
 pub use clean::{Cleaning, Scaling};
+pub use files::find_files;
 pub use format::{Format, SpectrumReader};
+pub use massbank::MassBankReader;
 pub use mgf::MgfReader;
 pub use msp::MspReader;
+pub use mzml::MzmlReader;
+pub use mzspeclib::MzSpecLibReader;
 pub use reader::Reader;
 pub use rejected::{Flaw, Reason, Rejected, Rejection};
 pub use score::{Prepared, Score, Scored, Scorer, Scratch};
 pub use spectrum::{Peak, Polarity, Source, Spectrum};
 pub use text::BoxedReader;
 pub use tolerance::Tolerance;
-pub use vectors::Vectorizer;
+pub use vectors::{Losses, Vectorizer};
+pub use write_mgf::write_mgf;
 
 use crate::Result;
 

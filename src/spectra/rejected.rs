@@ -55,6 +55,8 @@ pub enum Flaw {
     MsLevel,
     /// A number of peaks that cannot be read, or is not that of the peaks that were.
     PeakCount,
+    /// A number of spectra that is not that of the spectra that were found.
+    SpectrumCount,
     /// A peak, of those that are no lines of text, without a positive m/z and a finite, non-negative intensity.
     Peak,
     /// A line in a spectrum that is neither a field nor a peak of positive m/z and finite, non-negative intensity.
@@ -65,7 +67,7 @@ pub enum Flaw {
     OutsideSpectrum,
     /// Text that is not UTF-8; what could not be decoded became U+FFFD.
     Encoding,
-    /// A spectrum that the next one or the end of the file cut off; it is used as far as it goes.
+    /// A spectrum that the next one or the end of the file cut off; it is used as far as it goes, unless it is one of mzML.
     Unterminated,
 }
 
@@ -78,6 +80,7 @@ impl fmt::Display for Flaw {
             Flaw::RetentionTime => "retention time not readable",
             Flaw::MsLevel => "MS level not readable",
             Flaw::PeakCount => "number of peaks not right",
+            Flaw::SpectrumCount => "number of spectra not right",
             Flaw::Peak => "peak not possible",
             Flaw::Line => "line not readable",
             Flaw::LongLine => "line too long",
@@ -97,6 +100,12 @@ pub struct Rejection {
     pub id: String,
     /// Why it was not used.
     pub reason: Reason,
+}
+
+impl Rejection {
+    pub(super) fn of(spectrum: &Spectrum, reason: Reason) -> Self {
+        Rejection { source: spectrum.source.clone(), id: spectrum.id(), reason }
+    }
 }
 
 /// What could not be used: whole spectra by reason and place, and smaller flaws by kind.
@@ -119,8 +128,12 @@ impl Rejected {
 
     /// Adds a spectrum.
     pub fn add(&mut self, spectrum: &Spectrum, reason: Reason) {
-        *self.reasons.entry(reason).or_default() += 1;
-        self.spectra.push(Rejection { source: spectrum.source.clone(), id: spectrum.id(), reason });
+        self.push(Rejection::of(spectrum, reason));
+    }
+
+    pub(super) fn push(&mut self, rejection: Rejection) {
+        *self.reasons.entry(rejection.reason).or_default() += 1;
+        self.spectra.push(rejection);
     }
 
     /// Adds what was rejected elsewhere, for example by cleaning after reading.

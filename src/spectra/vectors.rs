@@ -3,32 +3,58 @@
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::Spectrum;
+use super::{Peak, Spectrum};
 use crate::{Error, Result};
+
+/// Whether and where neutral losses are in a vector: what the precursor's m/z is above that of a peak. Spectra of related
+/// molecules share losses where their fragments are apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Losses {
+    /// Not at all.
+    #[default]
+    Off,
+    /// Hashed with another seed to the same dimensions as the peaks, and added to them.
+    Shared,
+    /// In so many dimensions of their own, after those of the peaks. Peaks and losses are of the same length each, so
+    /// that the inner product is the mean of that of the peaks and that of the losses.
+    Appended(usize),
+}
 
 /// Turns cleaned spectra into vectors whose inner product is close to the cosine of the spectra.
 ///
 /// The m/z axis is cut into bins; the number of a bin is hashed to a dimension, and intensities that fall together are
-/// added (feature hashing, as [falcon](https://doi.org/10.1002/rcm.9153) has it). Only vectors made with the same three
-/// values can be compared, so they belong with an index.
+/// added (feature hashing, as [falcon](https://doi.org/10.1002/rcm.9153) has it). Only vectors made with the same values
+/// can be compared, so they belong with an index. Bins are never laid out themselves: a peak goes to its dimension.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Vectorizer {
     /// Width of a bin in m/z. Bin 0 begins at m/z 0.
     pub bin_width: f64,
-    /// Length of the vectors.
+    /// Dimensions for the peaks, which is the length of the vectors without losses in dimensions of their own.
     pub dimension: usize,
     /// Seed of the hash.
     pub seed: u32,
+    /// Whether and where neutral losses are in a vector. A spectrum without a precursor, or without a loss above zero,
+    /// has its peaks alone.
+    pub losses: Losses,
 }
 
 impl Default for Vectorizer {
-    /// Bins of 0.05 in 800 dimensions, seed 0.
+    /// Bins of 0.05 in 800 dimensions, seed 0, without losses.
     fn default() -> Self {
-        Vectorizer { bin_width: 0.05, dimension: 800, seed: 0 }
+        Vectorizer { bin_width: 0.05, dimension: 800, seed: 0, losses: Losses::Off }
     }
 }
 
 impl Vectorizer {
+    /// Length of the vectors.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        match self.losses {
+            Losses::Appended(own) => self.dimension.saturating_add(own),
+            Losses::Off | Losses::Shared => self.dimension,
+        }
+    }
+
     /// One row of unit length per spectrum, in their order, made on all threads and the same on any number of them.
     ///
     /// # Errors
@@ -42,9 +68,13 @@ impl Vectorizer {
         if self.dimension == 0 {
             return Err(Error::parameter("dimension", self.dimension, "at least 1"));
         }
-        let mut values = zeros(spectra.len(), self.dimension)?;
+        if self.losses == Losses::Appended(0) {
+            return Err(Error::parameter("losses", "Appended(0)", "at least 1 dimension"));
+        }
+        let length = self.length();
+        let mut values = zeros(spectra.len(), length)?;
         let failure = values
-            .par_chunks_mut(self.dimension)
+            .par_chunks_mut(length)
             .zip(spectra)
             .enumerate()
             .filter_map(|(index, (row, spectrum))| self.fill(row, index, spectrum).err().map(|error| (index, error)))
@@ -52,8 +82,8 @@ impl Vectorizer {
         if let Some((_, error)) = failure {
             return Err(error);
         }
-        let found = values.len() / self.dimension;
-        Array2::from_shape_vec((spectra.len(), self.dimension), values).map_err(|_| Error::Length {
+        let found = values.len() / length;
+        Array2::from_shape_vec((spectra.len(), length), values).map_err(|_| Error::Length {
             what: "rows of vectors",
             expected: spectra.len(),
             found,
@@ -74,16 +104,38 @@ impl Vectorizer {
             let place = spectrum.source.to_string();
             return Err(Error::parameter("spectrum", place, "every spectrum needs a peak of positive intensity"));
         }
+        let (peaks, own) = row.split_at_mut(self.dimension);
+        let intensity = |peak: &Peak| (peak.intensity / strongest).max(0.0);
         for peak in &spectrum.peaks {
-            let bin = (peak.mz / self.bin_width) as u32;
-            let dimension = murmur3(bin, self.seed) as usize % row.len();
-            row[dimension] += (peak.intensity / strongest).max(0.0);
+            self.add(peaks, peak.mz, self.seed, intensity(peak));
         }
-        let norm = row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
-        for value in row {
-            *value = (f64::from(*value) / norm) as f32;
+        let precursor = spectrum.precursor_mz.filter(|_| self.losses != Losses::Off);
+        if let Some(precursor) = precursor {
+            let losses = if own.is_empty() { &mut *peaks } else { &mut *own };
+            for peak in spectrum.peaks.iter().filter(|peak| peak.mz < precursor) {
+                self.add(losses, precursor - peak.mz, !self.seed, intensity(peak));
+            }
         }
+        if own.iter().any(|&value| value > 0.0) {
+            normalize(peaks);
+            normalize(own);
+        }
+        normalize(row);
         Ok(())
+    }
+
+    fn add(&self, row: &mut [f32], mz: f64, seed: u32, intensity: f32) {
+        let bin = (mz / self.bin_width) as u32;
+        let dimension = murmur3(bin, seed) as usize % row.len();
+        row[dimension] += intensity;
+    }
+}
+
+/// Scales a row that is not zero to unit length.
+fn normalize(row: &mut [f32]) {
+    let norm = row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+    for value in row {
+        *value = (f64::from(*value) / norm) as f32;
     }
 }
 

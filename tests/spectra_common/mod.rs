@@ -37,7 +37,8 @@ pub fn data() -> Option<PathBuf> {
     let folder = std::env::var_os("CELLPROBE_TEST_DATA");
     if folder.is_none() {
         // Unlike eprintln!, this is shown for tests that pass.
-        writeln!(std::io::stderr(), "SKIPPED: CELLPROBE_TEST_DATA does not name the folder of test data").unwrap();
+        let mut shown = std::io::stderr();
+        writeln!(shown, "SKIPPED: CELLPROBE_TEST_DATA does not name the folder of test data").unwrap();
     }
     folder.map(|folder| Path::new(&folder).join("spectra"))
 }

@@ -1,25 +1,34 @@
 //! Spectra as they are compared.
 
+use std::cell::RefCell;
+
 use rayon::prelude::*;
 
 use super::{ClusterOptions, Ion, bucket::may_share, gaps};
-use crate::spectra::{Cleaning, Scaling, Score, Spectrum};
+use crate::spectra::{Cleaning, Prepared, Scaling, Scorer, Scratch, Spectrum};
 
 /// At most so many members of a cluster are what its members are compared with to find the medoid.
-const MEDOID_WITNESSES: usize = 128;
+const MEDOID_WITNESSES: usize = 32;
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
 
 /// A bucket's spectra, ready to be compared, in the order of their precursors.
 pub(super) struct Comparable<'a> {
     pub(super) spectra: Vec<Spectrum>,
-    pub(super) mzs: Vec<Option<f64>>,
+    prepared: Vec<Prepared>,
+    mzs: Vec<Option<f64>>,
     pub(super) options: &'a ClusterOptions,
 }
 
 impl<'a> Comparable<'a> {
     pub(super) fn new(spectra: Vec<Spectrum>, options: &'a ClusterOptions) -> Self {
         let mzs = spectra.iter().map(|spectrum| Ion::of(spectrum).mz).collect();
-        let spectra = spectra.into_par_iter().map(|spectrum| comparable(spectrum, options)).collect();
-        Comparable { spectra, mzs, options }
+        let spectra: Vec<_> = spectra.into_par_iter().map(|spectrum| comparable(spectrum, options)).collect();
+        let scorer = scorer(options);
+        let prepared = spectra.par_iter().map(|spectrum| scorer.prepare(spectrum)).collect();
+        Comparable { spectra, prepared, mzs, options }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -41,10 +50,10 @@ impl<'a> Comparable<'a> {
     pub(super) fn only(mut self, places: &[u32]) -> Self {
         let mut wanted = vec![false; self.len()];
         places.iter().for_each(|&place| wanted[place as usize] = true);
-        let mut kept = wanted.into_iter();
-        self.spectra.retain(|_| kept.next().unwrap_or_default());
-        let mzs = places.iter().map(|&place| self.mzs[place as usize]).collect();
-        Comparable { mzs, ..self }
+        keep(&mut self.spectra, &wanted);
+        keep(&mut self.prepared, &wanted);
+        keep(&mut self.mzs, &wanted);
+        self
     }
 
     /// Parts of a cluster, ascending, in which no two precursors are too far apart.
@@ -103,12 +112,18 @@ pub(super) fn rooted(spectrum: &Spectrum, scaling: Scaling) -> Spectrum {
     spectrum
 }
 
+fn keep<T>(items: &mut Vec<T>, wanted: &[bool]) {
+    let mut wanted = wanted.iter();
+    items.retain(|_| wanted.next().copied().unwrap_or_default());
+}
+
+fn scorer(options: &ClusterOptions) -> Scorer {
+    Scorer { score: options.score, tolerance: options.fragment_tolerance }
+}
+
 impl ClusterOptions {
     /// The scaling of intensities that the score is best with, unless one was chosen.
     pub(super) fn scaling(&self) -> Scaling {
-        self.scaling.unwrap_or(match self.score {
-            Score::Entropy => Scaling::Off,
-            Score::Cosine | Score::ModifiedCosine => Scaling::Root,
-        })
+        self.scaling.unwrap_or(self.score.scaling())
     }
 }
