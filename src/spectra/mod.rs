@@ -21,8 +21,10 @@
 mod clean;
 pub mod cluster;
 mod draft;
+mod field;
 mod files;
 mod format;
+pub mod identify;
 mod keys;
 mod massbank;
 mod mgf;
@@ -45,6 +47,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 pub use clean::{Cleaning, Scaling};
+pub use field::Field;
 pub use files::find_files;
 pub use format::{Format, SpectrumReader};
 pub use massbank::MassBankReader;

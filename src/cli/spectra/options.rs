@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use crate::spectra::{Cleaning, Spectrum, Tolerance};
+use crate::spectra::{Cleaning, Field, Tolerance};
 
 /// How spectra are cleaned and compared.
 #[derive(Args)]
@@ -35,7 +35,7 @@ pub(super) struct SpectraOptions {
     min_span: Option<f64>,
     /// Compare by this field, or its first N characters, for what is right: like INCHIKEY:14
     #[arg(long, value_name = "FIELD[:N]")]
-    pub(super) truth: Option<Truth>,
+    pub(super) truth: Option<Field>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -83,36 +83,5 @@ impl FromStr for MzRange {
     fn from_str(text: &str) -> Result<Self, String> {
         let ends = text.split_once('-').and_then(|(low, high)| Some((low.parse().ok()?, high.parse().ok()?)));
         ends.map(MzRange).ok_or_else(|| "give two numbers, like 50-1500".to_owned())
-    }
-}
-
-/// The field that says what a spectrum shows.
-#[derive(Clone)]
-pub(super) struct Truth {
-    field: String,
-    characters: usize,
-}
-
-impl FromStr for Truth {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (field, characters) = match text.split_once(':') {
-            Some((field, number)) => (field, number.parse().ok()),
-            None => (text, Some(usize::MAX)),
-        };
-        match characters {
-            Some(characters) if characters > 0 && !field.is_empty() => Ok(Truth { field: field.into(), characters }),
-            _ => Err("give a field, or a field and a number of characters, like INCHIKEY:14".into()),
-        }
-    }
-}
-
-impl Truth {
-    /// What a spectrum shows; `None` where it does not say.
-    pub(super) fn of<'a>(&self, spectrum: &'a Spectrum) -> Option<&'a str> {
-        let value = spectrum.field(&self.field)?;
-        let end = value.char_indices().nth(self.characters).map_or(value.len(), |(end, _)| end);
-        Some(&value[..end])
     }
 }
