@@ -1,7 +1,7 @@
 //! `cellprobe spectra identify`.
 
 use std::{
-    fmt::Write as _,
+    fmt::{self, Write as _},
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -60,21 +60,24 @@ pub(super) struct Identify {
     /// How spectra are compared: cosine, modified-cosine or entropy
     #[arg(long, default_value_t = IdentifyOptions::default().score)]
     score: Score,
-    /// Accept no match of a lower score [default: 0.6 for the cosines, 0.5 for entropy]
+    /// Accept no match of a lower score [default: 0.35 within a precursor window, 0.7 in an open search]
     #[arg(long, value_name = "S")]
     min_score: Option<f64>,
-    /// Accept no match of fewer matching peaks [default: 1]
+    /// Accept no match of fewer matching peaks [default: 1 within a precursor window, 6 in an open search]
     #[arg(long, value_name = "N")]
     min_matched: Option<usize>,
-    /// Accept no match whose score is less than this above that of the next structure
-    #[arg(long, default_value_t = 0.0, value_name = "S")]
-    min_delta: f64,
+    /// Accept no match whose score is less than this above that of the next structure [default: 0.15 within a precursor window, 0 in an open search]
+    #[arg(long, value_name = "S")]
+    min_delta: Option<f64>,
     /// Spectra with the most similar vectors to compare exactly in an open search, or none to rank by vectors alone
-    #[arg(long, default_value_t = Candidates(IdentifyOptions::default().rerank_candidates), value_name = "N|none")]
-    rerank_candidates: Candidates,
-    /// Lists of the index that an open search visits [default: a quarter of them]
+    #[arg(long, default_value_t = OrNone(IdentifyOptions::default().rerank_candidates), value_name = "N|none")]
+    rerank_candidates: OrNone<usize>,
+    /// Lists of the index that an open search visits [default: half of them]
     #[arg(long, value_name = "N")]
     nprobe: Option<usize>,
+    /// Within a precursor window, compare without the peaks this near to the precursor, or none to compare with them
+    #[arg(long, default_value_t = OrNone(IdentifyOptions::default().precursor_window), value_name = "MZ|none")]
+    precursor_window: OrNone<f64>,
     /// A second search, for queries without an accepted match, with this precursor tolerance, which may be open
     #[arg(long, value_name = "TOLERANCE")]
     cascade: Option<PrecursorTolerance>,
@@ -93,27 +96,27 @@ pub(super) struct Identify {
     overwrite: Overwrite,
 }
 
-/// A number of candidates, or none.
+/// A value, or none.
 #[derive(Clone, Copy)]
-struct Candidates(Option<usize>);
+struct OrNone<T>(Option<T>);
 
-impl std::fmt::Display for Candidates {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Some(count) => write!(f, "{count}"),
+impl<T: fmt::Display> fmt::Display for OrNone<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(value) => value.fmt(f),
             None => f.write_str("none"),
         }
     }
 }
 
-impl FromStr for Candidates {
-    type Err = String;
+impl<T: FromStr> FromStr for OrNone<T> {
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
         match text.parse() {
-            _ if text == "none" => Ok(Candidates(None)),
-            Ok(number) if number > 0 => Ok(Candidates(Some(number))),
-            _ => Err("give a number of at least 1, or none".into()),
+            _ if text == "none" => Ok(OrNone(None)),
+            Ok(value) => Ok(OrNone(Some(value))),
+            Err(_) => Err("give a number, or none"),
         }
     }
 }
@@ -170,19 +173,19 @@ impl Identify {
     }
 
     fn options(&self, common: &Common) -> IdentifyOptions {
-        let (min_score, min_matched) = IdentifyOptions::accepting(self.score);
         IdentifyOptions {
             score: self.score,
             scaling: None,
             precursor_tolerance: self.options.precursor_tolerance.0,
             fragment_tolerance: self.options.fragment_tolerance,
+            precursor_window: self.precursor_window.0,
             cascade: self.cascade.map(|tolerance| tolerance.0),
             k: self.k,
             rerank_candidates: self.rerank_candidates.0,
             nprobe: self.nprobe,
             structure: self.structure.clone(),
-            min_score: self.min_score.unwrap_or(min_score),
-            min_matched: self.min_matched.unwrap_or(min_matched),
+            min_score: self.min_score,
+            min_matched: self.min_matched,
             min_delta: self.min_delta,
             decoys: self.decoys,
             max_q_value: self.max_q_value,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A search visits one list in so many unless it is told otherwise.
-const LISTS_A_PROBE: usize = 4;
+const LISTS_A_PROBE: usize = 2;
 
 /// Known spectra to find unknown ones among.
 #[derive(Clone, Debug)]

@@ -50,7 +50,7 @@ mod table;
 pub use decoy::Decoys;
 pub use fdr::q_values;
 pub use library::Library;
-pub use options::IdentifyOptions;
+pub use options::{IdentifyOptions, Rule};
 pub use quality::{Outcome, Quality};
 pub use stored::{read_library, sidecar, write_library};
 pub use table::write_matches;
@@ -128,14 +128,8 @@ pub fn identify(
     progress("preparing", 0, 1);
     let make = |decoys: Decoys| decoys.of(library.spectra(), options.fragment_tolerance, options.seed);
     let decoys = options.decoys.map(make).unwrap_or_default();
-    let mut search = Searching {
-        device,
-        options,
-        finder: Finder::new(library, &decoys),
-        ranking: Ranking::new(library, &decoys, options),
-        decoys: &decoys,
-        progress,
-    };
+    let mut search =
+        Searching { device, options, finder: Finder::new(library, &decoys), library, decoys: &decoys, progress };
     let all: Vec<usize> = (0..queries.len()).collect();
     let mut found = search.run("identifying", queries, &all, options.precursor_tolerance)?;
     if let Some(tolerance) = options.cascade {
@@ -155,7 +149,7 @@ struct Searching<'a> {
     device: &'a Device,
     options: &'a IdentifyOptions,
     finder: Finder<'a>,
-    ranking: Ranking<'a>,
+    library: &'a Library,
     decoys: &'a [Option<Spectrum>],
     progress: &'a (dyn Fn(&'static str, usize, usize) + Sync),
 }
@@ -173,6 +167,7 @@ impl Searching<'_> {
         if tolerance.is_none() {
             self.finder.open(self.device, self.decoys, self.options.nprobe)?;
         }
+        let ranking = Ranking::new(self.library, self.decoys, self.options, tolerance.is_some());
         let mut found = Vec::with_capacity(numbers.len());
         for some in numbers.chunks(QUERIES_AT_ONCE) {
             (self.progress)(stage, found.len(), numbers.len());
@@ -181,14 +176,14 @@ impl Searching<'_> {
                 Some(tolerance) => some.iter().map(|query| self.finder.within(query, tolerance)).collect(),
                 None => self.finder.similar(&some, self.options.rerank_candidates.unwrap_or(UNRANKED))?,
             };
-            found.extend(self.ranking.rank(&some, &candidates));
+            found.extend(ranking.rank(&some, &candidates));
         }
         (self.progress)(stage, numbers.len(), numbers.len());
-        self.accept(&mut found);
+        self.accept(&mut found, self.options.rule(tolerance.is_some()));
         Ok(found)
     }
 
-    fn accept(&self, found: &mut [Identification]) {
+    fn accept(&self, found: &mut [Identification], rule: Rule) {
         if self.decoys.iter().any(Option::is_some) {
             let best = |found: &Identification| (found.matches.first().map(|best| best.score), found.best_decoy);
             let q_values = q_values(&found.iter().map(best).collect::<Vec<_>>());
@@ -196,12 +191,9 @@ impl Searching<'_> {
                 found.matches.iter_mut().take(1).for_each(|best| best.q_value = q_value);
             }
         }
-        let options = self.options;
+        let most = self.options.max_q_value.unwrap_or(1.0);
         for best in found.iter_mut().filter_map(|found| found.matches.first_mut()) {
-            best.accepted = best.score >= options.min_score
-                && best.matched >= options.min_matched
-                && best.delta.is_none_or(|delta| delta >= options.min_delta)
-                && options.max_q_value.is_none_or(|most| best.q_value.is_none_or(|q_value| q_value <= most));
+            best.accepted = rule.accepts(best) && best.q_value.is_none_or(|q_value| q_value <= most);
         }
     }
 }

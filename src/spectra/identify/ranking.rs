@@ -10,8 +10,11 @@ use crate::spectra::{Prepared, Scored, Scorer, Scratch, Spectrum};
 /// Ranks candidates.
 pub(super) struct Ranking<'a> {
     library: &'a Library,
+    decoys: &'a [Option<Spectrum>],
     options: &'a IdentifyOptions,
     scorer: Scorer,
+    /// How near to the precursor peaks are left out.
+    precursor_window: Option<f64>,
     /// The library's spectra, then the decoys.
     prepared: Vec<Prepared>,
     /// A number for the structure of each of the library's spectra.
@@ -26,20 +29,45 @@ struct Ranked {
 }
 
 impl<'a> Ranking<'a> {
-    pub(super) fn new(library: &'a Library, decoys: &[Option<Spectrum>], options: &'a IdentifyOptions) -> Self {
-        let scorer = options.scorer();
-        let scaling = options.scaling.unwrap_or(options.score.scaling());
-        let prepare = |spectrum: &Spectrum| scorer.prepare(&library.scaled(spectrum, scaling));
-        let mut prepared: Vec<_> = library.spectra().par_iter().map(prepare).collect();
-        let decoy = |decoy: &Option<Spectrum>| decoy.as_ref().map(prepare).unwrap_or_default();
-        prepared.par_extend(decoys.par_iter().map(decoy));
+    /// Prepares the library, without the peaks of precursors if all candidates share that of the query.
+    pub(super) fn new(
+        library: &'a Library,
+        decoys: &'a [Option<Spectrum>],
+        options: &'a IdentifyOptions,
+        share_precursor: bool,
+    ) -> Self {
         let mut known = HashMap::new();
         let structure = |(number, spectrum): (usize, &'a Spectrum)| match options.structure.of(spectrum) {
             Some(name) => *known.entry(name).or_insert(number as u32),
             None => number as u32,
         };
         let structures = library.spectra().iter().enumerate().map(structure).collect();
-        Ranking { library, options, scorer, prepared, structures }
+        let precursor_window = options.precursor_window.filter(|_| share_precursor);
+        let scorer = options.scorer();
+        let mut ranking =
+            Ranking { library, decoys, options, scorer, precursor_window, prepared: Vec::new(), structures };
+        let all = (0..library.spectra().len() + decoys.len()).into_par_iter();
+        ranking.prepared = all.map(|number| ranking.prepare(number, precursor_window)).collect();
+        ranking
+    }
+
+    /// Prepares a spectrum of the library or a decoy.
+    fn prepare(&self, number: usize, precursor_window: Option<f64>) -> Prepared {
+        let count = self.library.spectra().len();
+        let spectrum = match number.checked_sub(count) {
+            Some(decoy) => self.decoys[decoy].as_ref(),
+            None => self.library.spectra().get(number),
+        };
+        spectrum.map(|spectrum| self.prepare_spectrum(spectrum, precursor_window)).unwrap_or_default()
+    }
+
+    fn prepare_spectrum(&self, spectrum: &Spectrum, precursor_window: Option<f64>) -> Prepared {
+        let scaling = self.options.scaling.unwrap_or(self.options.score.scaling());
+        let mut scaled = self.library.scaled(spectrum, scaling);
+        if let (Some(mz), Some(window)) = (spectrum.precursor_mz, precursor_window) {
+            scaled.peaks.retain(|peak| (peak.mz - mz).abs() > window);
+        }
+        self.scorer.prepare(&scaled)
     }
 
     /// Compares each query with its candidates.
@@ -51,14 +79,17 @@ impl<'a> Ranking<'a> {
     }
 
     fn identify(&self, query: &Spectrum, candidates: &[Candidate], scratch: &mut Scratch) -> Identification {
-        let scaling = self.options.scaling.unwrap_or(self.options.score.scaling());
-        let prepared = self.scorer.prepare(&self.library.scaled(query, scaling));
+        let fragments = self.prepare_spectrum(query, self.precursor_window);
+        let whole = fragments.is_empty().then(|| self.prepare_spectrum(query, None));
         let count = self.library.spectra().len();
         let mut targets = Vec::with_capacity(candidates.len());
         let mut best_decoy = None;
         for candidate in candidates {
             let number = candidate.number as usize;
-            let mut scored = self.scorer.score(&prepared, &self.prepared[number], scratch);
+            let mut scored = match &whole {
+                Some(whole) => self.scorer.score(whole, &self.prepare(number, None), scratch),
+                None => self.scorer.score(&fragments, &self.prepared[number], scratch),
+            };
             if let (None, Some(similarity)) = (self.options.rerank_candidates, candidate.similarity) {
                 scored.score = f64::from(similarity).clamp(0.0, 1.0);
             }
