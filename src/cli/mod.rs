@@ -12,6 +12,8 @@ mod info;
 mod kmeans;
 mod search;
 mod shaders;
+#[cfg(feature = "spectra")]
+mod spectra;
 mod verify;
 
 use std::{num::NonZeroUsize, process::ExitCode};
@@ -64,6 +66,9 @@ enum Command {
     Add(add::Add),
     /// Find the nearest neighbours of queries
     Search(search::SearchIndex),
+    /// Cluster mass spectra
+    #[cfg(feature = "spectra")]
+    Spectra(spectra::Spectra),
     /// Describe an index file
     Info(info::Info),
     /// Print a script that completes commands in a shell
@@ -152,6 +157,8 @@ fn execute(cli: &Cli) -> Outcome {
         Command::Build(command) => command.run(common, &console),
         Command::Add(command) => command.run(common, &console),
         Command::Search(command) => command.run(common, &console),
+        #[cfg(feature = "spectra")]
+        Command::Spectra(command) => command.run(common, &console),
         Command::Info(command) => command.run(&console),
         Command::Completions(command) => command.run(&console),
     }

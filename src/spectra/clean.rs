@@ -149,7 +149,7 @@ impl Cleaning {
         Ok(())
     }
 
-    fn scale(&self, peaks: &mut [Peak]) {
+    pub(super) fn scale(&self, peaks: &mut [Peak]) {
         match self.scaling {
             Scaling::Off => {}
             Scaling::Root => peaks.iter_mut().for_each(|peak| peak.intensity = peak.intensity.sqrt()),

@@ -19,9 +19,12 @@
 //! patterns. What cannot be used is counted with its reason in [`Rejected`] and never ends the reading.
 
 mod clean;
+pub mod cluster;
 mod draft;
+mod field;
 mod files;
 mod format;
+pub mod identify;
 mod keys;
 mod massbank;
 mod mgf;
@@ -31,16 +34,20 @@ mod mzspeclib;
 mod peaks;
 mod reader;
 mod rejected;
+mod score;
 mod spectrum;
 mod text;
+mod tolerance;
 mod values;
 mod vectors;
+mod write_mgf;
 
 use std::path::Path;
 
 use rayon::prelude::*;
 
 pub use clean::{Cleaning, Scaling};
+pub use field::Field;
 pub use files::find_files;
 pub use format::{Format, SpectrumReader};
 pub use massbank::MassBankReader;
@@ -50,9 +57,12 @@ pub use mzml::MzmlReader;
 pub use mzspeclib::MzSpecLibReader;
 pub use reader::Reader;
 pub use rejected::{Flaw, Reason, Rejected, Rejection};
+pub use score::{Prepared, Score, Scored, Scorer, Scratch};
 pub use spectrum::{Peak, Polarity, Source, Spectrum};
 pub use text::BoxedReader;
+pub use tolerance::Tolerance;
 pub use vectors::{Losses, Vectorizer};
+pub use write_mgf::write_mgf;
 
 use crate::Result;
 

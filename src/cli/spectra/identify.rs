@@ -1,0 +1,296 @@
+//! `cellprobe spectra identify`.
+
+use std::{
+    fmt::{self, Write as _},
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Instant,
+};
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::{
+    super::{Common, Outcome, arguments::Overwrite, console::Console},
+    SpectraOptions,
+    input::{Input, reasons},
+    options::PrecursorTolerance,
+};
+use crate::{
+    Device, Error, Result,
+    spectra::{
+        Field, Rejected, Score, Spectrum, Vectorizer,
+        identify::{
+            Decoys, Identification, IdentifyOptions, Library, Quality, identify, read_library, sidecar, write_matches,
+        },
+    },
+    storage::write_whole,
+};
+
+const MATCHES_FILE: &str = "matches.tsv";
+const REJECTED_FILE: &str = "rejected.tsv";
+const SUMMARY_FILE: &str = "summary.json";
+
+/// Names spectra by the most similar ones of a library.
+///
+/// Within a precursor window all spectra of the library are compared exactly; with --precursor-tolerance open those with
+/// the most similar vectors. DIR gets the table matches.tsv, what was not used (rejected.tsv) and summary.json. Queries are
+/// cleaned as an indexed library was, otherwise as the options say.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cellprobe spectra identify library.msp run.mzML -o found
+  cellprobe spectra identify library.index runs/ -o found --precursor-tolerance open --score modified-cosine
+  cellprobe spectra identify peptides.mgf run.mzML -o found --preset proteomics --structure SEQ --decoys peptide --max-q-value 0.01
+  cellprobe spectra identify library.mgf known.mgf -o found --truth INCHIKEY:14 --json")]
+pub(super) struct Identify {
+    /// What `spectra index` wrote, or any file of spectra
+    library: PathBuf,
+    /// Files of spectra to identify, folders or patterns
+    #[arg(required = true, value_name = "QUERY")]
+    queries: Vec<PathBuf>,
+    /// The folder to write to, made if it is not there
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// Structures to report for each query
+    #[arg(short, default_value_t = IdentifyOptions::default().k)]
+    k: usize,
+    /// How spectra are compared: cosine, modified-cosine or entropy
+    #[arg(long, default_value_t = IdentifyOptions::default().score)]
+    score: Score,
+    /// Accept no match of a lower score [default: 0.35 within a precursor window, 0.7 in an open search]
+    #[arg(long, value_name = "S")]
+    min_score: Option<f64>,
+    /// Accept no match of fewer matching peaks [default: 1 within a precursor window, 6 in an open search]
+    #[arg(long, value_name = "N")]
+    min_matched: Option<usize>,
+    /// Accept no match whose score is less than this above that of the next structure [default: 0.15 within a precursor window, 0 in an open search]
+    #[arg(long, value_name = "S")]
+    min_delta: Option<f64>,
+    /// Spectra with the most similar vectors to compare exactly in an open search, or none to rank by vectors alone
+    #[arg(long, default_value_t = OrNone(IdentifyOptions::default().rerank_candidates), value_name = "N|none")]
+    rerank_candidates: OrNone<usize>,
+    /// Lists of the index that an open search visits [default: half of them]
+    #[arg(long, value_name = "N")]
+    nprobe: Option<usize>,
+    /// Within a precursor window, compare without the peaks this near to the precursor, or none to compare with them
+    #[arg(long, default_value_t = OrNone(IdentifyOptions::default().precursor_window), value_name = "MZ|none")]
+    precursor_window: OrNone<f64>,
+    /// A second search, for queries without an accepted match, with this precursor tolerance, which may be open
+    #[arg(long, value_name = "TOLERANCE")]
+    cascade: Option<PrecursorTolerance>,
+    /// Report each structure once: spectra share one where they share this field, or its first N characters
+    #[arg(long, default_value_t = IdentifyOptions::default().structure, value_name = "FIELD[:N]")]
+    structure: Field,
+    /// Estimate q-values by decoys: peptide (shuffled and repositioned, sequences from SEQ) or spectrum (for small molecules)
+    #[arg(long)]
+    decoys: Option<Decoys>,
+    /// Accept no match of a higher q-value
+    #[arg(long, value_name = "Q", requires = "decoys")]
+    max_q_value: Option<f64>,
+    #[command(flatten)]
+    options: SpectraOptions,
+    #[command(flatten)]
+    overwrite: Overwrite,
+}
+
+/// A value, or none.
+#[derive(Clone, Copy)]
+struct OrNone<T>(Option<T>);
+
+impl<T: fmt::Display> fmt::Display for OrNone<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(value) => value.fmt(f),
+            None => f.write_str("none"),
+        }
+    }
+}
+
+impl<T: FromStr> FromStr for OrNone<T> {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        match text.parse() {
+            _ if text == "none" => Ok(OrNone(None)),
+            Ok(value) => Ok(OrNone(Some(value))),
+            Err(_) => Err("give a number, or none"),
+        }
+    }
+}
+
+/// What a run found, for its files and its summary.
+struct Found {
+    library: Library,
+    queries: Vec<Spectrum>,
+    /// Spectra in the query files, used or not.
+    count: usize,
+    rejected: Rejected,
+    found: Vec<Identification>,
+    heading: Vec<(String, String)>,
+}
+
+impl Identify {
+    pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
+        let start = Instant::now();
+        self.overwrite.check(&[MATCHES_FILE, REJECTED_FILE, SUMMARY_FILE].map(|name| self.output.join(name)))?;
+        let device = common.device()?;
+        let bar = console.bar();
+        let library = self.library(bar.as_ref(), console)?;
+        let input = Input::read(&self.queries, bar.as_ref())?;
+        let names = input.names();
+        let (queries, unclean) = library.clean(input.spectra)?;
+        let mut rejected = input.rejected;
+        rejected.merge(unclean);
+        let options = self.options(common);
+        let show = |stage: &'static str, done, of| bar.iter().for_each(|bar| bar.show(stage, done, of));
+        let found = identify(&device, &library, &queries, &options, &show)?;
+        drop(bar);
+        let heading = self.heading(&names, &device, &library, &options);
+        let found = Found { library, queries, count: input.count, rejected, found, heading };
+        self.write(&found)?;
+        let summary = self.summary(&found, start.elapsed().as_secs_f64());
+        write_whole(self.output.join(SUMMARY_FILE), self.overwrite.force, |out| {
+            writeln!(out, "{summary:#}").map_err(failure)
+        })?;
+        console.summary(&summary, &text(&summary, &self.output))?;
+        Ok(true)
+    }
+
+    /// The library as it was indexed, or of a file of spectra.
+    fn library(&self, bar: Option<&super::super::console::Bar>, console: &Console) -> Result<Library> {
+        if sidecar(&self.library).exists() {
+            return read_library(&self.library);
+        }
+        let input = Input::read(std::slice::from_ref(&self.library), bar)?;
+        let (library, unclean) = Library::new(input.spectra, self.options.cleaning(), Vectorizer::default())?;
+        for (reason, count) in input.rejected.reasons.iter().chain(&unclean.reasons) {
+            console.warn(format!("{count} spectra of the library are not used: {reason}"));
+        }
+        Ok(library)
+    }
+
+    fn options(&self, common: &Common) -> IdentifyOptions {
+        IdentifyOptions {
+            score: self.score,
+            scaling: None,
+            precursor_tolerance: self.options.precursor_tolerance.0,
+            fragment_tolerance: self.options.fragment_tolerance,
+            precursor_window: self.precursor_window.0,
+            cascade: self.cascade.map(|tolerance| tolerance.0),
+            k: self.k,
+            rerank_candidates: self.rerank_candidates.0,
+            nprobe: self.nprobe,
+            structure: self.structure.clone(),
+            min_score: self.min_score,
+            min_matched: self.min_matched,
+            min_delta: self.min_delta,
+            decoys: self.decoys,
+            max_q_value: self.max_q_value,
+            seed: common.seed,
+        }
+    }
+
+    /// What each file says of how it came about.
+    fn heading(
+        &self,
+        queries: &str,
+        device: &Device,
+        library: &Library,
+        options: &IdentifyOptions,
+    ) -> Vec<(String, String)> {
+        let mut heading = vec![
+            ("program".to_owned(), concat!("cellprobe ", env!("CARGO_PKG_VERSION")).to_owned()),
+            ("device".to_owned(), device.name().to_owned()),
+            ("library".to_owned(), self.library.display().to_string()),
+            ("queries".to_owned(), queries.to_owned()),
+            ("cleaning".to_owned(), format!("{:?}", library.cleaning())),
+            ("vectors".to_owned(), format!("{:?}", library.vectorizer())),
+        ];
+        heading.extend(options.described().into_iter().map(|(name, value)| (name.to_owned(), value)));
+        heading.extend(self.options.truth.iter().map(|truth| ("truth".to_owned(), truth.to_string())));
+        heading
+    }
+
+    fn write(&self, found: &Found) -> Result<()> {
+        fs::create_dir_all(&self.output).map_err(|source| Error::Io { path: self.output.clone(), source })?;
+        let Found { library, queries, rejected, found, heading, .. } = found;
+        let truth = self.options.truth.as_ref();
+        write_whole(self.output.join(MATCHES_FILE), self.overwrite.force, |out| {
+            write_matches(out, heading, library, queries, found, truth).map_err(failure)
+        })?;
+        write_whole(self.output.join(REJECTED_FILE), self.overwrite.force, |out| {
+            let lines = heading.iter().try_for_each(|(name, value)| writeln!(out, "# {name}: {value}"));
+            lines.and_then(|()| rejected.write_tsv(out)).map_err(failure)
+        })
+    }
+
+    /// What is reported, by the names that scripts read.
+    fn summary(&self, all: &Found, seconds: f64) -> Value {
+        let parameters: Map<String, Value> =
+            all.heading.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        let mut summary = json!({
+            "queries": all.count,
+            "kept": all.queries.len(),
+            "rejected": reasons(&all.rejected),
+            "library": all.library.spectra().len(),
+            "matched": all.found.iter().filter(|found| !found.matches.is_empty()).count(),
+            "accepted": all.found.iter().filter(|found| found.is_accepted()).count(),
+            "seconds": seconds,
+            "parameters": parameters,
+        });
+        let quality = |truth| Quality::of(&all.library, &all.queries, &all.found, truth);
+        if let Some(quality) = self.options.truth.as_ref().and_then(quality) {
+            summary["top1"] = quality.top1().into();
+            summary["precision"] = quality.precision().into();
+            summary["recall"] = quality.recall().into();
+            summary["known"] = quality.known.into();
+            summary["absent"] = quality.absent.into();
+            summary["accepted_right"] = quality.accepted_right.into();
+            summary["accepted_isomers"] = (quality.accepted_isomer + quality.absent_accepted_isomer).into();
+            summary["accepted_wrong"] = (quality.accepted_wrong + quality.absent_accepted_wrong).into();
+            summary["absent_accepted"] = (quality.absent_accepted_isomer + quality.absent_accepted_wrong).into();
+        }
+        summary
+    }
+}
+
+/// The summary to read.
+fn text(summary: &Value, folder: &Path) -> String {
+    let number = |key: &str| summary[key].as_f64().unwrap_or_default();
+    let mut text = format!(
+        "{} of {} queries accepted, {} with any match, in a library of {} spectra, in {:.1} s on {}",
+        summary["accepted"],
+        summary["queries"],
+        summary["matched"],
+        summary["library"],
+        number("seconds"),
+        summary["parameters"]["device"].as_str().unwrap_or_default(),
+    );
+    for (reason, count) in summary["rejected"].as_object().into_iter().flatten() {
+        let _ = write!(text, "\n{count} rejected: {reason}");
+    }
+    if summary["top1"].is_number() {
+        let _ = write!(
+            text,
+            "\ntop-1 {:.3}, precision {:.3}, recall {:.3} of {} known queries\n\
+             accepted and not right: {} isomers, {} others; {} of {} absent queries accepted",
+            number("top1"),
+            number("precision"),
+            number("recall"),
+            summary["known"],
+            summary["accepted_isomers"],
+            summary["accepted_wrong"],
+            summary["absent_accepted"],
+            summary["absent"],
+        );
+    }
+    let _ = write!(text, "\nwritten to {}", folder.display());
+    text
+}
+
+fn failure(source: io::Error) -> Error {
+    Error::Io { path: "(stream)".into(), source }
+}

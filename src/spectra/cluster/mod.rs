@@ -1,0 +1,282 @@
+//! Clustering: which spectra show the same molecule.
+mod bucket;
+mod collection;
+mod comparable;
+mod consensus;
+mod dbscan;
+mod earlier;
+mod files;
+mod gaps;
+mod graph;
+mod kmeans;
+mod linkage;
+mod neighbours;
+mod options;
+mod quality;
+mod sets;
+mod spool;
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+pub use bucket::Ion;
+pub use collection::Collection;
+pub use consensus::consensus;
+pub use earlier::{CLUSTERS_FILE, CONSENSUS_FILE, Earlier, EarlierRow, MEDOIDS_FILE};
+pub use files::ClusterFiles;
+pub use graph::Edge;
+pub use options::{ClusterOptions, Method};
+pub use quality::Quality;
+pub use spool::Spool;
+
+use crate::{Device, Error, Result};
+use bucket::Buckets;
+use comparable::Comparable;
+
+/// Buckets are worked on together until they hold so many spectra.
+const SPECTRA_AT_ONCE: usize = 1 << 14;
+
+/// Buckets of more spectra are worked on alone: they are parallel inside, and may use the device.
+const LARGE_BUCKET: usize = 1 << 10;
+
+/// Which spectra belong together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Clusters {
+    labels: Vec<u32>,
+    medoids: Vec<u32>,
+    /// The spectra of all clusters, one cluster after the other.
+    members: Vec<u32>,
+    /// Where each cluster begins in `members`, and at last its length.
+    starts: Vec<usize>,
+    edges: Vec<Edge>,
+}
+
+impl Clusters {
+    /// The number of clusters, those of one spectrum included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.medoids.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.medoids.is_empty()
+    }
+
+    /// The cluster of each spectrum.
+    #[must_use]
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// The medoid of each cluster: the spectrum that is most similar to the others on average.
+    #[must_use]
+    pub fn medoids(&self) -> &[u32] {
+        &self.medoids
+    }
+
+    /// The spectra of a cluster in the order of their precursors; none of a cluster that there is not.
+    #[must_use]
+    pub fn members(&self, cluster: usize) -> &[u32] {
+        match (self.starts.get(cluster), self.starts.get(cluster + 1)) {
+            (Some(&start), Some(&end)) => &self.members[start..end],
+            _ => &[],
+        }
+    }
+
+    /// Pairs within the threshold that are among the [`ClusterOptions::links`] most similar ones of one of the two: the
+    /// network. Empty for k-means, which compares no pairs.
+    #[must_use]
+    pub fn edges(&self) -> &[Edge] {
+        &self.edges
+    }
+
+    /// Share of the spectra that are in a cluster of two or more.
+    #[must_use]
+    pub fn clustered_ratio(&self) -> f64 {
+        let sizes = self.starts.windows(2).map(|ends| ends[1] - ends[0]);
+        let clustered: usize = sizes.filter(|&size| size > 1).sum();
+        clustered as f64 / self.labels.len().max(1) as f64
+    }
+
+    /// Clusters given by their medoid and their members.
+    fn new(spectra: usize, clusters: Vec<(u32, Vec<u32>)>, edges: Vec<Edge>) -> Self {
+        let mut all = Clusters { labels: vec![0; spectra], starts: vec![0], edges, ..Clusters::default() };
+        for (label, (medoid, members)) in clusters.into_iter().enumerate() {
+            members.iter().for_each(|&member| all.labels[member as usize] = label as u32);
+            all.medoids.push(medoid);
+            all.members.extend(members);
+            all.starts.push(all.members.len());
+        }
+        all
+    }
+}
+
+/// Clusters cleaned spectra.
+///
+/// # Errors
+/// [`Error::Parameter`] for an option that cannot be, [`Error::Limit`] for 2^32 spectra or more, [`Error::TooFewPoints`]
+/// for more centroids than spectra; what fetching the spectra, vectors or the device fail with.
+pub fn cluster<C: Collection + ?Sized>(device: &Device, spectra: &C, options: &ClusterOptions) -> Result<Clusters> {
+    cluster_into(device, spectra, &[], options, &|_, _| {})
+}
+
+/// Clusters new spectra into old clusters: incremental clustering.
+///
+/// `old` are the numbers of the spectra that represent the old clusters, cluster 0 first. Each other spectrum joins the
+/// cluster of the representative that is most similar to it, if that is within the threshold and the precursor tolerance;
+/// the rest are clustered among themselves, and their clusters numbered after the old ones. Old clusters keep their number
+/// and their representative, and are never joined or split. `progress` is told how many of how many spectra are done.
+///
+/// # Errors
+/// As [`cluster`], and [`Error::Parameter`] for k-means with old clusters, or for a representative that there is not.
+pub fn cluster_into<C: Collection + ?Sized>(
+    device: &Device,
+    spectra: &C,
+    old: &[u32],
+    options: &ClusterOptions,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Clusters> {
+    options.check()?;
+    let count = spectra.len();
+    if count >= u32::MAX as usize {
+        return Err(Error::Limit { limit: "spectra", allowed: u64::from(u32::MAX) - 1, asked: count as u64 });
+    }
+    if let Some(number) = old.iter().find(|&&number| number as usize >= count) {
+        return Err(Error::parameter("representative", number, format!("one of {count} spectra")));
+    }
+    let ion = |number| spectra.ion(number);
+    let buckets = bucket::buckets(count, ion, |number| spectra.source(number), options.precursor_tolerance);
+    if let Method::KMeans { clusters } = options.method {
+        return kmeans::cluster(device, spectra, &buckets, clusters, old, options, progress);
+    }
+    let mut whole: Vec<(u32, Vec<u32>)> = old.iter().map(|&medoid| (medoid, vec![medoid])).collect();
+    let mut cluster_of_old = vec![None; count];
+    for (cluster, &number) in old.iter().enumerate() {
+        cluster_of_old[number as usize] = Some(cluster as u32);
+    }
+    let mut edges = Vec::new();
+    let mut done = 0;
+    for batch in batches(&buckets.ranges) {
+        let found = work_on(device, spectra, &buckets, &buckets.ranges[batch], &cluster_of_old, options)?;
+        for (range, part) in found {
+            for (cluster, member) in part.joined {
+                whole[cluster as usize].1.push(member);
+            }
+            whole.extend(part.clusters);
+            edges.extend(part.edges);
+            done += range.len();
+        }
+        progress(done, count);
+    }
+    Ok(Clusters::new(count, whole, edges))
+}
+
+/// Ranges of buckets to work on together.
+fn batches(buckets: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut batches = Vec::new();
+    let (mut start, mut spectra) = (0, 0);
+    for (number, bucket) in buckets.iter().enumerate() {
+        if number > start && (bucket.len() > LARGE_BUCKET || spectra + bucket.len() > SPECTRA_AT_ONCE) {
+            batches.push(start..number);
+            (start, spectra) = (number, 0);
+        }
+        spectra += bucket.len();
+        if bucket.len() > LARGE_BUCKET {
+            batches.push(start..number + 1);
+            (start, spectra) = (number + 1, 0);
+        }
+    }
+    if start < buckets.len() {
+        batches.push(start..buckets.len());
+    }
+    batches
+}
+
+/// What is found in a bucket, by the numbers of the spectra in the collection.
+struct Part {
+    /// Medoid and members of each new cluster.
+    clusters: Vec<(u32, Vec<u32>)>,
+    /// Old clusters and the spectra that joined them.
+    joined: Vec<(u32, u32)>,
+    edges: Vec<Edge>,
+}
+
+/// Fetches the spectra of some buckets and clusters each bucket.
+fn work_on<C: Collection + ?Sized>(
+    device: &Device,
+    spectra: &C,
+    buckets: &Buckets,
+    ranges: &[Range<usize>],
+    old: &[Option<u32>],
+    options: &ClusterOptions,
+) -> Result<Vec<(Range<usize>, Part)>> {
+    let mut fetched = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        fetched.push((range.clone(), spectra.fetch(&buckets.order[range.clone()])?));
+    }
+    let parts = fetched.into_par_iter().map(|(range, fetched)| {
+        let numbers = &buckets.order[range.clone()];
+        let bucket = Comparable::new(fetched, options);
+        let part = cluster_bucket(device, bucket, numbers, old)?;
+        Ok((range, part))
+    });
+    parts.collect()
+}
+
+fn cluster_bucket(device: &Device, bucket: Comparable, numbers: &[u32], old: &[Option<u32>]) -> Result<Part> {
+    let (joined, rest) = join_old(&bucket, numbers, old);
+    let (bucket, numbers) = if rest.len() < numbers.len() {
+        (bucket.only(&rest), rest.iter().map(|&place| numbers[place as usize]).collect::<Vec<_>>())
+    } else {
+        (bucket, numbers.to_vec())
+    };
+    let options = bucket.options;
+    let edges = neighbours::edges(device, &bucket)?;
+    let linked = |method| {
+        let distance = |a, b| if bucket.may_share(a, b) { 1.0 - bucket.score(a, b) } else { linkage::APART };
+        linkage::linkage(bucket.len(), &edges, method, options.threshold, options.largest_component, distance)
+    };
+    let clusters = match options.method {
+        Method::Dbscan { min_samples } => {
+            let found = dbscan::dbscan(bucket.len(), &edges, min_samples);
+            found.into_iter().flat_map(|cluster| bucket.split_by_precursor(cluster)).collect()
+        }
+        Method::Average => linked(kodama::Method::Average)?,
+        Method::Complete => linked(kodama::Method::Complete)?,
+        Method::KMeans { .. } => Vec::new(),
+    };
+    let number = |place: u32| numbers[place as usize];
+    let clusters = clusters
+        .into_par_iter()
+        .map(|members| (number(bucket.medoid(&members)), members.into_iter().map(number).collect()));
+    let edges = graph::strongest(bucket.len(), &edges, options.links).into_iter();
+    Ok(Part {
+        clusters: clusters.collect(),
+        joined,
+        edges: edges.map(|edge| Edge { a: number(edge.a), b: number(edge.b), ..edge }).collect(),
+    })
+}
+
+/// Spectra that join an old cluster, and the places of those that neither do nor stand for one.
+fn join_old(bucket: &Comparable, numbers: &[u32], old: &[Option<u32>]) -> (Vec<(u32, u32)>, Vec<u32>) {
+    let old_of = |place: u32| old[numbers[place as usize] as usize];
+    let places = || 0..bucket.len() as u32;
+    let anchors: Vec<(u32, u32)> = places().filter_map(|place| Some((place, old_of(place)?))).collect();
+    if anchors.is_empty() {
+        return (Vec::new(), places().collect());
+    }
+    let new: Vec<u32> = places().filter(|&place| old_of(place).is_none()).collect();
+    let best = |place: u32| {
+        let near = anchors.iter().filter(|&&(anchor, _)| bucket.may_share(place, anchor));
+        let scored = near.map(|&(anchor, cluster)| (bucket.score(place, anchor), cluster));
+        let similar = scored.filter(|(score, _)| 1.0 - score <= bucket.options.threshold);
+        similar.max_by(|x, y| x.0.total_cmp(&y.0).then(y.1.cmp(&x.1)))
+    };
+    let found: Vec<_> = new.into_par_iter().map(|place| (place, best(place))).collect();
+    let joined = found.iter().filter_map(|&(place, best)| Some((best?.1, numbers[place as usize])));
+    let rest = found.iter().filter(|(_, best)| best.is_none()).map(|&(place, _)| place);
+    (joined.collect(), rest.collect())
+}

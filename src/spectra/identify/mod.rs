@@ -1,0 +1,199 @@
+//! Identification: unknown spectra named by the most similar ones of a library.
+//!
+//! Candidates are the library's spectra whose precursor is within a window, all of them, or, where any precursor will do,
+//! those with the most similar vectors, found by an index. An exact [`Score`](super::Score) ranks them, and each structure
+//! is reported once. Only ions that can be the same are compared: see [`Library`] and the table.
+//!
+//! | query | is compared with |
+//! | --- | --- |
+//! | polarity known | spectra of that polarity and of unknown polarity |
+//! | charge known | spectra of that charge and of unknown charge |
+//! | several charges possible | spectra of any of them and of unknown charge |
+//! | polarity or charge unknown | spectra of all |
+//! | precursor unknown | nothing within a window, everything in an open search |
+//!
+//! ```
+//! use cellprobe::{
+//!     Device,
+//!     spectra::{Cleaning, Vectorizer, identify::{IdentifyOptions, Library, identify}, read_files},
+//! };
+//!
+//! # fn main() -> cellprobe::Result<()> {
+//! let run = |number| format!("examples/data/dbgi/20220513_PMA_DBGI_01_04_{number:03}.mgf");
+//! let (known, _) = read_files(&[run(1), run(2)])?;
+//! let (unknown, _) = read_files(&[run(3)])?;
+//! let (library, _) = Library::new(known, Cleaning::metabolomics(), Vectorizer::default())?;
+//! let (queries, _) = library.clean(unknown)?;
+//! let found = identify(&Device::cpu(), &library, &queries, &IdentifyOptions::default(), &|_, _, _| ())?;
+//! for (query, found) in queries.iter().zip(&found) {
+//!     if let Some(best) = found.matches.first().filter(|best| best.accepted) {
+//!         println!("{} is like {}: {:.3}", query.id(), library.spectra()[best.library].id(), best.score);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod decoy;
+mod fdr;
+mod finder;
+mod ion;
+mod library;
+mod options;
+mod part;
+mod peptide;
+mod quality;
+mod ranking;
+mod stored;
+mod table;
+
+pub use decoy::Decoys;
+pub use fdr::q_values;
+pub use library::Library;
+pub use options::{IdentifyOptions, Rule};
+pub use quality::{Outcome, Quality};
+pub use stored::{read_library, sidecar, write_library};
+pub use table::write_matches;
+
+use crate::{
+    Device, Result,
+    spectra::{Spectrum, Tolerance},
+};
+use finder::Finder;
+use ranking::Ranking;
+
+/// Queries that are worked on together.
+const QUERIES_AT_ONCE: usize = 512;
+
+/// Candidates of an open search that is not followed by an exact comparison.
+const UNRANKED: usize = 200;
+
+/// One structure of the library that a query may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Match {
+    /// The number of the structure's best spectrum in the library.
+    pub library: usize,
+    /// How alike the spectra are, from 0 to 1.
+    pub score: f64,
+    /// Matching peaks.
+    pub matched: usize,
+    /// How far the score is above that of the next structure; `None` if there is no other.
+    pub delta: Option<f64>,
+    /// How far the query's precursor is above the library's, in ppm; `None` where one is unknown.
+    pub precursor_error: Option<f64>,
+    /// The q-value of a query's best match, where there are decoys.
+    pub q_value: Option<f64>,
+    /// Whether the match passes the accepting rule. Only a query's best match can.
+    pub accepted: bool,
+}
+
+/// What a query may be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Identification {
+    /// The best structures, the most alike first.
+    pub matches: Vec<Match>,
+    /// Spectra of the library that were compared.
+    pub candidates: usize,
+    /// Other structures among the candidates with the formula (field `FORMULA`) of the best match. Fragments often do not
+    /// tell such isomers apart: the more there are, the more a match names the formula rather than the structure.
+    pub isomers: usize,
+    /// The score of the best decoy.
+    pub best_decoy: Option<f64>,
+    /// Whether this is from the second search of a cascade.
+    pub second_search: bool,
+}
+
+impl Identification {
+    /// Whether the best match is accepted.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.matches.first().is_some_and(|best| best.accepted)
+    }
+}
+
+/// Identifies cleaned queries ([`Library::clean`]), in their order; the same on any number of threads.
+///
+/// `progress` is told the stage, the steps done and all steps.
+///
+/// # Errors
+/// [`Error::Parameter`](crate::Error::Parameter) for options that are not possible, and whatever the search of the index fails with.
+pub fn identify(
+    device: &Device,
+    library: &Library,
+    queries: &[Spectrum],
+    options: &IdentifyOptions,
+    progress: &(dyn Fn(&'static str, usize, usize) + Sync),
+) -> Result<Vec<Identification>> {
+    options.check()?;
+    progress("preparing", 0, 1);
+    let make = |decoys: Decoys| decoys.of(library.spectra(), options.fragment_tolerance, options.seed);
+    let decoys = options.decoys.map(make).unwrap_or_default();
+    let mut search =
+        Searching { device, options, finder: Finder::new(library, &decoys), library, decoys: &decoys, progress };
+    let all: Vec<usize> = (0..queries.len()).collect();
+    let mut found = search.run("identifying", queries, &all, options.precursor_tolerance)?;
+    if let Some(tolerance) = options.cascade {
+        let open: Vec<usize> = all.into_iter().filter(|&query| !found[query].is_accepted()).collect();
+        let second = search.run("identifying the rest", queries, &open, tolerance)?;
+        for (query, second) in open.into_iter().zip(second) {
+            if second.is_accepted() || found[query].matches.is_empty() {
+                found[query] = Identification { second_search: true, ..second };
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A library ready to be searched.
+struct Searching<'a> {
+    device: &'a Device,
+    options: &'a IdentifyOptions,
+    finder: Finder<'a>,
+    library: &'a Library,
+    decoys: &'a [Option<Spectrum>],
+    progress: &'a (dyn Fn(&'static str, usize, usize) + Sync),
+}
+
+impl Searching<'_> {
+    /// Searches for the queries of these numbers. Each search has q-values of its own: wide windows have more wrong
+    /// candidates than narrow ones.
+    fn run(
+        &mut self,
+        stage: &'static str,
+        queries: &[Spectrum],
+        numbers: &[usize],
+        tolerance: Option<Tolerance>,
+    ) -> Result<Vec<Identification>> {
+        if tolerance.is_none() {
+            self.finder.open(self.device, self.decoys, self.options.nprobe)?;
+        }
+        let ranking = Ranking::new(self.library, self.decoys, self.options, tolerance.is_some());
+        let mut found = Vec::with_capacity(numbers.len());
+        for some in numbers.chunks(QUERIES_AT_ONCE) {
+            (self.progress)(stage, found.len(), numbers.len());
+            let some: Vec<Spectrum> = some.iter().map(|&number| queries[number].clone()).collect();
+            let candidates = match tolerance {
+                Some(tolerance) => some.iter().map(|query| self.finder.within(query, tolerance)).collect(),
+                None => self.finder.similar(&some, self.options.rerank_candidates.unwrap_or(UNRANKED))?,
+            };
+            found.extend(ranking.rank(&some, &candidates));
+        }
+        (self.progress)(stage, numbers.len(), numbers.len());
+        self.accept(&mut found, self.options.rule(tolerance.is_some()));
+        Ok(found)
+    }
+
+    fn accept(&self, found: &mut [Identification], rule: Rule) {
+        if self.decoys.iter().any(Option::is_some) {
+            let best = |found: &Identification| (found.matches.first().map(|best| best.score), found.best_decoy);
+            let q_values = q_values(&found.iter().map(best).collect::<Vec<_>>());
+            for (found, q_value) in found.iter_mut().zip(q_values) {
+                found.matches.iter_mut().take(1).for_each(|best| best.q_value = q_value);
+            }
+        }
+        let most = self.options.max_q_value.unwrap_or(1.0);
+        for best in found.iter_mut().filter_map(|found| found.matches.first_mut()) {
+            best.accepted = rule.accepts(best) && best.q_value.is_none_or(|q_value| q_value <= most);
+        }
+    }
+}
