@@ -69,6 +69,9 @@ pub use segment_sums::segment_sums;
 pub use select::select;
 pub use update_centroids::{Updated, update_centroids};
 
+#[doc = include_str!("ceilings.md")]
+pub mod ceilings {}
+
 /// The same operations in f64, one row at a time: what tests and `verify` trust.
 pub mod reference {
     pub use super::{
