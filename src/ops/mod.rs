@@ -41,6 +41,7 @@ mod pq_scan;
 mod pq_tables;
 mod pq_terms;
 mod prefetch;
+mod products;
 mod ranked;
 mod rerank;
 mod scan;
@@ -205,6 +206,7 @@ pub(crate) fn kernels(variant: crate::device::Variant) -> Vec<crate::device::Ker
         pq_scan::gpu::kernels,
         pq_tables::gpu::kernels,
         pq_terms::gpu::kernels,
+        products::kernels,
         rerank::gpu::kernels,
         segment_sums::gpu::kernels,
         select::gpu::kernels,
