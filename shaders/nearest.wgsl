@@ -13,7 +13,7 @@ fn row_count() -> u32 {
 }
 
 fn row_number(row: u32) -> u32 {
-    return listed[4u + row];
+    return listed[8u + row];
 }
 #else
 fn row_count() -> u32 {

@@ -41,8 +41,8 @@ enum Command {
 /// How many workgroups a dispatch has.
 enum Groups {
     Known([u32; 2]),
-    /// What the first three words of a buffer say when its turn comes.
-    Counted(wgpu::Buffer),
+    /// What three words of a buffer, from this one on, say when its turn comes.
+    Counted(wgpu::Buffer, u64),
 }
 
 impl Work {
@@ -92,10 +92,9 @@ impl Recording {
         self.gpu.storage(bytes as u64)
     }
 
-    /// A list of at most `rows` rows that kernels find, empty at first: the size of an indirect dispatch, how many rows
-    /// there are, and which.
+    /// A list of at most `rows` rows that kernels find, empty at first: see `shaders/shared/listed.wgsl`.
     pub(crate) fn list(&self, rows: usize) -> Result<wgpu::Buffer> {
-        self.gpu.buffer(4 * (4 + rows as u64), STORAGE | wgpu::BufferUsages::INDIRECT, false)
+        self.gpu.buffer(4 * (8 + rows as u64), STORAGE | wgpu::BufferUsages::INDIRECT, false)
     }
 
     /// Records `groups` workgroups of `kernel`. The kernel's `buffers` are given by their names in WGSL.
@@ -125,15 +124,15 @@ impl Recording {
         self.push(kernel, params, buffers, Groups::Known([width as u32, height as u32]))
     }
 
-    /// Records as many workgroups of `kernel` as `list` will say, at most as a dimension takes.
+    /// Records as many workgroups of `kernel` as a list will say, in three words from the given one on.
     pub(crate) fn dispatch_listed<P: Pod>(
         &mut self,
         kernel: Kernel,
         params: &P,
         buffers: &[(&'static str, &wgpu::Buffer)],
-        list: &wgpu::Buffer,
+        (list, word): (&wgpu::Buffer, u64),
     ) -> Result<()> {
-        self.push(kernel, params, buffers, Groups::Counted(list.clone()))
+        self.push(kernel, params, buffers, Groups::Counted(list.clone(), word))
     }
 
     fn push<P: Pod>(
@@ -204,7 +203,7 @@ impl Recording {
                     pass.set_bind_group(0, &group, &[]);
                     match groups {
                         Groups::Known([width, height]) => pass.dispatch_workgroups(*width, *height, 1),
-                        Groups::Counted(list) => pass.dispatch_workgroups_indirect(list, 0),
+                        Groups::Counted(list, word) => pass.dispatch_workgroups_indirect(list, 4 * word),
                     }
                     next += 1;
                 }

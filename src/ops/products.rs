@@ -99,13 +99,13 @@ pub(super) struct Packed {
     pub tiles: usize,
     /// Where the norms begin, in vec4s.
     pub halves_place: usize,
-    /// No less than any row's norm. Unused for inner products.
+    /// The longest row's norm. Unused for inner products.
     pub reach: wgpu::Buffer,
 }
 
 /// What rows are centred by: the mean of some of them for squared distances, nothing for inner products.
 pub(super) struct Centre {
-    metric: Metric,
+    pub metric: Metric,
     pub buffer: wgpu::Buffer,
 }
 
@@ -131,8 +131,23 @@ impl Centre {
         let tiles = stretch.rows.div_ceil(SIDE);
         let halves_place = tiles * SIDE * depth(rows.columns());
         let buffer = recording.scratch((halves_place + tiles * SIDE) * size_of::<f32>())?;
-        let reach = self.record(recording, "pack", rows, stretch, (&buffer, halves_place))?;
+        let reach = recording.scratch(size_of::<f32>())?;
+        self.record(recording, "pack", rows, stretch, (&buffer, halves_place), &reach)?;
         Ok(Packed { buffer, tiles, halves_place: halves_place / 4, reach })
+    }
+
+    /// Half the squared norm of each row of a stretch that lies in one part, and `reach` where it is less than the
+    /// longest of them.
+    pub(super) fn measure(
+        &self,
+        recording: &mut Recording,
+        rows: &DeviceArray<f32>,
+        stretch: &Segment,
+        reach: &wgpu::Buffer,
+    ) -> Result<wgpu::Buffer> {
+        let halves = recording.scratch(stretch.rows.next_multiple_of(SIDE) * size_of::<f32>())?;
+        self.record(recording, "measure", rows, stretch, (&halves, 0), reach)?;
+        Ok(halves)
     }
 
     fn record(
@@ -142,8 +157,8 @@ impl Centre {
         rows: &DeviceArray<f32>,
         stretch: &Segment,
         (packed, halves_place): (&wgpu::Buffer, usize),
-    ) -> Result<wgpu::Buffer> {
-        let reach = recording.scratch(size_of::<f32>())?;
+        reach: &wgpu::Buffer,
+    ) -> Result<()> {
         let (part, row_place) = rows.part(stretch.first_row)?;
         let padded = stretch.rows.next_multiple_of(SIDE);
         let params = Params {
@@ -156,9 +171,8 @@ impl Centre {
         };
         let mut buffers = vec![("rows", part), ("packed", packed)];
         if is_l2(self.metric) {
-            buffers.extend([("centre", &self.buffer), ("reach", &reach)]);
+            buffers.extend([("centre", &self.buffer), ("reach", reach)]);
         }
-        recording.dispatch(kernel(entry, self.metric), &params, &buffers, padded / TOGETHER)?;
-        Ok(reach)
+        recording.dispatch(kernel(entry, self.metric), &params, &buffers, padded / TOGETHER)
     }
 }

@@ -181,6 +181,6 @@ impl Call<'_> {
             return recording.dispatch(kernel, &params, &buffers, segment.rows.div_ceil(TILE));
         };
         buffers.push(("listed", list));
-        recording.dispatch_listed(kernel, &params, &buffers, list)
+        recording.dispatch_listed(kernel, &params, &buffers, (list, 0))
     }
 }

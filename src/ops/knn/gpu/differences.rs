@@ -5,6 +5,7 @@ use crate::{
     device::{Kernel, Recording, Segment, Variant, bounded_segments, params, segments},
     ops::{
         Ranked, is_l2,
+        select::gpu::merge_listed,
         selection::{self, Candidates, PASS, Pass, QUEUE, SCRATCH_BYTES},
         tile::{self, TILE},
     },
@@ -12,7 +13,6 @@ use crate::{
 
 params! {
     struct Params {
-        groups: u32,
         queries: u32,
         query_place: u32,
         columns: u32,
@@ -20,7 +20,6 @@ params! {
         first_row: u32,
         base_number: u32,
         slabs: u32,
-        slab_rows: u32,
         first_slab: u32,
         all_slabs: u32,
         k: u32,
@@ -30,12 +29,22 @@ params! {
     }
 }
 
+params! {
+    struct PlanParams {
+        most_groups: u32,
+        most_slabs: u32,
+        widest: u32,
+    }
+}
+
 /// Fewest rows worth a workgroup of their own.
 const LEAST_ROWS: usize = 256;
 
 pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
     let metrics = [Metric::L2, Metric::InnerProduct];
-    metrics.into_iter().flat_map(|metric| [1, 65, PASS].map(|keep| kernel(metric, capacity(keep)))).collect()
+    let capacities = [1, TILE + 1, PASS].map(capacity);
+    let all = |metric| capacities.map(|capacity| [kernel(metric, capacity), listed(capacity)]).concat();
+    metrics.into_iter().flat_map(all).chain([plan_kernel()]).collect()
 }
 
 /// Length of a query's queue: the `keep` nearest and room for another tile, a power of two.
@@ -48,12 +57,29 @@ fn kernel(metric: Metric, capacity: usize) -> Kernel {
     numbers.extend([("QUEUE", QUEUE as u32), ("CAPACITY", capacity as u32)]);
     Kernel {
         name: "knn",
-        source: include_str!("../../../shaders/knn.wgsl"),
+        source: include_str!("../../../../shaders/knn.wgsl"),
         params: Params::WGSL,
         entry: "main",
         numbers,
         flags: if is_l2(metric) { vec!["L2"] } else { vec![] },
     }
+}
+
+/// Shares the search for listed queries out.
+fn plan_kernel() -> Kernel {
+    Kernel {
+        name: "knn_doubt",
+        source: include_str!("../../../../shaders/knn_doubt.wgsl"),
+        params: PlanParams::WGSL,
+        entry: "share_out",
+        numbers: vec![],
+        flags: vec!["PLAN"],
+    }
+}
+
+/// The kernel for listed queries and squared distances.
+fn listed(capacity: usize) -> Kernel {
+    Kernel { flags: vec!["L2", "LISTED"], ..kernel(Metric::L2, capacity) }
 }
 
 /// The slabs of one buffer of the base.
@@ -70,11 +96,9 @@ pub(super) fn knn(
     k: usize,
     metric: Metric,
 ) -> Result<DeviceArray<Ranked>> {
-    queries.check_on(recording.device(), "queries")?;
-    base.check_on(recording.device(), "base")?;
     let found = recording.array(queries.rows(), k)?;
     let capacity = capacity(PASS.min(k));
-    let most_groups = SCRATCH_BYTES / (capacity * TILE * size_of::<Ranked>());
+    let most_groups = most_groups(capacity);
     let tiles = queries.rows().div_ceil(TILE).min(most_groups);
     let mut all_slabs = 0;
     let mut slabs = vec![];
@@ -90,6 +114,11 @@ pub(super) fn knn(
         scan(recording, queries, base, batch, pass, &slabs, all_slabs, metric)
     })?;
     Ok(found)
+}
+
+/// Workgroups whose queues are within bounds.
+fn most_groups(capacity: usize) -> usize {
+    SCRATCH_BYTES / (capacity * TILE * size_of::<Ranked>())
 }
 
 #[expect(clippy::too_many_arguments, reason = "one call, all of it the scan's own")]
@@ -112,7 +141,6 @@ fn scan(
         let queues = recording.scratch(groups * TILE * capacity * size_of::<Ranked>())?;
         let (base_part, first_row) = base.part(stretch.first_row)?;
         let params = Params {
-            groups: groups as u32,
             queries: batch.rows as u32,
             query_place: query_place as u32,
             columns: queries.columns() as u32,
@@ -120,7 +148,6 @@ fn scan(
             first_row: first_row as u32,
             base_number: (stretch.first_row - first_row) as u32,
             slabs: *count as u32,
-            slab_rows: stretch.rows.div_ceil(*count) as u32,
             first_slab: *first as u32,
             all_slabs: all_slabs as u32,
             k: pass.k as u32,
@@ -138,4 +165,80 @@ fn scan(
         recording.dispatch(kernel(metric, capacity), &params, &buffers, groups)?;
     }
     Ok(Candidates { buffer: candidates, columns })
+}
+
+/// The search for queries that are listed on the GPU, by squared distances.
+pub(super) struct Listed {
+    k: usize,
+    stretches: Vec<Segment>,
+    most_groups: usize,
+    queues: wgpu::Buffer,
+    candidates: wgpu::Buffer,
+}
+
+impl Listed {
+    /// Makes room to look for the `k` closest rows of `base`, at most [`PASS`].
+    pub(super) fn new(recording: &mut Recording, base: &DeviceArray<f32>, k: usize) -> Result<Self> {
+        let capacity = capacity(k);
+        let stretches = segments(base.rows(), &[base.rows_per_part()]);
+        let most_groups = (most_groups(capacity) / stretches.len().max(1)).max(1);
+        let lines = most_groups * TILE * size_of::<Ranked>();
+        let queues = recording.scratch(lines * capacity)?;
+        let candidates = recording.scratch(lines * k * stretches.len())?;
+        Ok(Listed { k, stretches, most_groups, queues, candidates })
+    }
+
+    /// Most queries of a list.
+    pub(super) fn most(&self) -> usize {
+        self.most_groups * TILE
+    }
+
+    /// Finds the neighbours of a batch's listed queries, in `found`.
+    pub(super) fn search(
+        &self,
+        recording: &mut Recording,
+        queries: &DeviceArray<f32>,
+        base: &DeviceArray<f32>,
+        batch: &Segment,
+        list: &wgpu::Buffer,
+        found: &DeviceArray<Ranked>,
+    ) -> Result<()> {
+        let Listed { k, stretches, most_groups, queues, candidates } = self;
+        let plan = PlanParams {
+            most_groups: *most_groups as u32,
+            most_slabs: base.rows().div_ceil(LEAST_ROWS) as u32,
+            widest: recording.device().max_workgroups() as u32,
+        };
+        recording.dispatch(plan_kernel(), &plan, &[("plan", list)], 1)?;
+        let (queries_part, query_place) = queries.part(batch.first_row)?;
+        for (number, stretch) in stretches.iter().enumerate() {
+            let (base_part, first_row) = base.part(stretch.first_row)?;
+            let params = Params {
+                queries: 0,
+                query_place: query_place as u32,
+                columns: queries.columns() as u32,
+                rows: stretch.rows as u32,
+                first_row: first_row as u32,
+                base_number: (stretch.first_row - first_row) as u32,
+                slabs: 0,
+                first_slab: number as u32,
+                all_slabs: stretches.len() as u32,
+                k: *k as u32,
+                taken: 0,
+                keep: *k as u32,
+                found_place: 0,
+            };
+            let buffers = [
+                ("queries", queries_part),
+                ("base", base_part),
+                ("listed", list),
+                ("queues", queues),
+                ("candidates", candidates),
+            ];
+            recording.dispatch_listed(listed(capacity(*k)), &params, &buffers, (list, 0))?;
+        }
+        let (found, found_place) = found.part(batch.first_row)?;
+        let candidates = Candidates { buffer: candidates.clone(), columns: stretches.len() * k };
+        merge_listed(recording, list, &candidates, &Pass { taken: 0, keep: *k, k: *k, found, found_place })
+    }
 }
