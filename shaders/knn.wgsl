@@ -1,4 +1,4 @@
-// Each query's k closest rows of a slab of the base, by differences. A workgroup takes TILE queries and streams the slab
+// Each query's k closest rows of a slab of the base, by differences. A workgroup takes LEFT queries and streams the slab
 // past them; every query has a queue in storage, cut back to its `keep` nearest when another tile might not fit. LISTED: of
 // the queries that `knn_doubt` listed, in as many slabs as it planned.
 
@@ -66,10 +66,10 @@ fn slab_size() -> u32 {
 // Queues that are sorted together.
 const TOGETHER = {{QUEUE}}u / {{CAPACITY}}u;
 
-var<workgroup> lengths: array<atomic<u32>, {{TILE}}>;
+var<workgroup> lengths: array<atomic<u32>, {{LEFT}}>;
 // Candidates lie between a query's floor, the last that an earlier pass took, and its bound, the last worth keeping.
-var<workgroup> floors: array<vec2<u32>, {{TILE}}>;
-var<workgroup> bounds: array<vec2<u32>, {{TILE}}>;
+var<workgroup> floors: array<vec2<u32>, {{LEFT}}>;
+var<workgroup> bounds: array<vec2<u32>, {{LEFT}}>;
 var<workgroup> crowding: atomic<u32>;
 var<workgroup> crowded: u32;
 
@@ -96,7 +96,7 @@ fn offer(query: u32, distance: f32, row: u32) {
     if (before(candidate, bounds[query]) && before(floors[query], candidate)) {
         let slot = atomicAdd(&lengths[query], 1u);
         queues[queues_place + query * {{CAPACITY}}u + slot] = candidate;
-        if (slot >= {{CAPACITY}}u - {{TILE}}u) {
+        if (slot >= {{CAPACITY}}u - {{RIGHT}}u) {
             atomicStore(&crowding, 1u);
         }
     }
@@ -113,7 +113,7 @@ fn offer_row(query: u32, distances: vec4<f32>, row: u32) {
 fn cut_queues(thread: u32) {
     storageBarrier();
     workgroupBarrier();
-    for (var first = 0u; first < {{TILE}}u; first += TOGETHER) {
+    for (var first = 0u; first < {{LEFT}}u; first += TOGETHER) {
         for (var slot = thread; slot < {{QUEUE}}u; slot += {{THREADS}}u) {
             let query = first + slot / {{CAPACITY}}u;
             let rank = slot % {{CAPACITY}}u;
@@ -151,13 +151,13 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let number = group.y * groups.x + group.x;
-    if (number / slab_count() * {{TILE}}u >= query_count()) { return; }
+    if (number / slab_count() * {{LEFT}}u >= query_count()) { return; }
     let slab = number % slab_count();
-    first_query = number / slab_count() * {{TILE}}u;
+    first_query = number / slab_count() * {{LEFT}}u;
     first_row = params.first_row + min(slab * slab_size(), params.rows);
     slab_end = min(first_row + slab_size(), params.first_row + params.rows);
-    queues_place = number * {{TILE}}u * {{CAPACITY}}u;
-    if (thread < {{TILE}}u) {
+    queues_place = number * {{LEFT}}u * {{CAPACITY}}u;
+    if (thread < {{LEFT}}u) {
         atomicStore(&lengths[thread], 0u);
         bounds[thread] = NONE;
         floors[thread] = vec2<u32>(0u, 0u);
@@ -174,11 +174,11 @@ fn main(
     }
     workgroupBarrier();
 
-    let tiles = (slab_size() + {{TILE}}u - 1u) / {{TILE}}u;
+    let tiles = (slab_size() + {{RIGHT}}u - 1u) / {{RIGHT}}u;
     for (var tile_number = 0u; tile_number < tiles; tile_number++) {
         let tile = tile_distances(thread, params.columns);
-        let query = 4u * (thread / 16u);
-        let row = first_row + 4u * (thread % 16u);
+        let query = 4u * (thread / ACROSS);
+        let row = first_row + 4u * (thread % ACROSS);
         offer_row(query, tile.row0, row);
         offer_row(query + 1u, tile.row1, row);
         offer_row(query + 2u, tile.row2, row);
@@ -190,11 +190,11 @@ fn main(
         if (workgroupUniformLoad(&crowded) != 0u) {
             cut_queues(thread);
         }
-        first_row += {{TILE}}u;
+        first_row += {{RIGHT}}u;
     }
 
     cut_queues(thread);
-    for (var slot = thread; slot < {{TILE}}u * params.keep; slot += {{THREADS}}u) {
+    for (var slot = thread; slot < {{LEFT}}u * params.keep; slot += {{THREADS}}u) {
         let query = slot / params.keep;
         let rank = slot % params.keep;
         if (first_query + query < query_count()) {

@@ -1,4 +1,4 @@
-// Each row's closest centroid by differences. A workgroup takes TILE rows and streams the centroids past them. LISTED: of
+// Each row's closest centroid by differences. A workgroup takes LEFT rows and streams the centroids past them. LISTED: of
 // the rows that nearest_products was in doubt of.
 
 @group(0) @binding(1) var<storage, read> rows: array<f32>;
@@ -63,20 +63,20 @@ fn main(
 ) {
     // What decides about barriers must be seen to be uniform, which private variables are not.
     let number = group.y * groups.x + group.x;
-    if (number * {{TILE}}u >= row_count()) { return; }
-    first_row = number * {{TILE}}u;
+    if (number * {{LEFT}}u >= row_count()) { return; }
+    first_row = number * {{LEFT}}u;
     argmin_open();
-    for (var first = 0u; first < params.centroids; first += {{TILE}}u) {
+    for (var first = 0u; first < params.centroids; first += {{RIGHT}}u) {
         first_centroid = first;
         let tile = tile_distances(thread, params.columns);
         argmin_take(thread, tile, first, params.centroids);
     }
-    let row = first_row + 4u * (thread / 16u);
+    let row = first_row + 4u * (thread / ACROSS);
     let nearest0 = argmin_close(thread, best_distance.x, best_row.x);
     let nearest1 = argmin_close(thread, best_distance.y, best_row.y);
     let nearest2 = argmin_close(thread, best_distance.z, best_row.z);
     let nearest3 = argmin_close(thread, best_distance.w, best_row.w);
-    if (thread % 16u == 0u) {
+    if (thread % ACROSS == 0u) {
         write(row, nearest0);
         write(row + 1u, nearest1);
         write(row + 2u, nearest2);

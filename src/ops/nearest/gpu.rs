@@ -7,7 +7,7 @@ use crate::{
     ops::{
         is_l2,
         products::{self, Centre, Packed, SIDE},
-        tile::{self, TILE},
+        tile::{TILE, Tiling},
     },
 };
 
@@ -37,15 +37,19 @@ params! {
 }
 
 pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
-    let metrics = [Metric::L2, Metric::InnerProduct];
-    metrics
-        .into_iter()
-        .flat_map(|metric| [by_differences(metric, false), by_differences(metric, true), by_products(metric)])
-        .collect()
+    let kernels = |metric| {
+        [
+            by_products(metric),
+            by_differences(metric, Tiling::SQUARE, true),
+            by_differences(metric, Tiling::SQUARE, false),
+            by_differences(metric, Tiling::TALL, false),
+        ]
+    };
+    [Metric::L2, Metric::InnerProduct].into_iter().flat_map(kernels).collect()
 }
 
 /// By differences; `listed` rows alone, or all.
-fn by_differences(metric: Metric, listed: bool) -> Kernel {
+fn by_differences(metric: Metric, tiling: Tiling, listed: bool) -> Kernel {
     let mut flags = if is_l2(metric) { vec!["L2"] } else { vec![] };
     if listed {
         flags.push("LISTED");
@@ -55,7 +59,7 @@ fn by_differences(metric: Metric, listed: bool) -> Kernel {
         source: include_str!("../../../shaders/nearest.wgsl"),
         params: Params::WGSL,
         entry: "main",
-        numbers: tile::NUMBERS.to_vec(),
+        numbers: tiling.numbers(),
         flags,
     }
 }
@@ -176,11 +180,13 @@ impl Call<'_> {
             ("labels", labels_part),
             ("distances", self.nearest.distances.part(segment.first_row)?.0),
         ];
-        let kernel = by_differences(self.metric, list.is_some());
         let Some(list) = list else {
-            return recording.dispatch(kernel, &params, &buffers, segment.rows.div_ceil(TILE));
+            let tiling = if self.centroids.rows() > Tiling::FEW { Tiling::SQUARE } else { Tiling::TALL };
+            let kernel = by_differences(self.metric, tiling, false);
+            return recording.dispatch(kernel, &params, &buffers, segment.rows.div_ceil(tiling.left));
         };
         buffers.push(("listed", list));
+        let kernel = by_differences(self.metric, Tiling::SQUARE, true);
         recording.dispatch_listed(kernel, &params, &buffers, (list, 0))
     }
 }

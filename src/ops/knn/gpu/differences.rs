@@ -7,7 +7,7 @@ use crate::{
         Ranked, is_l2,
         select::gpu::merge_listed,
         selection::{self, Candidates, PASS, Pass, QUEUE, SCRATCH_BYTES},
-        tile::{self, TILE},
+        tile::Tiling,
     },
 };
 
@@ -41,19 +41,26 @@ params! {
 const LEAST_ROWS: usize = 256;
 
 pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
-    let metrics = [Metric::L2, Metric::InnerProduct];
-    let capacities = [1, TILE + 1, PASS].map(capacity);
-    let all = |metric| capacities.map(|capacity| [kernel(metric, capacity), listed(capacity)]).concat();
-    metrics.into_iter().flat_map(all).chain([plan_kernel()]).collect()
+    let mut kernels = vec![plan_kernel()];
+    for metric in [Metric::L2, Metric::InnerProduct] {
+        for (tiling, keep) in [(Tiling::SQUARE, 1), (Tiling::SQUARE, 65), (Tiling::SQUARE, PASS), (Tiling::WIDE, PASS)]
+        {
+            kernels.push(kernel(metric, tiling, capacity(keep, tiling)));
+        }
+    }
+    kernels.extend([1, 65, PASS].map(listed));
+    kernels
 }
 
 /// Length of a query's queue: the `keep` nearest and room for another tile, a power of two.
-fn capacity(keep: usize) -> usize {
-    (keep + TILE).next_power_of_two()
+fn capacity(keep: usize, tiling: Tiling) -> usize {
+    (keep + tiling.right).next_power_of_two()
 }
 
-fn kernel(metric: Metric, capacity: usize) -> Kernel {
-    let mut numbers = tile::NUMBERS.to_vec();
+const _: () = assert!(PASS + Tiling::WIDE.right <= QUEUE);
+
+fn kernel(metric: Metric, tiling: Tiling, capacity: usize) -> Kernel {
+    let mut numbers = tiling.numbers();
     numbers.extend([("QUEUE", QUEUE as u32), ("CAPACITY", capacity as u32)]);
     Kernel {
         name: "knn",
@@ -63,6 +70,12 @@ fn kernel(metric: Metric, capacity: usize) -> Kernel {
         numbers,
         flags: if is_l2(metric) { vec!["L2"] } else { vec![] },
     }
+}
+
+/// The kernel for listed queries and squared distances.
+fn listed(k: usize) -> Kernel {
+    let tiling = Tiling::SQUARE;
+    Kernel { flags: vec!["L2", "LISTED"], ..kernel(Metric::L2, tiling, capacity(k, tiling)) }
 }
 
 /// Shares the search for listed queries out.
@@ -75,11 +88,6 @@ fn plan_kernel() -> Kernel {
         numbers: vec![],
         flags: vec!["PLAN"],
     }
-}
-
-/// The kernel for listed queries and squared distances.
-fn listed(capacity: usize) -> Kernel {
-    Kernel { flags: vec!["L2", "LISTED"], ..kernel(Metric::L2, capacity) }
 }
 
 /// The slabs of one buffer of the base.
@@ -97,9 +105,9 @@ pub(super) fn knn(
     metric: Metric,
 ) -> Result<DeviceArray<Ranked>> {
     let found = recording.array(queries.rows(), k)?;
-    let capacity = capacity(PASS.min(k));
-    let most_groups = most_groups(capacity);
-    let tiles = queries.rows().div_ceil(TILE).min(most_groups);
+    let tiling = if queries.rows() > Tiling::FEW { Tiling::SQUARE } else { Tiling::WIDE };
+    let most_groups = most_groups(tiling, PASS.min(k));
+    let tiles = queries.rows().div_ceil(tiling.left).min(most_groups);
     let mut all_slabs = 0;
     let mut slabs = vec![];
     for stretch in segments(base.rows(), &[base.rows_per_part()]) {
@@ -108,17 +116,17 @@ pub(super) fn knn(
         all_slabs += count;
     }
     let per_query = all_slabs * PASS.min(k) * size_of::<Ranked>();
-    let most_queries = (SCRATCH_BYTES / per_query.max(1)).clamp(1, most_groups * TILE);
+    let most_queries = (SCRATCH_BYTES / per_query.max(1)).clamp(1, most_groups * tiling.left);
     let batches = bounded_segments(queries.rows(), &[queries.rows_per_part(), found.rows_per_part()], most_queries);
     selection::passes(recording, &found, &batches, |recording, batch, pass| {
-        scan(recording, queries, base, batch, pass, &slabs, all_slabs, metric)
+        scan(recording, queries, base, batch, pass, &slabs, all_slabs, (metric, tiling))
     })?;
     Ok(found)
 }
 
 /// Workgroups whose queues are within bounds.
-fn most_groups(capacity: usize) -> usize {
-    SCRATCH_BYTES / (capacity * TILE * size_of::<Ranked>())
+fn most_groups(tiling: Tiling, keep: usize) -> usize {
+    SCRATCH_BYTES / (capacity(keep, tiling) * tiling.left * size_of::<Ranked>())
 }
 
 #[expect(clippy::too_many_arguments, reason = "one call, all of it the scan's own")]
@@ -130,15 +138,15 @@ fn scan(
     pass: &Pass<'_>,
     slabs: &[Slabs],
     all_slabs: usize,
-    metric: Metric,
+    (metric, tiling): (Metric, Tiling),
 ) -> Result<Candidates> {
     let columns = all_slabs * pass.keep;
     let candidates = recording.scratch(batch.rows * columns * size_of::<Ranked>())?;
-    let capacity = capacity(pass.keep);
+    let capacity = capacity(pass.keep, tiling);
     let (queries_part, query_place) = queries.part(batch.first_row)?;
     for Slabs { stretch, count, first } in slabs {
-        let groups = batch.rows.div_ceil(TILE) * count;
-        let queues = recording.scratch(groups * TILE * capacity * size_of::<Ranked>())?;
+        let groups = batch.rows.div_ceil(tiling.left) * count;
+        let queues = recording.scratch(groups * tiling.left * capacity * size_of::<Ranked>())?;
         let (base_part, first_row) = base.part(stretch.first_row)?;
         let params = Params {
             queries: batch.rows as u32,
@@ -162,7 +170,7 @@ fn scan(
             ("queues", &queues),
             ("candidates", &candidates),
         ];
-        recording.dispatch(kernel(metric, capacity), &params, &buffers, groups)?;
+        recording.dispatch(kernel(metric, tiling, capacity), &params, &buffers, groups)?;
     }
     Ok(Candidates { buffer: candidates, columns })
 }
@@ -179,18 +187,18 @@ pub(super) struct Listed {
 impl Listed {
     /// Makes room to look for the `k` closest rows of `base`, at most [`PASS`].
     pub(super) fn new(recording: &mut Recording, base: &DeviceArray<f32>, k: usize) -> Result<Self> {
-        let capacity = capacity(k);
+        let tiling = Tiling::SQUARE;
         let stretches = segments(base.rows(), &[base.rows_per_part()]);
-        let most_groups = (most_groups(capacity) / stretches.len().max(1)).max(1);
-        let lines = most_groups * TILE * size_of::<Ranked>();
-        let queues = recording.scratch(lines * capacity)?;
+        let most_groups = (most_groups(tiling, k) / stretches.len().max(1)).max(1);
+        let lines = most_groups * tiling.left * size_of::<Ranked>();
+        let queues = recording.scratch(lines * capacity(k, tiling))?;
         let candidates = recording.scratch(lines * k * stretches.len())?;
         Ok(Listed { k, stretches, most_groups, queues, candidates })
     }
 
     /// Most queries of a list.
     pub(super) fn most(&self) -> usize {
-        self.most_groups * TILE
+        self.most_groups * Tiling::SQUARE.left
     }
 
     /// Finds the neighbours of a batch's listed queries, in `found`.
@@ -235,7 +243,7 @@ impl Listed {
                 ("queues", queues),
                 ("candidates", candidates),
             ];
-            recording.dispatch_listed(listed(capacity(*k)), &params, &buffers, (list, 0))?;
+            recording.dispatch_listed(listed(*k), &params, &buffers, (list, 0))?;
         }
         let (found, found_place) = found.part(batch.first_row)?;
         let candidates = Candidates { buffer: candidates.clone(), columns: stretches.len() * k };
