@@ -15,6 +15,12 @@ const ACROSS = {{RIGHT}}u / 4u;
 const LEFT_PITCH = {{LEFT}}u / 4u + 1u;
 const RIGHT_PITCH = {{RIGHT}}u / 4u + 1u;
 
+// What a step loads, four rows of a column at a time, in rounds of a part a thread.
+const LEFT_PARTS = {{LEFT}}u / 4u * {{STEP}}u;
+const RIGHT_PARTS = {{RIGHT}}u / 4u * {{STEP}}u;
+const LEFT_ROUNDS = (LEFT_PARTS + {{THREADS}}u - 1u) / {{THREADS}}u;
+const RIGHT_ROUNDS = (RIGHT_PARTS + {{THREADS}}u - 1u) / {{THREADS}}u;
+
 var<workgroup> left: array<vec4<f32>, {{STEP}} * ({{LEFT}} / 4 + 1)>;
 var<workgroup> right: array<vec4<f32>, {{STEP}} * ({{RIGHT}} / 4 + 1)>;
 
@@ -55,11 +61,13 @@ fn tile_distances(thread: u32, columns: u32) -> Tile {
     let y = thread / ACROSS;
     var tile: Tile;
     for (var first = 0u; first < columns; first += {{STEP}}u) {
-        for (var part = thread; part < {{LEFT}}u / 4u * {{STEP}}u; part += {{THREADS}}u) {
-            load_left(part, first);
+        for (var round = 0u; round < LEFT_ROUNDS; round++) {
+            let part = round * {{THREADS}}u + thread;
+            if (part < LEFT_PARTS) { load_left(part, first); }
         }
-        for (var part = thread; part < {{RIGHT}}u / 4u * {{STEP}}u; part += {{THREADS}}u) {
-            load_right(part, first);
+        for (var round = 0u; round < RIGHT_ROUNDS; round++) {
+            let part = round * {{THREADS}}u + thread;
+            if (part < RIGHT_PARTS) { load_right(part, first); }
         }
         workgroupBarrier();
         for (var k = 0u; k < {{STEP}}u; k++) {

@@ -7,7 +7,7 @@
 //! Throughout, *distance* means smaller is nearer: the squared Euclidean distance for [`Metric::L2`], minus the
 //! inner product for [`Metric::InnerProduct`] and for [`Metric::Cosine`], whose rows the caller has normalised.
 //! Euclidean distances are sums of squared differences, so they are as accurate far from the origin as near it. Where
-//! the CPU compares by norms and products first, differences decide whatever rounding leaves open. Equal distances are ordered by row number.
+//! norms and products compare first, differences decide whatever rounding leaves open. Equal distances are ordered by row number.
 //!
 //! ```
 //! use cellprobe::{Device, Metric, ops};
