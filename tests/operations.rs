@@ -70,7 +70,7 @@ fn clusters(numbers: &mut Numbers, rows: usize, dimension: usize) -> Vec<f32> {
 }
 
 /// Queries, rows, dimension: enough of each for products, and none a whole number of tiles.
-const MANY: [(usize, usize, usize); 5] = [(65, 65, 8), (70, 300, 33), (200, 129, 9), (130, 257, 100), (300, 1100, 12)];
+const MANY: [(usize, usize, usize); 4] = [(65, 65, 8), (66, 130, 100), (200, 129, 9), (70, 1100, 12)];
 
 /// Vectors of both sides for every kind, and in clusters.
 fn many(queries: usize, rows: usize, dimension: usize) -> Vec<(Kind, Vec<f32>, Vec<f32>)> {
@@ -89,7 +89,7 @@ fn closest_rows_are_those_of_differences_whatever_products_leave_open() {
             for (kind, queries, base) in many(count, rows, dimension) {
                 for metric in [Metric::L2, Metric::InnerProduct] {
                     check_nearest(device, &queries, &base, dimension, metric, kind);
-                    for k in [1, 7, 100] {
+                    for k in [7, 100] {
                         check_knn(device, &queries, &base, dimension, k, metric, kind);
                     }
                 }
