@@ -1,9 +1,14 @@
-// Each query's k closest rows of a slab of the base. A workgroup takes TILE queries and streams the slab past them;
-// every query has a queue in storage, cut back to its `keep` nearest when another tile might not fit.
+// Each query's k closest rows of a slab of the base, by differences. A workgroup takes LEFT queries and streams the slab
+// past them; every query has a queue in storage, cut back to its `keep` nearest when another tile might not fit. LISTED: of
+// the queries that `knn_doubt` listed, in as many slabs as it planned.
 
 @group(0) @binding(1) var<storage, read> queries: array<f32>;
 @group(0) @binding(2) var<storage, read> base: array<f32>;
+#if LISTED
+@group(0) @binding(3) var<storage, read> listed: array<u32>;
+#else
 @group(0) @binding(3) var<storage, read> found: array<vec2<u32>>;
+#endif
 @group(0) @binding(4) var<storage, read_write> queues: array<vec2<u32>>;
 @group(0) @binding(5) var<storage, read_write> candidates: array<vec2<u32>>;
 
@@ -11,13 +16,60 @@
 #include sort
 #include tile
 
+#if LISTED
+fn slab_count() -> u32 {
+    return listed[7];
+}
+
+fn query_count() -> u32 {
+    return listed[3];
+}
+
+fn query_number(query: u32) -> u32 {
+    return listed[8u + query];
+}
+
+// Every stretch of the base has as many.
+fn first_slab() -> u32 {
+    return params.first_slab * listed[7];
+}
+
+fn all_slabs() -> u32 {
+    return params.all_slabs * listed[7];
+}
+#else
+fn slab_count() -> u32 {
+    return params.slabs;
+}
+
+fn query_count() -> u32 {
+    return params.queries;
+}
+
+fn query_number(query: u32) -> u32 {
+    return query;
+}
+
+fn first_slab() -> u32 {
+    return params.first_slab;
+}
+
+fn all_slabs() -> u32 {
+    return params.all_slabs;
+}
+#endif
+
+fn slab_size() -> u32 {
+    return (params.rows + slab_count() - 1u) / slab_count();
+}
+
 // Queues that are sorted together.
 const TOGETHER = {{QUEUE}}u / {{CAPACITY}}u;
 
-var<workgroup> lengths: array<atomic<u32>, {{TILE}}>;
+var<workgroup> lengths: array<atomic<u32>, {{LEFT}}>;
 // Candidates lie between a query's floor, the last that an earlier pass took, and its bound, the last worth keeping.
-var<workgroup> floors: array<vec2<u32>, {{TILE}}>;
-var<workgroup> bounds: array<vec2<u32>, {{TILE}}>;
+var<workgroup> floors: array<vec2<u32>, {{LEFT}}>;
+var<workgroup> bounds: array<vec2<u32>, {{LEFT}}>;
 var<workgroup> crowding: atomic<u32>;
 var<workgroup> crowded: u32;
 
@@ -28,8 +80,8 @@ var<private> queues_place: u32;
 
 fn left_value(row: u32, column: u32) -> f32 {
     let query = first_query + row;
-    if (query >= params.queries || column >= params.columns) { return 0.0; }
-    return queries[(params.query_place + query) * params.columns + column];
+    if (query >= query_count() || column >= params.columns) { return 0.0; }
+    return queries[(params.query_place + query_number(query)) * params.columns + column];
 }
 
 fn right_value(row: u32, column: u32) -> f32 {
@@ -44,7 +96,7 @@ fn offer(query: u32, distance: f32, row: u32) {
     if (before(candidate, bounds[query]) && before(floors[query], candidate)) {
         let slot = atomicAdd(&lengths[query], 1u);
         queues[queues_place + query * {{CAPACITY}}u + slot] = candidate;
-        if (slot >= {{CAPACITY}}u - {{TILE}}u) {
+        if (slot >= {{CAPACITY}}u - {{RIGHT}}u) {
             atomicStore(&crowding, 1u);
         }
     }
@@ -61,7 +113,7 @@ fn offer_row(query: u32, distances: vec4<f32>, row: u32) {
 fn cut_queues(thread: u32) {
     storageBarrier();
     workgroupBarrier();
-    for (var first = 0u; first < {{TILE}}u; first += TOGETHER) {
+    for (var first = 0u; first < {{LEFT}}u; first += TOGETHER) {
         for (var slot = thread; slot < {{QUEUE}}u; slot += {{THREADS}}u) {
             let query = first + slot / {{CAPACITY}}u;
             let rank = slot % {{CAPACITY}}u;
@@ -99,31 +151,34 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let number = group.y * groups.x + group.x;
-    if (number >= params.groups) { return; }
-    let slab = number % params.slabs;
-    first_query = number / params.slabs * {{TILE}}u;
-    first_row = params.first_row + slab * params.slab_rows;
-    slab_end = min(first_row + params.slab_rows, params.first_row + params.rows);
-    queues_place = number * {{TILE}}u * {{CAPACITY}}u;
-    if (thread < {{TILE}}u) {
+    if (number / slab_count() * {{LEFT}}u >= query_count()) { return; }
+    let slab = number % slab_count();
+    first_query = number / slab_count() * {{LEFT}}u;
+    first_row = params.first_row + min(slab * slab_size(), params.rows);
+    slab_end = min(first_row + slab_size(), params.first_row + params.rows);
+    queues_place = number * {{LEFT}}u * {{CAPACITY}}u;
+    if (thread < {{LEFT}}u) {
         atomicStore(&lengths[thread], 0u);
         bounds[thread] = NONE;
         floors[thread] = vec2<u32>(0u, 0u);
+#if LISTED
+#else
         let query = first_query + thread;
         if (params.taken > 0u && query < params.queries) {
             floors[thread] = found[(params.found_place + query) * params.k + params.taken - 1u];
         }
+#endif
     }
     if (thread == 0u) {
         atomicStore(&crowding, 0u);
     }
     workgroupBarrier();
 
-    let tiles = (params.slab_rows + {{TILE}}u - 1u) / {{TILE}}u;
+    let tiles = (slab_size() + {{RIGHT}}u - 1u) / {{RIGHT}}u;
     for (var tile_number = 0u; tile_number < tiles; tile_number++) {
         let tile = tile_distances(thread, params.columns);
-        let query = 4u * (thread / 16u);
-        let row = first_row + 4u * (thread % 16u);
+        let query = 4u * (thread / ACROSS);
+        let row = first_row + 4u * (thread % ACROSS);
         offer_row(query, tile.row0, row);
         offer_row(query + 1u, tile.row1, row);
         offer_row(query + 2u, tile.row2, row);
@@ -135,15 +190,15 @@ fn main(
         if (workgroupUniformLoad(&crowded) != 0u) {
             cut_queues(thread);
         }
-        first_row += {{TILE}}u;
+        first_row += {{RIGHT}}u;
     }
 
     cut_queues(thread);
-    for (var slot = thread; slot < {{TILE}}u * params.keep; slot += {{THREADS}}u) {
+    for (var slot = thread; slot < {{LEFT}}u * params.keep; slot += {{THREADS}}u) {
         let query = slot / params.keep;
         let rank = slot % params.keep;
-        if (first_query + query < params.queries) {
-            let place = (first_query + query) * params.all_slabs + params.first_slab + slab;
+        if (first_query + query < query_count()) {
+            let place = (first_query + query) * all_slabs() + first_slab() + slab;
             candidates[place * params.keep + rank] = queues[queues_place + query * {{CAPACITY}}u + rank];
         }
     }

@@ -49,21 +49,21 @@ fn assign(
 ) {
     let number = group.y * groups.x + group.x;
     // What decides about barriers must be seen to be uniform, which private variables are not.
-    if (number / params.m * {{TILE}}u >= params.rows) { return; }
+    if (number / params.m * {{LEFT}}u >= params.rows) { return; }
     sub = number % params.m;
-    first_row = number / params.m * {{TILE}}u;
+    first_row = number / params.m * {{LEFT}}u;
     argmin_open();
-    for (var first = 0u; first < params.ksub; first += {{TILE}}u) {
+    for (var first = 0u; first < params.ksub; first += {{RIGHT}}u) {
         first_code = first;
         let tile = tile_distances(thread, params.dsub);
         argmin_take(thread, tile, first, params.ksub);
     }
-    let row = first_row + 4u * (thread / 16u);
+    let row = first_row + 4u * (thread / ACROSS);
     let nearest0 = argmin_close(thread, best_distance.x, best_row.x);
     let nearest1 = argmin_close(thread, best_distance.y, best_row.y);
     let nearest2 = argmin_close(thread, best_distance.z, best_row.z);
     let nearest3 = argmin_close(thread, best_distance.w, best_row.w);
-    if (thread % 16u == 0u) {
+    if (thread % ACROSS == 0u) {
         write(row, nearest0);
         write(row + 1u, nearest1);
         write(row + 2u, nearest2);

@@ -1,5 +1,6 @@
 // The k smallest of rows, `keep` of them a pass: `collect` takes a slab of a row of numbers, `merge` brings a row's
-// candidates together. A pass takes up where the one before ended: after the last that `found` holds.
+// candidates together. A pass takes up where the one before ended: after the last that `found` holds. LISTED: candidates of
+// the rows that `knn_doubt` listed, in as many slabs as it planned; `found` has all rows.
 
 #if COLLECT
 @group(0) @binding(1) var<storage, read> values: array<f32>;
@@ -8,6 +9,9 @@
 #else
 @group(0) @binding(1) var<storage, read> candidates: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read_write> found: array<vec2<u32>>;
+#if LISTED
+@group(0) @binding(3) var<storage, read> listed: array<u32>;
+#endif
 #endif
 
 #include ranked
@@ -56,12 +60,20 @@ fn merge(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let row = group.y * groups.x + group.x;
+#if LISTED
+    if (row >= listed[3]) { return; }
+    let columns = params.columns * listed[7];
+    let number = listed[8u + row];
+#else
     if (row >= params.rows) { return; }
-    let floor = pass_floor(row);
+    let columns = params.columns;
+    let number = row;
+#endif
+    let floor = pass_floor(number);
     queue_open(thread);
-    for (var column = 0u; column < params.columns; column += {{THREADS}}u) {
-        if (column + thread < params.columns) {
-            let candidate = candidates[row * params.columns + column + thread];
+    for (var column = 0u; column < columns; column += {{THREADS}}u) {
+        if (column + thread < columns) {
+            let candidate = candidates[row * columns + column + thread];
             if (before(floor, candidate)) {
                 queue_offer(candidate);
             }
@@ -70,7 +82,7 @@ fn merge(
     }
     queue_settle(thread, params.keep, true);
     for (var rank = thread; rank < params.keep; rank += {{THREADS}}u) {
-        found[(params.found_place + row) * params.k + params.taken + rank] = queue_at(rank);
+        found[(params.found_place + number) * params.k + params.taken + rank] = queue_at(rank);
     }
 }
 #endif

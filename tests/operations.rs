@@ -27,19 +27,23 @@ fn nearest_is_the_closest_centroid() {
     on_devices(&shapes(300, 200), |device, (rows, centroids, dimension, metric, kind, seed)| {
         let mut numbers = Numbers::new(seed);
         let (rows, centroids) = (numbers.vector(kind, rows * dimension), numbers.vector(kind, centroids * dimension));
-        let mut work = device.work();
-        let (on_device, among) = (upload(device, &rows, dimension), upload(device, &centroids, dimension));
-        let nearest = ops::nearest(&mut work, &on_device, &among, metric).unwrap();
-        work.submit().unwrap();
-        let labels = read(device.work(), nearest.labels);
-        let distances = read(device.work(), nearest.distances);
-        let expected = reference::nearest(&rows, &centroids, dimension, metric);
-        assert_eq!((labels.len(), distances.len()), (expected.len(), expected.len()));
-        for (row, expected) in expected.iter().enumerate() {
-            let exact = judge(&rows[row * dimension..][..dimension], &centroids, metric);
-            assert_neighbours(&[Ranked::new(distances[row], labels[row])], &[*expected], kind, exact);
-        }
+        check_nearest(device, &rows, &centroids, dimension, metric, kind);
     });
+}
+
+fn check_nearest(device: &Device, rows: &[f32], centroids: &[f32], dimension: usize, metric: Metric, kind: Kind) {
+    let mut work = device.work();
+    let (on_device, among) = (upload(device, rows, dimension), upload(device, centroids, dimension));
+    let nearest = ops::nearest(&mut work, &on_device, &among, metric).unwrap();
+    work.submit().unwrap();
+    let labels = read(device.work(), nearest.labels);
+    let distances = read(device.work(), nearest.distances);
+    let expected = reference::nearest(rows, centroids, dimension, metric);
+    assert_eq!((labels.len(), distances.len()), (expected.len(), expected.len()));
+    for (row, expected) in expected.iter().enumerate() {
+        let exact = judge(&rows[row * dimension..][..dimension], centroids, metric);
+        assert_neighbours(&[Ranked::new(distances[row], labels[row])], &[*expected], kind, exact);
+    }
 }
 
 #[test]
@@ -49,6 +53,65 @@ fn knn_are_the_closest_rows() {
         let (queries, base) = (numbers.vector(kind, queries * dimension), numbers.vector(kind, base * dimension));
         check_knn(device, &queries, &base, dimension, k, metric, kind);
     });
+}
+
+/// Rows between which products leave much open: in two clusters far from each other and from the origin, every third
+/// one like another.
+fn clusters(numbers: &mut Numbers, rows: usize, dimension: usize) -> Vec<f32> {
+    let mut all = numbers.vector(Kind::Even, rows * dimension);
+    for row in 0..rows {
+        let far = 5e3 + numbers.below(2) as f32 * 1e4;
+        all[row * dimension..][..dimension].iter_mut().for_each(|value| *value += far);
+        if row % 3 == 2 {
+            all.copy_within((row - 2) * dimension..(row - 1) * dimension, row * dimension);
+        }
+    }
+    all
+}
+
+/// Queries, rows, dimension: enough of each for products, and none a whole number of tiles.
+const MANY: [(usize, usize, usize); 4] = [(65, 65, 8), (66, 130, 100), (200, 129, 9), (70, 1100, 12)];
+
+/// Vectors of both sides for every kind, and in clusters.
+fn many(queries: usize, rows: usize, dimension: usize) -> Vec<(Kind, Vec<f32>, Vec<f32>)> {
+    let mut numbers = Numbers::new((queries * rows * dimension) as u64);
+    let kinds = [Kind::Whole, Kind::Even, Kind::Far]
+        .map(|kind| (kind, numbers.vector(kind, queries * dimension), numbers.vector(kind, rows * dimension)));
+    let apart = (Kind::Far, clusters(&mut numbers, queries, dimension), clusters(&mut numbers, rows, dimension));
+    kinds.into_iter().chain([apart]).collect()
+}
+
+#[test]
+fn closest_rows_are_those_of_differences_whatever_products_leave_open() {
+    for device in &devices_in_variants() {
+        eprintln!("on {device:?}");
+        for (count, rows, dimension) in MANY {
+            for (kind, queries, base) in many(count, rows, dimension) {
+                for metric in [Metric::L2, Metric::InnerProduct] {
+                    check_nearest(device, &queries, &base, dimension, metric, kind);
+                    for k in [7, 100] {
+                        check_knn(device, &queries, &base, dimension, k, metric, kind);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn equal_rows_are_ordered_by_number() {
+    for device in &devices_in_variants() {
+        let row: Vec<f32> = (0..24).map(|column| 1e3 + column as f32 / 7.0).collect();
+        let (queries, base) = (row.repeat(66), row.repeat(150));
+        let (queries, base) = (upload(device, &queries, 24), upload(device, &base, 24));
+        let mut work = device.work();
+        let nearest = ops::nearest(&mut work, &queries, &base, Metric::L2).unwrap();
+        let found = ops::knn(&mut work, &queries, &base, 40, Metric::L2).unwrap();
+        let found = read(work, found);
+        assert!(read(device.work(), nearest.labels).iter().all(|&label| label == 0), "{device:?}");
+        assert!(found.chunks(40).all(|found| found.iter().map(|found| found.id()).eq(0..40)), "{device:?}");
+        assert!(found.iter().all(|found| found.distance() == 0.0), "{device:?}");
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn argmin_column(distance: vec4<f32>, row: u32) {
 
 // Takes a tile whose right rows begin at `first`; those from `end` on do not exist.
 fn argmin_take(thread: u32, tile: Tile, first: u32, end: u32) {
-    let row = first + 4u * (thread % 16u);
+    let row = first + 4u * (thread % ACROSS);
     let columns = transpose(mat4x4<f32>(tile.row0, tile.row1, tile.row2, tile.row3));
     if (row < end) { argmin_column(columns[0], row); }
     if (row + 1u < end) { argmin_column(columns[1], row + 1u); }
@@ -26,14 +26,14 @@ fn argmin_take(thread: u32, tile: Tile, first: u32, end: u32) {
     if (row + 3u < end) { argmin_column(columns[3], row + 3u); }
 }
 
-// The nearest of left row 4 * (thread / 16) + `part`, for threads divisible by 16. Holds barriers.
+// The nearest of left row 4 * (thread / ACROSS) + `part`, for threads divisible by ACROSS. Holds barriers.
 fn argmin_close(thread: u32, distance: f32, row: u32) -> vec2<u32> {
     workgroupBarrier();
     rivals[thread] = select(ranked(distance, row), NONE, row == 0xffffffffu);
     workgroupBarrier();
     var nearest = NONE;
-    if (thread % 16u == 0u) {
-        for (var rival = 0u; rival < 16u; rival++) {
+    if (thread % ACROSS == 0u) {
+        for (var rival = 0u; rival < ACROSS; rival++) {
             let other = rivals[thread + rival];
             if (before(other, nearest)) {
                 nearest = other;

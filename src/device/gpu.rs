@@ -133,6 +133,11 @@ impl Gpu {
         self.0.max_part
     }
 
+    /// Workgroups that a dimension of a dispatch takes.
+    pub(crate) fn max_workgroups(&self) -> usize {
+        self.0.max_workgroups as usize
+    }
+
     /// Bytes that one buffer may have.
     pub(super) fn max_buffer(&self) -> u64 {
         self.0.device.limits().max_buffer_size

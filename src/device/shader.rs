@@ -65,8 +65,11 @@ pub(crate) use params;
 const SHARED: &[(&str, &str)] = &[
     ("argmin", include_str!("../../shaders/shared/argmin.wgsl")),
     ("code", include_str!("../../shaders/shared/code.wgsl")),
+    ("doubt", include_str!("../../shaders/shared/doubt.wgsl")),
     ("exact", include_str!("../../shaders/shared/exact.wgsl")),
     ("lanes", include_str!("../../shaders/shared/lanes.wgsl")),
+    ("listed", include_str!("../../shaders/shared/listed.wgsl")),
+    ("products", include_str!("../../shaders/shared/products.wgsl")),
     ("ranked", include_str!("../../shaders/shared/ranked.wgsl")),
     ("queue", include_str!("../../shaders/shared/queue.wgsl")),
     ("sort", include_str!("../../shaders/shared/sort.wgsl")),

@@ -13,7 +13,7 @@ use std::{
 use bytemuck::Pod;
 use futures::channel::oneshot;
 
-use super::{DeviceArray, Gpu, Kernel, shader::Pipeline};
+use super::{DeviceArray, Gpu, Kernel, gpu::STORAGE, shader::Pipeline};
 use crate::{Error, Result};
 
 /// What a device has been asked for. Operations take it first. On the CPU they run at once; on a GPU they are
@@ -34,8 +34,15 @@ pub(crate) struct Recording {
 }
 
 enum Command {
-    Dispatch { pipeline: Arc<Pipeline>, buffers: Vec<(u32, wgpu::Buffer)>, params: Range<u64>, groups: [u32; 2] },
+    Dispatch { pipeline: Arc<Pipeline>, buffers: Vec<(u32, wgpu::Buffer)>, params: Range<u64>, groups: Groups },
     Copy { from: wgpu::Buffer, from_offset: u64, to: wgpu::Buffer, to_offset: u64, bytes: u64 },
+}
+
+/// How many workgroups a dispatch has.
+enum Groups {
+    Known([u32; 2]),
+    /// What three words of a buffer, from this one on, say when its turn comes.
+    Counted(wgpu::Buffer, u64),
 }
 
 impl Work {
@@ -85,6 +92,11 @@ impl Recording {
         self.gpu.storage(bytes as u64)
     }
 
+    /// A list of at most `rows` rows that kernels find, empty at first: see `shaders/shared/listed.wgsl`.
+    pub(crate) fn list(&self, rows: usize) -> Result<wgpu::Buffer> {
+        self.gpu.buffer(4 * (8 + rows as u64), STORAGE | wgpu::BufferUsages::INDIRECT, false)
+    }
+
     /// Records `groups` workgroups of `kernel`. The kernel's `buffers` are given by their names in WGSL.
     ///
     /// More workgroups than a dimension takes become rows of them: a kernel's number is `id.y * width + id.x`, and
@@ -109,6 +121,27 @@ impl Recording {
                 asked: groups as u64,
             });
         }
+        self.push(kernel, params, buffers, Groups::Known([width as u32, height as u32]))
+    }
+
+    /// Records as many workgroups of `kernel` as a list will say, in three words from the given one on.
+    pub(crate) fn dispatch_listed<P: Pod>(
+        &mut self,
+        kernel: Kernel,
+        params: &P,
+        buffers: &[(&'static str, &wgpu::Buffer)],
+        (list, word): (&wgpu::Buffer, u64),
+    ) -> Result<()> {
+        self.push(kernel, params, buffers, Groups::Counted(list.clone(), word))
+    }
+
+    fn push<P: Pod>(
+        &mut self,
+        kernel: Kernel,
+        params: &P,
+        buffers: &[(&'static str, &wgpu::Buffer)],
+        groups: Groups,
+    ) -> Result<()> {
         let names: Vec<_> = buffers.iter().map(|(name, _)| *name).collect();
         let pipeline = self.gpu.inner().pipelines.get(&self.gpu, kernel, &names)?;
         let place = |name| pipeline.places.iter().find(|(known, _)| *known == name).map(|(_, place)| *place);
@@ -117,7 +150,7 @@ impl Recording {
         self.params.resize(start, 0);
         self.params.extend_from_slice(bytemuck::bytes_of(params));
         let params = start as u64..self.params.len() as u64;
-        self.commands.push(Command::Dispatch { pipeline, buffers, params, groups: [width as u32, height as u32] });
+        self.commands.push(Command::Dispatch { pipeline, buffers, params, groups });
         Ok(())
     }
 
@@ -168,7 +201,10 @@ impl Recording {
                     let group = bind(device, pipeline, buffers, &uniforms, params);
                     pass.set_pipeline(&pipeline.compiled);
                     pass.set_bind_group(0, &group, &[]);
-                    pass.dispatch_workgroups(groups[0], groups[1], 1);
+                    match groups {
+                        Groups::Known([width, height]) => pass.dispatch_workgroups(*width, *height, 1),
+                        Groups::Counted(list, word) => pass.dispatch_workgroups_indirect(list, 4 * word),
+                    }
                     next += 1;
                 }
             }

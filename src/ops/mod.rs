@@ -7,7 +7,7 @@
 //! Throughout, *distance* means smaller is nearer: the squared Euclidean distance for [`Metric::L2`], minus the
 //! inner product for [`Metric::InnerProduct`] and for [`Metric::Cosine`], whose rows the caller has normalised.
 //! Euclidean distances are sums of squared differences, so they are as accurate far from the origin as near it. Where
-//! the CPU compares by norms and products first, differences decide whatever rounding leaves open. Equal distances are ordered by row number.
+//! norms and products compare first, differences decide whatever rounding leaves open. Equal distances are ordered by row number.
 //!
 //! ```
 //! use cellprobe::{Device, Metric, ops};
@@ -41,6 +41,7 @@ mod pq_scan;
 mod pq_tables;
 mod pq_terms;
 mod prefetch;
+mod products;
 mod ranked;
 mod rerank;
 mod scan;
@@ -68,6 +69,9 @@ pub use rerank::rerank;
 pub use segment_sums::segment_sums;
 pub use select::select;
 pub use update_centroids::{Updated, update_centroids};
+
+#[doc = include_str!("ceilings.md")]
+pub mod ceilings {}
 
 /// The same operations in f64, one row at a time: what tests and `verify` trust.
 pub mod reference {
@@ -202,6 +206,7 @@ pub(crate) fn kernels(variant: crate::device::Variant) -> Vec<crate::device::Ker
         pq_scan::gpu::kernels,
         pq_tables::gpu::kernels,
         pq_terms::gpu::kernels,
+        products::kernels,
         rerank::gpu::kernels,
         segment_sums::gpu::kernels,
         select::gpu::kernels,

@@ -1,14 +1,42 @@
 //! Sizes that the tiled kernels share.
 
-/// Rows of a tile on either side: 16 x 16 invocations of 4 x 4 distances.
+/// Rows of a square tile on either side: 16 x 16 invocations of 4 x 4 distances.
 pub(super) const TILE: usize = 64;
-
-/// Columns that go through workgroup memory at a time; a thread loads one of them for four rows.
-const STEP: usize = 16;
 
 /// Invocations a workgroup.
 pub(super) const THREADS: usize = 256;
 
-const _: () = assert!(TILE / 4 * TILE / 4 == THREADS && STEP * TILE / 4 == THREADS);
+/// How many rows on the left meet how many on the right at a time, 4 x 4 of them an invocation.
+#[derive(Clone, Copy)]
+pub(super) struct Tiling {
+    pub left: usize,
+    pub right: usize,
+    /// Columns that go through workgroup memory at a time.
+    step: usize,
+}
 
-pub(super) const NUMBERS: &[(&str, u32)] = &[("TILE", TILE as u32), ("STEP", STEP as u32), ("THREADS", THREADS as u32)];
+impl Tiling {
+    pub(super) const SQUARE: Tiling = Tiling::new(TILE, TILE, 16);
+
+    /// For few rows on the left: less is computed in vain, so that reading the right bounds it.
+    pub(super) const WIDE: Tiling = Tiling::new(16, 256, 8);
+
+    /// For few rows on the right.
+    pub(super) const TALL: Tiling = Tiling::new(256, 16, 8);
+
+    /// Up to so many rows on a side are few.
+    pub(super) const FEW: usize = 32;
+
+    const fn new(left: usize, right: usize, step: usize) -> Self {
+        assert!(left / 4 * (right / 4) == THREADS);
+        // What a binding's least workgroup memory of 16 KiB has left beside a queue.
+        assert!((left / 4 + right / 4 + 2) * step * 16 < 10 << 10);
+        Tiling { left, right, step }
+    }
+
+    pub(super) fn numbers(self) -> Vec<(&'static str, u32)> {
+        let Tiling { left, right, step } = self;
+        let numbers = [("LEFT", left), ("RIGHT", right), ("STEP", step), ("THREADS", THREADS)];
+        numbers.map(|(name, number)| (name, number as u32)).to_vec()
+    }
+}

@@ -56,7 +56,7 @@ impl Case {
 }
 
 /// Shapes: queries, rows, dimension, k, values.
-const SHAPES: [(usize, usize, usize, usize, Values); 7] = [
+const SHAPES: [(usize, usize, usize, usize, Values); 9] = [
     (1, 1, 1, 1, Values::Uniform),
     (5, 3, 2, 10, Values::Integers),
     (3, 700, 33, 10, Values::Uniform),
@@ -64,6 +64,8 @@ const SHAPES: [(usize, usize, usize, usize, Values); 7] = [
     (70, 90, 100, 5, Values::Far),
     (9, 130, 3, 40, Values::Duplicates),
     (4, 257, 129, 1, Values::Uniform),
+    (130, 190, 8, 12, Values::Duplicates),
+    (68, 400, 65, 9, Values::Uniform),
 ];
 
 fn cases() -> impl Iterator<Item = Case> {

@@ -18,6 +18,22 @@ pub struct Nearest {
 /// Each of `rows`' closest of `centroids`, the lower number among equals: distance and argmin in one pass, the
 /// rows x centroids matrix never written.
 ///
+/// # On a GPU
+/// What it cannot do without: a multiply-add a row, centroid and column; reading the rows once, 4 bytes a number, and
+/// writing 8 bytes a row. From 65 rows and centroids of 8 columns on it compares by products, 128 x 128 at a time, and
+/// is bound by multiply-adds. Squared distances are |c|²/2 - r·c of rows and centroids less the centroids' mean; rows
+/// that rounding might send elsewhere are listed on the GPU and compared by differences in the same submission. With up
+/// to 32 centroids a tile has 16 of them and 256 rows, and reading the rows bounds it. In between, and of short rows,
+/// differences bound it.
+///
+/// Share of the multiply-add peak for squared distances that the machine code leaves on NAVI21 and GFX1100, one
+/// multiply-add a term, by the counts of [`ceilings`](super::ceilings):
+///
+/// | | hot loop | whole tile, d = 64 | 100 | 128 | 768 | 2048 |
+/// | --- | --- | --- | --- | --- | --- | --- |
+/// | differences, 64 x 64 | 45 % | 43 % | 39 % | 44 % | 44 % | 44 % |
+/// | products, 128 x 128 | 96 % | 88 % | 87 % | 92 % | 95 % | 96 % |
+///
 /// # Errors
 /// [`Error::Dimension`] if they differ in columns, [`Error::Empty`] without centroids, [`Error::OtherDevice`],
 /// [`Error::OutOfMemory`].

@@ -6,7 +6,7 @@ use crate::{
     ops::{
         Codebook,
         selection::SCRATCH_BYTES,
-        tile::{self, THREADS, TILE},
+        tile::{THREADS, TILE, Tiling},
     },
 };
 
@@ -35,7 +35,7 @@ fn kernel(entry: &'static str, flags: Vec<&'static str>) -> Kernel {
         source: include_str!("../../../shaders/pq_encode.wgsl"),
         params: Params::WGSL,
         entry,
-        numbers: tile::NUMBERS.to_vec(),
+        numbers: Tiling::SQUARE.numbers(),
         flags,
     }
 }

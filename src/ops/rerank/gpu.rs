@@ -47,7 +47,7 @@ fn kernel(variant: Variant, metric: Metric, places: bool) -> Kernel {
     }
 }
 
-pub(super) fn rerank(
+pub(in crate::ops) fn rerank(
     recording: &mut Recording,
     queries: &DeviceArray<f32>,
     rows: &DeviceArray<f32>,

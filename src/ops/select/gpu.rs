@@ -27,7 +27,7 @@ params! {
 const LEAST_COLUMNS: usize = 4096;
 
 pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
-    vec![kernel(true), kernel(false)]
+    vec![kernel(true), kernel(false), listed()]
 }
 
 fn kernel(collect: bool) -> Kernel {
@@ -39,6 +39,10 @@ fn kernel(collect: bool) -> Kernel {
         numbers: NUMBERS.to_vec(),
         flags: if collect { vec!["COLLECT"] } else { vec![] },
     }
+}
+
+fn listed() -> Kernel {
+    Kernel { flags: vec!["LISTED"], ..kernel(false) }
 }
 
 pub(super) fn select(recording: &mut Recording, values: &DeviceArray<f32>, k: usize) -> Result<DeviceArray<Ranked>> {
@@ -86,7 +90,23 @@ pub(in crate::ops) fn merge(
     candidates: &Candidates,
     pass: &Pass<'_>,
 ) -> Result<()> {
-    let params = Params {
+    let buffers = [("candidates", &candidates.buffer), ("found", pass.found)];
+    recording.dispatch(kernel(false), &merge_params(rows, candidates, pass), &buffers, rows)
+}
+
+/// [`merge`] for the rows of a list that has been planned. `candidates` has its columns for each slab planned.
+pub(in crate::ops) fn merge_listed(
+    recording: &mut Recording,
+    list: &wgpu::Buffer,
+    candidates: &Candidates,
+    pass: &Pass<'_>,
+) -> Result<()> {
+    let buffers = [("candidates", &candidates.buffer), ("found", pass.found), ("listed", list)];
+    recording.dispatch_listed(listed(), &merge_params(0, candidates, pass), &buffers, (list, 4))
+}
+
+fn merge_params(rows: usize, candidates: &Candidates, pass: &Pass<'_>) -> Params {
+    Params {
         rows: rows as u32,
         row_place: 0,
         columns: candidates.columns as u32,
@@ -96,6 +116,5 @@ pub(in crate::ops) fn merge(
         taken: pass.taken as u32,
         keep: pass.keep as u32,
         found_place: pass.found_place as u32,
-    };
-    recording.dispatch(kernel(false), &params, &[("candidates", &candidates.buffer), ("found", pass.found)], rows)
+    }
 }

@@ -1,0 +1,51 @@
+// Which queries' neighbours are not certain after products chose the candidates: `doubt` lists them, `plan` shares
+// the work of looking at them again out over slabs of the base.
+
+#if PLAN
+@group(0) @binding(1) var<storage, read_write> plan: array<u32>;
+
+@compute @workgroup_size(1)
+fn share_out() {
+    let tiles = plan[0];
+    let count = plan[3];
+    let slabs = clamp(params.most_groups / max(tiles, 1u), 1u, params.most_slabs);
+    let widest = params.widest;
+    // The tiles' slabs, then the queries, in rows of workgroups.
+    plan[0] = min(tiles * slabs, widest);
+    plan[1] = (tiles * slabs + widest - 1u) / widest;
+    plan[4] = min(count, widest);
+    plan[5] = (count + widest - 1u) / widest;
+    plan[6] = 1u;
+    plan[7] = slabs;
+}
+#else
+@group(0) @binding(1) var<storage, read> kept: array<vec2<u32>>;
+@group(0) @binding(2) var<storage, read> found: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read> halves: array<f32>;
+@group(0) @binding(4) var<storage, read> reach: f32;
+
+#include ranked
+#include listed
+#include doubt
+
+@compute @workgroup_size({{THREADS}})
+fn doubt(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let query = (group.y * groups.x + group.x) * {{THREADS}}u + thread;
+    if (query >= params.queries) { return; }
+    let last_kept = kept[(params.kept_place + query + 1u) * params.keep - 1u];
+    // Every row was kept.
+    if (is_none(last_kept)) { return; }
+    let last = distance_of(found[(params.found_place + query + 1u) * params.k - 1u]);
+    let half = halves[query];
+    let norm = sqrt(2.0 * half);
+    // Rows that were not kept are no nearer than the last that was. Differences round `columns` times.
+    let rounding = product_error(norm, reach) + 1.02 * UNIT * (f32(params.columns) + 8.0) * last;
+    if (!is_moderate(norm, reach) || !(0.5 * last + rounding < distance_of(last_kept) + half)) {
+        list_row(query);
+    }
+}
+#endif

@@ -1,0 +1,252 @@
+//! Bindings and dispatch of `shaders/knn.wgsl`.
+
+use crate::{
+    DeviceArray, Metric, Result,
+    device::{Kernel, Recording, Segment, Variant, bounded_segments, params, segments},
+    ops::{
+        Ranked, is_l2,
+        select::gpu::merge_listed,
+        selection::{self, Candidates, PASS, Pass, QUEUE, SCRATCH_BYTES},
+        tile::Tiling,
+    },
+};
+
+params! {
+    struct Params {
+        queries: u32,
+        query_place: u32,
+        columns: u32,
+        rows: u32,
+        first_row: u32,
+        base_number: u32,
+        slabs: u32,
+        first_slab: u32,
+        all_slabs: u32,
+        k: u32,
+        taken: u32,
+        keep: u32,
+        found_place: u32,
+    }
+}
+
+params! {
+    struct PlanParams {
+        most_groups: u32,
+        most_slabs: u32,
+        widest: u32,
+    }
+}
+
+/// Fewest rows worth a workgroup of their own.
+const LEAST_ROWS: usize = 256;
+
+pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
+    let mut kernels = vec![plan_kernel()];
+    for metric in [Metric::L2, Metric::InnerProduct] {
+        for (tiling, keep) in [(Tiling::SQUARE, 1), (Tiling::SQUARE, 65), (Tiling::SQUARE, PASS), (Tiling::WIDE, PASS)]
+        {
+            kernels.push(kernel(metric, tiling, capacity(keep, tiling)));
+        }
+    }
+    kernels.extend([1, 65, PASS].map(listed));
+    kernels
+}
+
+/// Length of a query's queue: the `keep` nearest and room for another tile, a power of two.
+fn capacity(keep: usize, tiling: Tiling) -> usize {
+    (keep + tiling.right).next_power_of_two()
+}
+
+const _: () = assert!(PASS + Tiling::WIDE.right <= QUEUE);
+
+fn kernel(metric: Metric, tiling: Tiling, capacity: usize) -> Kernel {
+    let mut numbers = tiling.numbers();
+    numbers.extend([("QUEUE", QUEUE as u32), ("CAPACITY", capacity as u32)]);
+    Kernel {
+        name: "knn",
+        source: include_str!("../../../../shaders/knn.wgsl"),
+        params: Params::WGSL,
+        entry: "main",
+        numbers,
+        flags: if is_l2(metric) { vec!["L2"] } else { vec![] },
+    }
+}
+
+/// The kernel for listed queries and squared distances.
+fn listed(k: usize) -> Kernel {
+    let tiling = Tiling::SQUARE;
+    Kernel { flags: vec!["L2", "LISTED"], ..kernel(Metric::L2, tiling, capacity(k, tiling)) }
+}
+
+/// Shares the search for listed queries out.
+fn plan_kernel() -> Kernel {
+    Kernel {
+        name: "knn_doubt",
+        source: include_str!("../../../../shaders/knn_doubt.wgsl"),
+        params: PlanParams::WGSL,
+        entry: "share_out",
+        numbers: vec![],
+        flags: vec!["PLAN"],
+    }
+}
+
+/// The slabs of one buffer of the base.
+struct Slabs {
+    stretch: Segment,
+    count: usize,
+    first: usize,
+}
+
+pub(super) fn knn(
+    recording: &mut Recording,
+    queries: &DeviceArray<f32>,
+    base: &DeviceArray<f32>,
+    k: usize,
+    metric: Metric,
+) -> Result<DeviceArray<Ranked>> {
+    let found = recording.array(queries.rows(), k)?;
+    let tiling = if queries.rows() > Tiling::FEW { Tiling::SQUARE } else { Tiling::WIDE };
+    let most_groups = most_groups(tiling, PASS.min(k));
+    let tiles = queries.rows().div_ceil(tiling.left).min(most_groups);
+    let mut all_slabs = 0;
+    let mut slabs = vec![];
+    for stretch in segments(base.rows(), &[base.rows_per_part()]) {
+        let count = selection::slabs(tiles, stretch.rows, LEAST_ROWS).min((most_groups / tiles.max(1)).max(1));
+        slabs.push(Slabs { stretch, count, first: all_slabs });
+        all_slabs += count;
+    }
+    let per_query = all_slabs * PASS.min(k) * size_of::<Ranked>();
+    let most_queries = (SCRATCH_BYTES / per_query.max(1)).clamp(1, most_groups * tiling.left);
+    let batches = bounded_segments(queries.rows(), &[queries.rows_per_part(), found.rows_per_part()], most_queries);
+    selection::passes(recording, &found, &batches, |recording, batch, pass| {
+        scan(recording, queries, base, batch, pass, &slabs, all_slabs, (metric, tiling))
+    })?;
+    Ok(found)
+}
+
+/// Workgroups whose queues are within bounds.
+fn most_groups(tiling: Tiling, keep: usize) -> usize {
+    SCRATCH_BYTES / (capacity(keep, tiling) * tiling.left * size_of::<Ranked>())
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call, all of it the scan's own")]
+fn scan(
+    recording: &mut Recording,
+    queries: &DeviceArray<f32>,
+    base: &DeviceArray<f32>,
+    batch: &Segment,
+    pass: &Pass<'_>,
+    slabs: &[Slabs],
+    all_slabs: usize,
+    (metric, tiling): (Metric, Tiling),
+) -> Result<Candidates> {
+    let columns = all_slabs * pass.keep;
+    let candidates = recording.scratch(batch.rows * columns * size_of::<Ranked>())?;
+    let capacity = capacity(pass.keep, tiling);
+    let (queries_part, query_place) = queries.part(batch.first_row)?;
+    for Slabs { stretch, count, first } in slabs {
+        let groups = batch.rows.div_ceil(tiling.left) * count;
+        let queues = recording.scratch(groups * tiling.left * capacity * size_of::<Ranked>())?;
+        let (base_part, first_row) = base.part(stretch.first_row)?;
+        let params = Params {
+            queries: batch.rows as u32,
+            query_place: query_place as u32,
+            columns: queries.columns() as u32,
+            rows: stretch.rows as u32,
+            first_row: first_row as u32,
+            base_number: (stretch.first_row - first_row) as u32,
+            slabs: *count as u32,
+            first_slab: *first as u32,
+            all_slabs: all_slabs as u32,
+            k: pass.k as u32,
+            taken: pass.taken as u32,
+            keep: pass.keep as u32,
+            found_place: pass.found_place as u32,
+        };
+        let buffers = [
+            ("queries", queries_part),
+            ("base", base_part),
+            ("found", pass.found),
+            ("queues", &queues),
+            ("candidates", &candidates),
+        ];
+        recording.dispatch(kernel(metric, tiling, capacity), &params, &buffers, groups)?;
+    }
+    Ok(Candidates { buffer: candidates, columns })
+}
+
+/// The search for queries that are listed on the GPU, by squared distances.
+pub(super) struct Listed {
+    k: usize,
+    stretches: Vec<Segment>,
+    most_groups: usize,
+    queues: wgpu::Buffer,
+    candidates: wgpu::Buffer,
+}
+
+impl Listed {
+    /// Makes room to look for the `k` closest rows of `base`, at most [`PASS`].
+    pub(super) fn new(recording: &mut Recording, base: &DeviceArray<f32>, k: usize) -> Result<Self> {
+        let tiling = Tiling::SQUARE;
+        let stretches = segments(base.rows(), &[base.rows_per_part()]);
+        let most_groups = (most_groups(tiling, k) / stretches.len().max(1)).max(1);
+        let lines = most_groups * tiling.left * size_of::<Ranked>();
+        let queues = recording.scratch(lines * capacity(k, tiling))?;
+        let candidates = recording.scratch(lines * k * stretches.len())?;
+        Ok(Listed { k, stretches, most_groups, queues, candidates })
+    }
+
+    /// Most queries of a list.
+    pub(super) fn most(&self) -> usize {
+        self.most_groups * Tiling::SQUARE.left
+    }
+
+    /// Finds the neighbours of a batch's listed queries, in `found`.
+    pub(super) fn search(
+        &self,
+        recording: &mut Recording,
+        queries: &DeviceArray<f32>,
+        base: &DeviceArray<f32>,
+        batch: &Segment,
+        list: &wgpu::Buffer,
+        found: &DeviceArray<Ranked>,
+    ) -> Result<()> {
+        let Listed { k, stretches, most_groups, queues, candidates } = self;
+        let plan = PlanParams {
+            most_groups: *most_groups as u32,
+            most_slabs: base.rows().div_ceil(LEAST_ROWS) as u32,
+            widest: recording.device().max_workgroups() as u32,
+        };
+        recording.dispatch(plan_kernel(), &plan, &[("plan", list)], 1)?;
+        let (queries_part, query_place) = queries.part(batch.first_row)?;
+        for (number, stretch) in stretches.iter().enumerate() {
+            let (base_part, first_row) = base.part(stretch.first_row)?;
+            let params = Params {
+                queries: 0,
+                query_place: query_place as u32,
+                columns: queries.columns() as u32,
+                rows: stretch.rows as u32,
+                first_row: first_row as u32,
+                base_number: (stretch.first_row - first_row) as u32,
+                slabs: 0,
+                first_slab: number as u32,
+                all_slabs: stretches.len() as u32,
+                k: *k as u32,
+                taken: 0,
+                keep: *k as u32,
+                found_place: 0,
+            };
+            let buffers = [
+                ("queries", queries_part),
+                ("base", base_part),
+                ("listed", list),
+                ("queues", queues),
+                ("candidates", candidates),
+            ];
+            recording.dispatch_listed(listed(*k), &params, &buffers, (list, 0))?;
+        }
+        let (found, found_place) = found.part(batch.first_row)?;
+        let candidates = Candidates { buffer: candidates.clone(), columns: stretches.len() * k };
+        merge_listed(recording, list, &candidates, &Pass { taken: 0, keep: *k, k: *k, found, found_place })
+    }
+}

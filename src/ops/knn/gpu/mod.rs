@@ -1,0 +1,30 @@
+//! Closest rows on a GPU: by products where they pay, otherwise by differences.
+
+mod differences;
+mod products;
+
+use crate::{
+    DeviceArray, Metric, Result,
+    device::{Kernel, Recording, Variant},
+    ops::Ranked,
+};
+
+pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
+    [differences::kernels(variant), products::kernels(variant)].concat()
+}
+
+pub(super) fn knn(
+    recording: &mut Recording,
+    queries: &DeviceArray<f32>,
+    base: &DeviceArray<f32>,
+    k: usize,
+    metric: Metric,
+) -> Result<DeviceArray<Ranked>> {
+    queries.check_on(recording.device(), "queries")?;
+    base.check_on(recording.device(), "base")?;
+    if products::pay(recording.device(), queries, base, k, metric) {
+        products::knn(recording, queries, base, k, metric)
+    } else {
+        differences::knn(recording, queries, base, k, metric)
+    }
+}
