@@ -26,13 +26,14 @@ pub(super) fn pq_rerank(
     let dimension = decoder.codebook.dimension();
     let mut found = candidates.to_vec();
     let rows = found.par_chunks_mut(per_query.max(1)).zip(queries.par_chunks(dimension));
-    rows.for_each_init(Vec::new, |decoded, (found, query)| {
+    rows.for_each_init(Residuals::default, |residuals, (found, query)| {
         for candidate in &mut *found {
-            let known = !candidate.is_none() && decoder.decode(candidate.id(), decoded);
+            let known = !candidate.is_none() && decoder.decode(candidate.id(), query, residuals);
             let id = candidate.id();
             *candidate = Ranked::NONE;
             if known {
-                let row = std::iter::once((id, &decoded[..]));
+                let row = std::iter::once((id, &residuals.of_code[..]));
+                let query = &residuals.of_query;
                 distances(query, row, Metric::L2, |distance, id| *candidate = Ranked::new(distance, id));
             }
         }
@@ -42,10 +43,12 @@ pub(super) fn pq_rerank(
 }
 
 impl Decoder<'_> {
-    /// Decodes what the code of row `id` stands for, if there is one.
-    fn decode(&self, id: u32, decoded: &mut Vec<f32>) -> bool {
+    /// The residuals of a query and of what the code of row `id` stands for, if there is one.
+    fn decode(&self, id: u32, query: &[f32], residuals: &mut Residuals) -> bool {
         let (dsub, nbits) = (self.codebook.dsub(), self.codebook.nbits());
-        decoded.clear();
+        let Residuals { of_query, of_code } = residuals;
+        of_query.clear();
+        of_code.clear();
         let Some(&position) = self.positions.get(id as usize) else { return false };
         let list = self.offsets.partition_point(|&offset| offset <= position).checked_sub(1);
         let centroid = list.map_or(&[][..], |list| row(self.centroids, self.codebook.dimension(), list));
@@ -53,10 +56,17 @@ impl Decoder<'_> {
         if code.is_empty() || centroid.is_empty() {
             return false;
         }
-        for (sub, centroid) in centroid.chunks(dsub).enumerate() {
-            let residual = row(self.codewords, dsub, (sub << nbits) + code_at(code, sub, nbits));
-            decoded.extend(centroid.iter().zip(residual).map(|(centroid, residual)| centroid + residual));
+        of_query.extend(query.iter().zip(centroid).map(|(query, centroid)| query - centroid));
+        for sub in 0..self.codebook.m() {
+            of_code.extend_from_slice(row(self.codewords, dsub, (sub << nbits) + code_at(code, sub, nbits)));
         }
         true
     }
+}
+
+/// Differences to a list's centroid: what is far from the origin is near it once that is taken away.
+#[derive(Default)]
+struct Residuals {
+    of_query: Vec<f32>,
+    of_code: Vec<f32>,
 }
