@@ -1,7 +1,10 @@
 //! Scans of probed lists on the CPU, whatever the entries are: query after query, or list after list for all queries
 //! that probe it.
 
-use std::ops::Range;
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use rayon::prelude::*;
 
@@ -96,7 +99,8 @@ pub(super) fn scan_lists<S: Default>(
                 (start, sum) = (index + 1, 0);
             }
         }
-        let tops = parts.into_par_iter().map(|pieces| part(pieces, first, found.len() / k, k, &score));
+        let bounds: Vec<_> = (0..found.len() / k).map(|_| Bound::default()).collect();
+        let tops = parts.into_par_iter().map(|pieces| part(pieces, first, &bounds, k, &score));
         let mut merged: Vec<_> = (0..found.len() / k).map(|_| Top::new(k)).collect();
         for (query, top) in tops.collect::<Vec<_>>().into_iter().flatten() {
             merged[query as usize - first].take_in(top);
@@ -106,22 +110,43 @@ pub(super) fn scan_lists<S: Default>(
     found
 }
 
-/// Parts that keep threads busy. A query's threshold starts anew in each.
+/// What is no nearer than a query's k smallest, as far as any thread knows: what comes out does not depend on it.
+struct Bound(AtomicU64);
+
+impl Default for Bound {
+    fn default() -> Self {
+        Bound(AtomicU64::new(bytemuck::cast(Ranked::NONE)))
+    }
+}
+
+impl Bound {
+    fn get(&self) -> Ranked {
+        bytemuck::cast(self.0.load(Ordering::Relaxed))
+    }
+
+    fn lower(&self, bound: Ranked) {
+        if bound < self.get() {
+            self.0.fetch_min(bytemuck::cast(bound), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Parts that keep threads busy.
 fn parts_for(threads: usize) -> usize {
-    if threads == 1 { 1 } else { 4 * threads }
+    if threads == 1 { 1 } else { 2 * threads }
 }
 
 /// What the queries of some pieces keep.
 fn part<S: Default>(
     pieces: &[Piece<'_>],
     first: usize,
-    queries: usize,
+    bounds: &[Bound],
     k: usize,
     score: &impl Fn(&mut S, &Piece<'_>, &mut [Top]),
 ) -> Vec<(u32, Top)> {
     let mut tops: Vec<(u32, Top)> = vec![];
     // Where in `tops` a query's is.
-    let mut places = vec![usize::MAX; queries];
+    let mut places = vec![usize::MAX; bounds.len()];
     let (mut scratch, mut kept) = (S::default(), vec![]);
     for piece in pieces {
         for &Probing { query, .. } in piece.probing {
@@ -130,11 +155,15 @@ fn part<S: Default>(
                 *place = tops.len();
                 tops.push((query, Top::new(k)));
             }
-            kept.push(tops[*place].1.take());
+            let mut top = tops[*place].1.take();
+            top.lower(bounds[query as usize - first].get());
+            kept.push(top);
         }
         score(&mut scratch, piece, &mut kept);
         for (probing, top) in piece.probing.iter().zip(kept.drain(..)) {
-            tops[places[probing.query as usize - first]].1 = top;
+            let query = probing.query as usize - first;
+            bounds[query].lower(top.bound());
+            tops[places[query]].1 = top;
         }
     }
     tops

@@ -30,6 +30,19 @@ impl Top {
         self.threshold
     }
 
+    /// What is no nearer than the `k` smallest.
+    pub(super) fn bound(&self) -> Ranked {
+        self.bound
+    }
+
+    /// Leaves out what is no nearer than `bound`, which is kept, here or elsewhere, with `k` - 1 that are nearer.
+    pub(super) fn lower(&mut self, bound: Ranked) {
+        if bound < self.bound {
+            self.bound = bound;
+            self.threshold = bound.distance();
+        }
+    }
+
     #[inline(always)]
     pub(super) fn offer(&mut self, distance: f32, id: u32) {
         if distance <= self.threshold {
@@ -85,9 +98,9 @@ impl Top {
     fn cut(&mut self) {
         if self.kept.len() > self.k {
             let (_, bound, _) = self.kept.select_nth_unstable(self.k - 1);
-            self.bound = *bound;
-            self.threshold = bound.distance();
+            let bound = *bound;
             self.kept.truncate(self.k);
+            self.lower(bound);
         }
     }
 

@@ -93,7 +93,7 @@ fn pairs<'a>(sizes: impl IntoIterator<Item = &'a u64>) -> f64 {
 fn adjusted_rand(both: f64, clusters: f64, identities: f64, all: f64) -> f64 {
     let expected = if all > 0.0 { clusters * identities / all } else { 0.0 };
     let most = f64::midpoint(clusters, identities);
-    if (most - expected).abs() < f64::EPSILON * all { 1.0 } else { (both - expected) / (most - expected) }
+    if (most - expected).abs() <= f64::EPSILON * all { 1.0 } else { (both - expected) / (most - expected) }
 }
 
 #[cfg(test)]
