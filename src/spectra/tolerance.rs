@@ -4,6 +4,10 @@ use std::{fmt, str::FromStr};
 
 use crate::{Error, Result};
 
+/// What m/z written in decimals, and sums of them, are off by rounding, relative to their size: 100.05 and 100.07 are 0.02
+/// apart for whoever wrote them.
+const ROUNDING: f64 = 16.0 * f64::EPSILON;
+
 /// How far apart two m/z may be and still be the same.
 ///
 /// ```
@@ -27,7 +31,8 @@ impl Tolerance {
     /// Whether two m/z are the same; the order of the two does not matter, and the limit itself is accepted.
     #[must_use]
     pub fn accepts(&self, a: f64, b: f64) -> bool {
-        (a - b).abs() <= self.width(a.max(b))
+        let larger = a.max(b);
+        (a - b).abs() <= self.width(larger) + ROUNDING * larger
     }
 
     /// How far below `mz` another one may be.
@@ -104,6 +109,16 @@ mod tests {
         }
         for text in ["", "10", "ppm", "-1ppm", "NaNDa", "infDa", "1e400ppm", "10 ppmx"] {
             assert!(text.parse::<Tolerance>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_limit_itself_is_accepted() {
+        for step in 0..1000 {
+            let mz = 100.0 + f64::from(step) * 1.0007;
+            let (mz, other) = ((mz * 1e4).round() / 1e4, (mz * 1e4 + 200.0).round() / 1e4);
+            assert!(Tolerance::Dalton(0.02).accepts(mz, other) && Tolerance::Dalton(0.02).accepts(other, mz), "{mz}");
+            assert!(!Tolerance::Dalton(0.0199).accepts(mz, other), "{mz}");
         }
     }
 
