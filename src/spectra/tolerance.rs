@@ -4,10 +4,6 @@ use std::{fmt, str::FromStr};
 
 use crate::{Error, Result};
 
-/// What m/z written in decimals, and sums of them, are off by rounding, relative to their size: 100.05 and 100.07 are 0.02
-/// apart for whoever wrote them.
-const ROUNDING: f64 = 16.0 * f64::EPSILON;
-
 /// How far apart two m/z may be and still be the same.
 ///
 /// ```
@@ -28,11 +24,13 @@ pub enum Tolerance {
 }
 
 impl Tolerance {
-    /// Whether two m/z are the same; the order of the two does not matter, and the limit itself is accepted.
+    /// Whether two m/z are the same; the order of the two does not matter. The limit itself is accepted as far as rounding
+    /// to `f64` allows.
     #[must_use]
     pub fn accepts(&self, a: f64, b: f64) -> bool {
-        let larger = a.max(b);
-        (a - b).abs() <= self.width(larger) + ROUNDING * larger
+        // Rounded like the bounds that matchms computes, which decide on m/z of few decimals that lie at the limit.
+        let (lower, upper) = (a.min(b), a.max(b));
+        lower >= upper - self.width(upper)
     }
 
     /// How far below `mz` another one may be.
@@ -109,16 +107,6 @@ mod tests {
         }
         for text in ["", "10", "ppm", "-1ppm", "NaNDa", "infDa", "1e400ppm", "10 ppmx"] {
             assert!(text.parse::<Tolerance>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_limit_itself_is_accepted() {
-        for step in 0..1000 {
-            let mz = 100.0 + f64::from(step) * 1.0007;
-            let (mz, other) = ((mz * 1e4).round() / 1e4, (mz * 1e4 + 200.0).round() / 1e4);
-            assert!(Tolerance::Dalton(0.02).accepts(mz, other) && Tolerance::Dalton(0.02).accepts(other, mz), "{mz}");
-            assert!(!Tolerance::Dalton(0.0199).accepts(mz, other), "{mz}");
         }
     }
 
