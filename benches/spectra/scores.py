@@ -6,7 +6,6 @@ python scores.py library.mgf.gz --cellprobe ../../target/release/cellprobe
 
 import argparse
 import csv
-import gzip
 import pathlib
 import random
 import subprocess
@@ -18,27 +17,12 @@ from matchms.similarity import CosineGreedy, CosineHungarian, ModifiedCosineGree
 import ms_entropy
 import ms_entropy.spectra.entropy
 
+from mgf import blocks, field
+
 TOLERANCE = 0.02
 # ms_entropy holds m/z in single precision, so that peaks just at the limit fall either way: this lies between the digits
 # that spectra are written with.
 ENTROPY_TOLERANCE = 0.02003
-
-
-def blocks(path):
-    """The spectra of an MGF file as lists of lines."""
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else open(path)
-    with opened as lines:
-        block = []
-        for line in lines:
-            if line.startswith("BEGIN IONS"):
-                block = []
-            block.append(line)
-            if line.startswith("END IONS"):
-                yield block
-
-
-def field(block, key):
-    return next(line.split("=", 1)[1].strip() for line in block if line.startswith(key + "="))
 
 
 def peaks(block):
