@@ -68,7 +68,7 @@ enum Command {
     Search(search::SearchIndex),
     /// Cluster mass spectra
     #[cfg(feature = "spectra")]
-    Spectra(spectra::Spectra),
+    Spectra(Box<spectra::Spectra>),
     /// Describe an index file
     Info(info::Info),
     /// Print a script that completes commands in a shell

@@ -22,7 +22,7 @@ pub struct Field {
 }
 
 impl Field {
-    /// The first block of the InChIKey: the structure without its stereochemistry.
+    /// The first block of the `InChIKey`: the structure without its stereochemistry.
     #[must_use]
     pub fn inchikey() -> Self {
         Field { name: "INCHIKEY".to_owned(), characters: Some(14) }

@@ -24,10 +24,13 @@ pub enum Tolerance {
 }
 
 impl Tolerance {
-    /// Whether two m/z are the same; the order of the two does not matter, and the limit itself is accepted.
+    /// Whether two m/z are the same; the order of the two does not matter. The limit itself is accepted as far as rounding
+    /// to `f64` allows.
     #[must_use]
     pub fn accepts(&self, a: f64, b: f64) -> bool {
-        (a - b).abs() <= self.width(a.max(b))
+        // Rounded like the bounds that matchms computes, which decide on m/z of few decimals that lie at the limit.
+        let (lower, upper) = (a.min(b), a.max(b));
+        lower >= upper - self.width(upper)
     }
 
     /// How far below `mz` another one may be.

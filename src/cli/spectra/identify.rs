@@ -128,7 +128,7 @@ struct Found {
     /// Spectra in the query files, used or not.
     count: usize,
     rejected: Rejected,
-    found: Vec<Identification>,
+    identifications: Vec<Identification>,
     heading: Vec<(String, String)>,
 }
 
@@ -146,15 +146,18 @@ impl Identify {
         rejected.merge(unclean);
         let options = self.options(common);
         let show = |stage: &'static str, done, of| bar.iter().for_each(|bar| bar.show(stage, done, of));
-        let found = identify(&device, &library, &queries, &options, &show)?;
+        let identifications = identify(&device, &library, &queries, &options, &show)?;
         drop(bar);
         let heading = self.heading(&names, &device, &library, &options);
-        let found = Found { library, queries, count: input.count, rejected, found, heading };
+        let found = Found { library, queries, count: input.count, rejected, identifications, heading };
         self.write(&found)?;
         let summary = self.summary(&found, start.elapsed().as_secs_f64());
         write_whole(self.output.join(SUMMARY_FILE), self.overwrite.force, |out| {
             writeln!(out, "{summary:#}").map_err(failure)
         })?;
+        if let (Some(truth), Value::Null) = (&self.options.truth, &summary["top1"]) {
+            console.warn(format!("no query has the field {truth}: nothing to compare with"));
+        }
         console.summary(&summary, &text(&summary, &self.output))?;
         Ok(true)
     }
@@ -216,10 +219,10 @@ impl Identify {
 
     fn write(&self, found: &Found) -> Result<()> {
         fs::create_dir_all(&self.output).map_err(|source| Error::Io { path: self.output.clone(), source })?;
-        let Found { library, queries, rejected, found, heading, .. } = found;
+        let Found { library, queries, rejected, identifications, heading, .. } = found;
         let truth = self.options.truth.as_ref();
         write_whole(self.output.join(MATCHES_FILE), self.overwrite.force, |out| {
-            write_matches(out, heading, library, queries, found, truth).map_err(failure)
+            write_matches(out, heading, library, queries, identifications, truth).map_err(failure)
         })?;
         write_whole(self.output.join(REJECTED_FILE), self.overwrite.force, |out| {
             let lines = heading.iter().try_for_each(|(name, value)| writeln!(out, "# {name}: {value}"));
@@ -236,12 +239,12 @@ impl Identify {
             "kept": all.queries.len(),
             "rejected": reasons(&all.rejected),
             "library": all.library.spectra().len(),
-            "matched": all.found.iter().filter(|found| !found.matches.is_empty()).count(),
-            "accepted": all.found.iter().filter(|found| found.is_accepted()).count(),
+            "matched": all.identifications.iter().filter(|found| !found.matches.is_empty()).count(),
+            "accepted": all.identifications.iter().filter(|found| found.is_accepted()).count(),
             "seconds": seconds,
             "parameters": parameters,
         });
-        let quality = |truth| Quality::of(&all.library, &all.queries, &all.found, truth);
+        let quality = |truth| Quality::of(&all.library, &all.queries, &all.identifications, truth);
         if let Some(quality) = self.options.truth.as_ref().and_then(quality) {
             summary["top1"] = quality.top1().into();
             summary["precision"] = quality.precision().into();

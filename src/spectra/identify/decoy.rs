@@ -22,7 +22,8 @@ const DRAWS: usize = 20;
 pub enum Decoys {
     /// For peptides, whose sequence the field `SEQ` gives: the sequence is shuffled but for its last residue and for K,
     /// R and P, and the peaks of its a, b and y ions are moved to where those of the shuffled sequence are
-    /// ([Lam and others 2010](https://doi.org/10.1021/pr900947u)). Spectra of other sequences or modifications have none.
+    /// ([Lam and others 2010](https://doi.org/10.1021/pr900947u)). Spectra of other sequences or modifications have none,
+    /// nor have those in which no peak is that of an ion; where they are many, q-values are too low.
     Peptide,
     /// For small molecules, from the spectra alone, the "spectrum-based" method of
     /// [Scheubert and others 2017](https://doi.org/10.1038/s41467-017-01318-5): a decoy has the precursor and the number

@@ -141,7 +141,8 @@ impl Peptide {
         tries.min_by_key(alike).filter(|other| other.letters != self.letters)
     }
 
-    /// The spectrum with the peaks of its ions moved to where those of a shuffled sequence are; others stay.
+    /// The spectrum with the peaks of its ions moved to where those of a shuffled sequence are; others stay. `None` where
+    /// no peak moves: that would be the spectrum itself.
     pub(super) fn decoy(&self, spectrum: &Spectrum, tolerance: Tolerance, random: &mut impl Rng) -> Option<Spectrum> {
         let charge = spectrum.charges.iter().map(|charge| charge.unsigned_abs()).max().unwrap_or(2);
         let charge = (charge.saturating_sub(1)).clamp(1, 2);
@@ -153,7 +154,7 @@ impl Peptide {
         };
         let mut peaks: Vec<Peak> = spectrum.peaks.iter().map(moved).filter(|peak| peak.mz > 0.0).collect();
         peaks.sort_by(|a, b| a.mz.total_cmp(&b.mz));
-        (!peaks.is_empty()).then(|| Spectrum { peaks, fields: Vec::new(), ..spectrum.clone() })
+        (peaks != spectrum.peaks).then(|| Spectrum { peaks, fields: Vec::new(), ..spectrum.clone() })
     }
 }
 

@@ -54,7 +54,7 @@ fn columns(spectrum: &Spectrum, matched: &Match) -> String {
     }
     let name = ["NAME", "COMPOUND_NAME", "SEQ"].iter().find_map(|key| spectrum.field(key)).unwrap_or_default();
     format!(
-        "{}\t{}\t{:.6}\t{}\t{}\t{}\t{}\t{}",
+        "{}\t{}\t{:.7}\t{}\t{}\t{}\t{}\t{}",
         clean(&spectrum.id()),
         clean(name),
         matched.score,

@@ -12,7 +12,12 @@ pub(super) fn prepare(spectrum: &Spectrum, tolerance: Tolerance) -> Prepared {
     prepared.divide(prepared.weights.iter().copied().fold(0.0, f64::max));
     let apart = tolerance.doubled();
     while !is_centroided(&prepared.mzs, apart) {
+        let before = prepared.len();
         merge(&mut prepared, apart);
+        // At the limit itself rounding may have them both too near and too far.
+        if prepared.len() == before {
+            break;
+        }
     }
     prepared.divide(prepared.weights.iter().sum());
     let entropy = -prepared.weights.iter().map(|weight| weight * weight.ln()).sum::<f64>();

@@ -1,0 +1,178 @@
+//! `cellprobe spectra index` and `identify` write what they say, whole or not at all.
+#![cfg(all(feature = "cli", feature = "spectra"))]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use cellprobe::{Device, Index};
+use serde_json::Value;
+
+type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+fn run(number: usize) -> String {
+    format!("{}/examples/data/dbgi/20220513_PMA_DBGI_01_04_{number:03}.mgf", env!("CARGO_MANIFEST_DIR"))
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Result<Self> {
+        Ok(Folder(tempfile::tempdir()?))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, arguments: &str) -> Result<Output> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cellprobe"));
+        command.current_dir(self.0.path()).env("CELLPROBE_DEVICE", "cpu").env_remove("RUST_LOG");
+        Ok(command.arg("spectra").args(arguments.split_whitespace()).output()?)
+    }
+
+    fn json(&self, arguments: &str) -> Result<Value> {
+        let output = self.run(&format!("{arguments} --json"))?;
+        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// The error line of a command that must fail with `status`.
+    fn error(&self, arguments: &str, status: i32) -> Result<String> {
+        let output = self.run(arguments)?;
+        let stderr = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(status), "{arguments}: {stderr}");
+        assert!(stderr.starts_with("error: ") && stderr.trim_end().lines().count() == 1, "{stderr}");
+        Ok(stderr)
+    }
+
+    /// The rows of matches.tsv, by the names of its columns.
+    fn matches(&self, folder: &str) -> Result<Vec<BTreeMap<String, String>>> {
+        let text = fs::read_to_string(self.path(folder).join("matches.tsv"))?;
+        let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+        let names: Vec<_> = lines.next().ok_or("no header")?.split('\t').map(str::to_owned).collect();
+        let row = |line: &str| {
+            let values: Vec<_> = line.split('\t').map(str::to_owned).collect();
+            assert_eq!(values.len(), names.len(), "{line}");
+            names.iter().cloned().zip(values).collect()
+        };
+        Ok(lines.map(row).collect())
+    }
+}
+
+#[test]
+fn a_file_of_spectra_is_a_library() -> Result {
+    let folder = Folder::new()?;
+    let (library, query) = (run(1), run(2));
+    let summary = folder.json(&format!("identify {library} {query} -o out -k 3"))?;
+    assert_eq!(summary["library"], 139);
+    assert_eq!(summary["parameters"]["precursor-tolerance"], "10ppm");
+    assert!(summary["top1"].is_null());
+    let written: Value = serde_json::from_slice(&fs::read(folder.path("out/summary.json"))?)?;
+    assert_eq!(written, summary);
+    let rows = folder.matches("out")?;
+    let first = |row: &&BTreeMap<String, String>| ["0", "1"].contains(&row["rank"].as_str());
+    assert_eq!(rows.iter().filter(first).count() as u64, summary["queries"].as_u64().ok_or("no count")?);
+    let accepted = rows.iter().filter(|row| row["accepted"] == "yes");
+    assert_eq!(accepted.count() as u64, summary["accepted"].as_u64().ok_or("no count")?);
+    for row in &rows {
+        if row["rank"] == "0" {
+            assert_eq!(row["library_id"], "no match");
+        } else {
+            assert!((0.0..=1.0).contains(&row["score"].parse::<f64>()?));
+            assert!(row["precursor_error_ppm"].parse::<f64>()?.abs() <= 10.001);
+        }
+    }
+    let text = fs::read_to_string(folder.path("out/matches.tsv"))?;
+    for word in ["# program: cellprobe ", "# device: cpu", "# score: entropy", "# seed: 1234"] {
+        assert!(text.contains(word), "{word}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_index_writes_is_a_library() -> Result {
+    let folder = Folder::new()?;
+    let files = format!("{} {}", run(1), run(2));
+    let summary =
+        folder.json(&format!("index {files} -o runs.index --index IVF4,Flat --bin-width 0.1 --dimension 400"))?;
+    assert_eq!(summary["index"], "IVF4,Flat");
+    let index = Index::read_file(folder.path("runs.index"), &Device::cpu())?;
+    assert_eq!((index.ntotal() as u64, index.dimension()), (summary["kept"].as_u64().ok_or("no count")?, 400));
+    let query = run(3);
+    let open = "--precursor-tolerance open --decoys spectrum";
+    let found = folder.json(&format!("identify runs.index {query} -o out {open} --truth FEATURE_ID"))?;
+    assert_eq!(found["library"], summary["kept"]);
+    assert!(found["top1"].is_number() && found["precision"].is_number() && found["recall"].is_number());
+    // All lists, exact vectors: as without an index.
+    fs::create_dir(folder.path("runs"))?;
+    for number in [1, 2] {
+        fs::copy(run(number), folder.path("runs").join(format!("{number}.mgf")))?;
+    }
+    folder.json(&format!("identify runs {query} -o plain --precursor-tolerance open"))?;
+    folder.json(&format!("index {files} -o same.index --index IVF4,Flat"))?;
+    folder.json(&format!("identify same.index {query} -o indexed --precursor-tolerance open --nprobe 4"))?;
+    let scores = |name: &str| -> Result<Vec<String>> {
+        Ok(folder.matches(name)?.into_iter().map(|mut row| row.remove("score").unwrap_or_default()).collect())
+    };
+    assert_eq!(scores("plain")?, scores("indexed")?);
+    Ok(())
+}
+
+#[test]
+fn peptides_have_decoys() -> Result {
+    let folder = Folder::new()?;
+    // b and y ions of two peptides.
+    let spectra = "BEGIN IONS\nTITLE=a\nPEPMASS=464.75\nCHARGE=2+\nSEQ=PEPTIDEK\n147.1128 5\n227.1026 9\n276.1554 4\n391.1823 6\n702.3668 8\nEND IONS\n";
+    fs::write(folder.path("peptides.mgf"), spectra)?;
+    let arguments = "identify peptides.mgf peptides.mgf -o out --preset proteomics --structure SEQ --decoys peptide";
+    folder.json(arguments)?;
+    let rows = folder.matches("out")?;
+    assert_eq!((rows[0]["library_name"].as_str(), rows[0]["q_value"].as_str()), ("PEPTIDEK", "1.000000"));
+    Ok(())
+}
+
+#[test]
+fn files_are_not_overwritten_unless_asked() -> Result {
+    let folder = Folder::new()?;
+    let (library, query) = (run(1), run(2));
+    let identify = format!("identify {library} {query} -o out");
+    folder.json(&identify)?;
+    assert!(folder.error(&identify, 1)?.contains("--force"));
+    folder.json(&format!("{identify} --force"))?;
+    let index = format!("index {library} -o a.index");
+    folder.json(&index)?;
+    assert!(folder.error(&index, 1)?.contains("--force"));
+    fs::remove_file(folder.path("a.index"))?;
+    // The sidecar alone counts too.
+    assert!(folder.error(&index, 1)?.contains("a.index.mgf.gz"));
+    Ok(())
+}
+
+#[test]
+fn bad_usage_is_said_in_a_line() -> Result {
+    let folder = Folder::new()?;
+    let (library, query) = (run(1), run(2));
+    for (options, status, word) in [
+        ("--score cosin", 2, "cosine"),
+        ("--precursor-tolerance 10", 2, "10ppm"),
+        ("--rerank-candidates 0", 2, "rerank_candidates"),
+        ("--rerank-candidates many", 2, "none"),
+        ("--truth :3", 2, "INCHIKEY:14"),
+        ("--decoys reversed", 2, "peptide"),
+        ("--max-q-value 0.01", 2, "decoys"),
+        ("--min-score 2", 2, "min_score"),
+        ("-k 0", 2, "k = 0"),
+    ] {
+        let error = folder.error(&format!("identify {library} {query} -o out {options}"), status)?;
+        assert!(error.contains(word), "{options}: {error}");
+        assert!(!folder.path("out").exists(), "{options}");
+    }
+    folder.error(&format!("identify missing.mgf {query} -o out"), 1)?;
+    folder.error(&format!("index {library} -o a.index --index HNSW32"), 2)?;
+    assert!(!folder.path("a.index").exists() && !folder.path("a.index.mgf.gz").exists());
+    Ok(())
+}
