@@ -94,7 +94,11 @@ fn codes_find_what_exact_vectors_find_once_candidates_are_compared() {
     let exact = found(&library, &queries, &options);
     library.build_index(&Device::cpu(), "IVF8,PQ80x4", &Training::default()).unwrap();
     let by_codes = found(&library, &queries, &IdentifyOptions { nprobe: Some(8), ..options.clone() });
-    let same = exact.iter().zip(&by_codes).filter(|(a, b)| a.matches[0].score == b.matches[0].score).count();
+    let same = exact
+        .iter()
+        .zip(&by_codes)
+        .filter(|(a, b)| a.matches[0].score.to_bits() == b.matches[0].score.to_bits())
+        .count();
     assert!(same * 100 >= 97 * queries.len(), "{same} of {}", queries.len());
     let alone = found(&library, &queries, &IdentifyOptions { rerank_candidates: None, ..options });
     assert!(alone.iter().all(|found| found.matches[0].score <= 1.0));
@@ -314,7 +318,7 @@ proptest! {
             prop_assert!(q_value.is_none_or(|q_value| q_value > 0.0 && q_value <= 1.0));
             if let (Some(target), Some(q_value)) = (target, q_value) {
                 match decoy {
-                    Some(decoy) if decoy >= target => prop_assert_eq!(q_value, 1.0),
+                    Some(decoy) if decoy >= target => prop_assert!(q_value >= 1.0),
                     _ => won.push((target, q_value)),
                 }
             }

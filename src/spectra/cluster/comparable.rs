@@ -10,6 +10,9 @@ use crate::spectra::{Cleaning, Prepared, Scaling, Scorer, Scratch, Spectrum};
 /// At most so many members of a cluster are what its members are compared with to find the medoid.
 const MEDOID_WITNESSES: usize = 32;
 
+/// Scores that differ by less are equal.
+const ROUNDING: f64 = 1e-9;
+
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
@@ -35,10 +38,12 @@ impl<'a> Comparable<'a> {
         self.spectra.len()
     }
 
-    /// The score of two spectra, from 0 to 1, the same whichever is named first.
+    /// The score of two spectra, from 0 to 1, the same whichever is named first; 1 where rounding alone keeps it from 1.
     pub(super) fn score(&self, a: u32, b: u32) -> f64 {
-        let (first, second) = (&self.spectra[a.min(b) as usize], &self.spectra[a.max(b) as usize]);
-        self.options.score.of(first, second, self.options.fragment_tolerance).score.clamp(0.0, 1.0)
+        let (first, second) = (&self.prepared[a.min(b) as usize], &self.prepared[a.max(b) as usize]);
+        let scorer = scorer(self.options);
+        let score = SCRATCH.with_borrow_mut(|scratch| scorer.score(first, second, scratch).score);
+        if score > 1.0 - ROUNDING { 1.0 } else { score.max(0.0) }
     }
 
     /// Whether the precursors of two spectra are near enough for one cluster.
@@ -49,7 +54,9 @@ impl<'a> Comparable<'a> {
     /// These spectra alone, ascending.
     pub(super) fn only(mut self, places: &[u32]) -> Self {
         let mut wanted = vec![false; self.len()];
-        places.iter().for_each(|&place| wanted[place as usize] = true);
+        for &place in places {
+            wanted[place as usize] = true;
+        }
         keep(&mut self.spectra, &wanted);
         keep(&mut self.prepared, &wanted);
         keep(&mut self.mzs, &wanted);

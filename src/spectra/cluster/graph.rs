@@ -18,9 +18,13 @@ pub struct Edge {
 pub(super) fn components(count: usize, edges: &[Edge], largest: usize) -> Vec<Vec<u32>> {
     let mut sets = Sets::new(count);
     if count > largest {
-        strongest_first(edges).into_iter().for_each(|edge| sets.join(edge.a, edge.b, largest));
+        for edge in strongest_first(edges) {
+            sets.join(edge.a, edge.b, largest);
+        }
     } else {
-        edges.iter().for_each(|edge| sets.join(edge.a, edge.b, largest));
+        for edge in edges {
+            sets.join(edge.a, edge.b, largest);
+        }
     }
     sets.into_groups()
 }

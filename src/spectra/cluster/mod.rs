@@ -105,7 +105,9 @@ impl Clusters {
     fn new(spectra: usize, clusters: Vec<(u32, Vec<u32>)>, edges: Vec<Edge>) -> Self {
         let mut all = Clusters { labels: vec![0; spectra], starts: vec![0], edges, ..Clusters::default() };
         for (label, (medoid, members)) in clusters.into_iter().enumerate() {
-            members.iter().for_each(|&member| all.labels[member as usize] = label as u32);
+            for &member in &members {
+                all.labels[member as usize] = label as u32;
+            }
             all.medoids.push(medoid);
             all.members.extend(members);
             all.starts.push(all.members.len());

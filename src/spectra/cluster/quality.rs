@@ -109,7 +109,7 @@ mod tests {
         (a - b).abs() < 1e-9
     }
 
-    /// The figures of scikit-learn's completeness, normalized_mutual_info and adjusted_rand scores.
+    /// The figures of scikit-learn's `completeness`, `normalized_mutual_info` and `adjusted_rand` scores.
     #[test]
     fn figures_of_another_implementation() {
         let quality = of(&[0, 0, 0, 1, 1, 2, 3, 3], &[0, 0, 1, 1, 1, 1, 2, 3]);

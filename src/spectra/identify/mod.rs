@@ -12,6 +12,28 @@
 //! | polarity or charge unknown | spectra of all |
 //! | precursor unknown | nothing within a window, everything in an open search |
 //!
+//! # How well it does
+//! 14,997 spectra of 2,234 compounds from `MassBank`; 1,353 queries of compounds that are in the library, by other
+//! laboratories, of which 1,305 have a spectrum of their compound within 10 ppm. Right is the structure without its
+//! stereochemistry. The accepting rule was chosen on half of the compounds; the figures are of the other half, with 95
+//! queries of compounds that are not in the library nor have an isomer there, and 40 that have an isomer there alone.
+//!
+//! | within 10 ppm | top-1, all queries | precision | with isomer queries | recall | absent accepted | isomers accepted |
+//! | --- | --- | --- | --- | --- | --- | --- |
+//! | cosine, modified cosine | 0.934 | 0.982 | 0.964 | 0.847 | 1 of 95 | 11 of 40 |
+//! | entropy | 0.936 | 0.980 | 0.959 | 0.851 | 1 of 95 | 13 of 40 |
+//!
+//! Isomers often have the same fragments: of what is accepted and wrong nearly all is an isomer of the right structure.
+//!
+//! | any precursor, top-1 | vectors or codes alone | cosine of 1,000 candidates | entropy of 1,000 candidates |
+//! | --- | --- | --- | --- |
+//! | exact vectors | 0.708 | 0.733 | 0.766 |
+//! | `IVF128,PQ8` | 0.579 | 0.730 | 0.763 |
+//! | `IVF128,PQ16` | 0.645 | 0.731 | 0.764 |
+//!
+//! The modified cosine is for finding relatives and not for this: it gives 0.62 there.
+//!
+//! # Example
 //! ```
 //! use cellprobe::{
 //!     Device,

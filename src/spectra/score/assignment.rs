@@ -133,7 +133,9 @@ impl Hungarian {
             return Scored { score: best, matched: usize::from(best > 0.0) };
         }
         self.lay_out(edges);
-        (1..=self.rows.len()).for_each(|row| self.place(row));
+        for row in 1..=self.rows.len() {
+            self.place(row);
+        }
         let columns = self.columns.len();
         let weights = (1..=columns).filter(|&column| self.taken[column] > 0);
         let weights = weights.map(|column| self.weights[(self.taken[column] - 1) * columns + column - 1]);
@@ -150,8 +152,8 @@ impl Hungarian {
             peaks.sort_unstable();
             peaks.dedup();
         };
-        let (a, b): (fn(&Edge) -> u32, fn(&Edge) -> u32) = (|edge| edge.a, |edge| edge.b);
-        let (mut row_of, mut column_of) = (a, b);
+        let mut row_of: fn(&Edge) -> u32 = |edge| edge.a;
+        let mut column_of: fn(&Edge) -> u32 = |edge| edge.b;
         distinct(&mut self.rows, row_of);
         distinct(&mut self.columns, column_of);
         if self.rows.len() > self.columns.len() {

@@ -23,7 +23,7 @@ impl Coarse {
     #[inline(always)]
     fn rounded(table: &[f32], ksub: usize, largest: u8) -> Option<Self> {
         let tables = || table.as_chunks::<16>().0.chunks_exact(ksub / 16);
-        let extents: Vec<_> = tables().map(|table| Extent::of(table)).collect();
+        let extents: Vec<_> = tables().map(Extent::of).collect();
         let widest = extents.iter().map(|extent| extent.most - extent.least).fold(0.0, f32::max);
         let scale = widest / f32::from(largest);
         let reach: f64 = extents.iter().map(|extent| f64::from(extent.most.abs().max(extent.least.abs()))).sum();
