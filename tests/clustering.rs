@@ -238,7 +238,9 @@ fn plain_linkage(all: &[Spectrum], threshold: f64, distance: impl Fn(&[f64]) -> 
             }
         }
         if nearest.0 > threshold {
-            clusters.iter_mut().for_each(|cluster| cluster.sort_unstable());
+            for cluster in &mut clusters {
+                cluster.sort_unstable();
+            }
             clusters.sort();
             return clusters;
         }
