@@ -94,7 +94,9 @@ fn spectra(file: &Path) -> Result<Vec<Spectrum>> {
 /// Checks that a table has whole clusters, numbered from 0, each with one representative.
 fn check(rows: &[Row]) -> BTreeMap<usize, Vec<&Row>> {
     let mut clusters = BTreeMap::<usize, Vec<&Row>>::new();
-    rows.iter().for_each(|row| clusters.entry(row.cluster).or_default().push(row));
+    for row in rows {
+        clusters.entry(row.cluster).or_default().push(row);
+    }
     assert!(clusters.keys().copied().eq(0..clusters.len()));
     for members in clusters.values() {
         assert!(members.iter().all(|row| row.size == members.len()), "{members:?}");

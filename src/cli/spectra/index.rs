@@ -36,7 +36,7 @@ pub(super) struct IndexLibrary {
     /// The library to write
     #[arg(short, long, value_name = "LIBRARY")]
     output: PathBuf,
-    /// The kind of index, as a FAISS factory string [default: Flat for fewer than 10,000 spectra, otherwise IVF<nlist>,PQ8]
+    /// The kind of index, as a FAISS factory string [default: Flat for fewer than 10,000 spectra, otherwise IVF and PQ8]
     #[arg(long, value_name = "FACTORY")]
     index: Option<String>,
     /// Width of the bins that vectors are made from, in m/z
