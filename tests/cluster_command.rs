@@ -216,7 +216,15 @@ fn nothing_is_overwritten_and_nothing_left_behind() -> Result {
     files.sort();
     assert_eq!(
         files,
-        ["clusters.tsv", "consensus.mgf", "network.graphml", "rejected.tsv", "representatives.mgf", "summary.json"]
+        [
+            "clusters.tsv",
+            "consensus.mgf",
+            "network.graphml",
+            "rejected.tsv",
+            "report.html",
+            "representatives.mgf",
+            "summary.json"
+        ]
     );
     assert!(folder.error("missing.mgf -o other", 1)?.contains("missing.mgf"));
     assert!(!folder.path("other").exists());

@@ -34,6 +34,7 @@ mod mzspeclib;
 mod peaks;
 mod reader;
 mod rejected;
+pub mod report;
 mod score;
 mod spectrum;
 mod text;

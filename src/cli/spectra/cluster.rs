@@ -29,12 +29,14 @@ use crate::{
             Method, Quality, Spool, cluster_into,
         },
         find_files,
+        report::ClustersReport,
     },
     storage::write_whole,
 };
 
 const NETWORK_FILE: &str = "network.graphml";
 const REJECTED_FILE: &str = "rejected.tsv";
+const REPORT_FILE: &str = "report.html";
 const SUMMARY_FILE: &str = "summary.json";
 
 /// Spectra that are cleaned together.
@@ -47,7 +49,7 @@ const SPECTRA_A_CENTROID: usize = 4;
 ///
 /// Spectra of one polarity, charge and precursor are compared; those that are alike share a cluster. DIR gets the table
 /// clusters.tsv, a medoid of each cluster (representatives.mgf) and a consensus (consensus.mgf), the network
-/// (network.graphml), what was not used (rejected.tsv) and summary.json.
+/// (network.graphml), what was not used (rejected.tsv), report.html to look at and summary.json.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -111,7 +113,7 @@ impl Cluster {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
         let start = Instant::now();
         let outputs: Vec<PathBuf> =
-            [CLUSTERS_FILE, MEDOIDS_FILE, CONSENSUS_FILE, NETWORK_FILE, REJECTED_FILE, SUMMARY_FILE]
+            [CLUSTERS_FILE, MEDOIDS_FILE, CONSENSUS_FILE, NETWORK_FILE, REJECTED_FILE, REPORT_FILE, SUMMARY_FILE]
                 .map(|name| self.output.join(name))
                 .into();
         self.overwrite.check(&outputs)?;
@@ -129,6 +131,9 @@ impl Cluster {
         let written = ClusterFiles { spectra, clusters, earlier: &earlier, options: &options, heading: &heading };
         fs::create_dir_all(&self.output).map_err(|source| Error::Io { path: self.output.clone(), source })?;
         self.write(&written, &read.rejected, bar.as_ref())?;
+        let report = ClustersReport { files: &written, quality: Quality::of(clusters.labels(), &read.identities) };
+        let report = report.html()?;
+        self.write_file(REPORT_FILE, |out| out.write_all(report.as_bytes()).map_err(failure))?;
         drop(bar);
         let summary = summary(clusters, &read, &heading, start.elapsed().as_secs_f64());
         self.write_file(SUMMARY_FILE, |out| writeln!(out, "{summary:#}").map_err(failure))?;

@@ -25,18 +25,20 @@ use crate::{
         identify::{
             Decoys, Identification, IdentifyOptions, Library, Quality, identify, read_library, sidecar, write_matches,
         },
+        report::IdentificationsReport,
     },
     storage::write_whole,
 };
 
 const MATCHES_FILE: &str = "matches.tsv";
 const REJECTED_FILE: &str = "rejected.tsv";
+const REPORT_FILE: &str = "report.html";
 const SUMMARY_FILE: &str = "summary.json";
 
 /// Names spectra by the most similar ones of a library.
 ///
 /// Within a precursor window all spectra of the library are compared exactly; with --precursor-tolerance open those with
-/// the most similar vectors. DIR gets the table matches.tsv, what was not used (rejected.tsv) and summary.json. Queries are
+/// the most similar vectors. DIR gets the table matches.tsv, what was not used (rejected.tsv), report.html to look at and summary.json. Queries are
 /// cleaned as an indexed library was, otherwise as the options say.
 #[derive(Args)]
 #[command(after_help = "\
@@ -135,7 +137,8 @@ struct Found {
 impl Identify {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
         let start = Instant::now();
-        self.overwrite.check(&[MATCHES_FILE, REJECTED_FILE, SUMMARY_FILE].map(|name| self.output.join(name)))?;
+        self.overwrite
+            .check(&[MATCHES_FILE, REJECTED_FILE, REPORT_FILE, SUMMARY_FILE].map(|name| self.output.join(name)))?;
         let device = common.device()?;
         let bar = console.bar();
         let library = self.library(bar.as_ref(), console)?;
@@ -221,6 +224,12 @@ impl Identify {
         fs::create_dir_all(&self.output).map_err(|source| Error::Io { path: self.output.clone(), source })?;
         let Found { library, queries, rejected, identifications, heading, .. } = found;
         let truth = self.options.truth.as_ref();
+        let fragment_tolerance = self.options.fragment_tolerance;
+        let report =
+            IdentificationsReport { library, queries, found: identifications, fragment_tolerance, truth, heading };
+        write_whole(self.output.join(REPORT_FILE), self.overwrite.force, |out| {
+            out.write_all(report.html().as_bytes()).map_err(failure)
+        })?;
         write_whole(self.output.join(MATCHES_FILE), self.overwrite.force, |out| {
             write_matches(out, heading, library, queries, identifications, truth).map_err(failure)
         })?;

@@ -1,0 +1,173 @@
+//! The report of a clustering.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Figure, Page, grouped,
+    map::principal,
+    percent,
+    plots::{FIRST, SECOND, around_zero, histogram, mirror, scatter},
+    spread,
+};
+use crate::{
+    Result,
+    spectra::{
+        Cleaning, Vectorizer,
+        cluster::{ClusterFiles, Collection, Quality},
+    },
+};
+
+/// Clusters of which the medoid is drawn against a member.
+const DRAWN: usize = 9;
+
+/// Most spectra on the map.
+const MAPPED: usize = 2000;
+
+/// Clusters that have a colour of their own on the map.
+const COLOURS: usize = 12;
+
+/// Clusters, to be shown on one page.
+pub struct ClustersReport<'a, C: ?Sized> {
+    /// The clusters and their spectra.
+    pub files: &'a ClusterFiles<'a, C>,
+    /// How they agree with what is known, if anything is.
+    pub quality: Option<Quality>,
+}
+
+impl<C: Collection + ?Sized> ClustersReport<'_, C> {
+    /// The page, complete in itself: sizes, scores and precursor errors within clusters, quality where the truth is
+    /// known, a map, and mirror plots of medoids and the members least like them.
+    ///
+    /// # Errors
+    /// Those of fetching the spectra.
+    pub fn html(&self) -> Result<String> {
+        let clusters = self.files.clusters;
+        let sizes: Vec<usize> = (0..clusters.len()).map(|cluster| clusters.members(cluster).len()).collect();
+        let largest = sizes.iter().copied().max().unwrap_or(0);
+        let mut page = Page::new("Clusters of spectra", "Which spectra show the same molecule.");
+        page.tiles(&[
+            ("spectra", grouped(self.files.spectra.len())),
+            ("clusters of two or more", grouped(sizes.iter().filter(|&&size| size > 1).count())),
+            ("spectra alone", grouped(sizes.iter().filter(|&&size| size == 1).count())),
+            ("clustered", percent(clusters.clustered_ratio())),
+            ("in the largest cluster", grouped(largest)),
+        ]);
+        self.quality(&mut page);
+        self.distributions(&mut page, &sizes)?;
+        self.mirrors(&mut page, &sizes)?;
+        page.section("Parameters", "");
+        page.table(self.files.heading);
+        Ok(page.finish())
+    }
+
+    fn quality(&self, page: &mut Page) {
+        let Some(quality) = &self.quality else { return };
+        page.section("Quality", "Against what is known of the spectra.");
+        page.tiles(&[
+            ("known spectra", grouped(quality.spectra)),
+            ("incorrectly clustered", percent(quality.incorrectly_clustered_ratio)),
+            ("completeness", format!("{:.3}", quality.completeness)),
+            ("normalised mutual information", format!("{:.3}", quality.nmi)),
+            ("adjusted Rand index", format!("{:.3}", quality.ari)),
+        ]);
+    }
+
+    fn distributions(&self, page: &mut Page, sizes: &[usize]) -> Result<()> {
+        let clusters = self.files.clusters;
+        let several: Vec<f64> = sizes.iter().filter(|&&size| size > 1).map(|&size| (size as f64).log2()).collect();
+        let widest = several.iter().copied().fold(4.0, f64::max).ceil();
+        let scores: Vec<f64> = clusters.edges().iter().map(|edge| f64::from(edge.score)).collect();
+        let mut errors = vec![];
+        for (cluster, _) in sizes.iter().enumerate().filter(|(_, size)| **size > 1) {
+            let mz = |number: u32| self.files.spectra.ion(number).mz;
+            let Some(centre) = mz(clusters.medoids()[cluster]).filter(|&centre| centre > 0.0) else { continue };
+            let members = clusters.members(cluster).iter().filter(|&&member| member != clusters.medoids()[cluster]);
+            errors.extend(members.filter_map(|&member| Some((mz(member)? - centre) / centre * 1e6)));
+        }
+        page.section("All clusters", "");
+        let figure = |title: &str, text: &str, svg| Figure { title: title.to_owned(), text: text.to_owned(), svg };
+        page.figures([
+            figure(
+                "Sizes",
+                "of clusters of two or more, as powers of two.",
+                histogram(&[(&several, FIRST)], (0.0, widest), "log2 of the spectra", 1),
+            ),
+            figure("Scores", "of similar pairs of spectra.", histogram(&[(&scores, FIRST)], (0.0, 1.0), "score", 2)),
+            figure(
+                "Precursors",
+                "of members against the medoid; what is further off counts at the ends.",
+                histogram(&[(&errors, SECOND)], around_zero(&errors), "ppm", 1),
+            ),
+            self.map()?,
+        ]);
+        Ok(())
+    }
+
+    /// Spectra evenly apart, by the principal components of their vectors.
+    fn map(&self) -> Result<Figure> {
+        let numbers: Vec<u32> = spread(self.files.spectra.len(), MAPPED).map(|number| number as u32).collect();
+        let cleaning = Cleaning::metabolomics();
+        // As they were cleaned, but on a scale on which they can be compared.
+        let spectra = self.files.spectra.fetch(&numbers)?;
+        let spectra: Vec<_> =
+            spectra.into_iter().map(|spectrum| cleaning.clean(spectrum.clone()).unwrap_or(spectrum)).collect();
+        let places = principal(&Vectorizer::default().vectors(&spectra)?);
+        let labels = self.files.clusters.labels();
+        let mut counts = BTreeMap::<u32, usize>::new();
+        for &number in &numbers {
+            *counts.entry(labels[number as usize]).or_default() += 1;
+        }
+        let mut largest: Vec<(u32, usize)> = counts.into_iter().filter(|&(_, count)| count > 1).collect();
+        largest.sort_by_key(|&(label, count)| (std::cmp::Reverse(count), label));
+        largest.truncate(COLOURS);
+        let color = |number: u32| {
+            let rank = largest.iter().position(|&(label, _)| label == labels[number as usize]);
+            rank.map_or_else(|| "#c9d1da".to_owned(), |rank| format!("hsl({},65%,48%)", rank * 360 / COLOURS))
+        };
+        // Those with a colour lie above the others.
+        let mut points: Vec<_> =
+            places.into_iter().zip(&numbers).map(|(place, &number)| (place, color(number))).collect();
+        points.sort_by_key(|(_, color)| color.starts_with("hsl"));
+        let text = format!(
+            "of {} spectra: two principal components of their vectors, the {} largest clusters coloured.",
+            grouped(numbers.len()),
+            largest.len()
+        );
+        Ok(Figure { title: "Map".to_owned(), text, svg: scatter(&points) })
+    }
+
+    fn mirrors(&self, page: &mut Page, sizes: &[usize]) -> Result<()> {
+        let clusters = self.files.clusters;
+        let mut several: Vec<usize> = (0..clusters.len()).filter(|&cluster| sizes[cluster] > 1).collect();
+        several.sort_by_key(|&cluster| (std::cmp::Reverse(sizes[cluster]), cluster));
+        let options = self.files.options;
+        let mut figures = vec![];
+        for index in spread(several.len(), DRAWN) {
+            let cluster = several[index];
+            let medoid = clusters.medoids()[cluster];
+            let others: Vec<u32> =
+                clusters.members(cluster).iter().copied().filter(|&member| member != medoid).take(100).collect();
+            let medoid = self.files.spectra.fetch(&[medoid])?;
+            let (Some(medoid), others) = (medoid.first(), self.files.spectra.fetch(&others)?) else { continue };
+            let scored =
+                others.iter().map(|other| (options.score.of(medoid, other, options.fragment_tolerance), other));
+            let Some((scored, other)) = scored.min_by(|a, b| a.0.score.total_cmp(&b.0.score)) else { continue };
+            figures.push(Figure {
+                title: format!("Cluster {cluster} of {} spectra", sizes[cluster]),
+                text: format!(
+                    "above the medoid, {}, below {}: score {:.3}, {} matching peaks",
+                    medoid.id(),
+                    other.id(),
+                    scored.score,
+                    scored.matched
+                ),
+                svg: mirror(medoid, other, options.fragment_tolerance),
+            });
+        }
+        let note = "Medoids and the members least like them, of clusters from the largest to the smallest; peaks that \
+                    are in both are coloured.";
+        page.section("Clusters", note);
+        page.figures(figures);
+        Ok(())
+    }
+}
