@@ -1,4 +1,34 @@
 //! Clustering: which spectra show the same molecule.
+//!
+//! Spectra are put into buckets of one polarity, one charge (where it is known) and precursors that chain within the
+//! tolerance. Within a bucket exact scores make a sparse graph; large buckets get their pairs from the nearest vectors
+//! first. Clusters are made of the graph's components and cut where precursors leave the tolerance; spectra without
+//! company stay, alone. The outcome does not depend on the number of threads, nor on the order of the spectra.
+//!
+//! # How well it does
+//! 16,350 spectra from `MassBank` (10 ppm), by method, largest distance and score; the truth is the structure without
+//! stereochemistry, a cluster has two or more. Completeness cannot reach 1: many compounds are there in both polarities.
+//!
+//! | method | clustered | incorrectly clustered | completeness | NMI | ARI |
+//! | --- | --- | --- | --- | --- | --- |
+//! | `average` 0.5, entropy | 0.924 | 0.027 | 0.908 | 0.949 | 0.657 |
+//! | `average` 0.6, entropy (default) | 0.939 | 0.031 | 0.925 | 0.958 | 0.753 |
+//! | `average` 0.7, entropy | 0.951 | 0.036 | 0.940 | 0.965 | 0.810 |
+//! | `average` 0.6, cosine | 0.940 | 0.032 | 0.925 | 0.957 | 0.749 |
+//! | `complete` 0.6, entropy | 0.932 | 0.028 | 0.886 | 0.937 | 0.513 |
+//! | `complete` 0.6, cosine | 0.932 | 0.029 | 0.887 | 0.937 | 0.523 |
+//! | `dbscan` 0.2, cosine | 0.845 | 0.026 | 0.915 | 0.953 | 0.785 |
+//! | `dbscan` 0.3, cosine | 0.905 | 0.030 | 0.938 | 0.965 | 0.834 |
+//! | `dbscan` 0.3, entropy | 0.882 | 0.029 | 0.930 | 0.961 | 0.815 |
+//! | `dbscan` 0.4, entropy | 0.925 | 0.035 | 0.946 | 0.968 | 0.844 |
+//! | `kmeans`, 2,000 centroids | 0.850 | 0.028 | 0.861 | 0.923 | 0.389 |
+//! | `kmeans`, 4,000 centroids | 0.825 | 0.022 | 0.838 | 0.910 | 0.275 |
+//!
+//! The default was chosen on half of the formulas, as the largest distance that leaves 3 % incorrect there (0.936,
+//! 0.028, 0.920); the other half gives 0.941, 0.033 and 0.917. `benches/spectra/cluster.py` prints all of this.
+//!
+//! Synthetic copies of 10,000 spectra, jittered, on two cores: 10,000 take 0.5 s, 100,000 take 5.0 s and 117 MiB,
+//! 1,000,000 take 110 s and 646 MiB: of each spectrum there are a hundred then, all alike, and pairs grow with them.
 mod bucket;
 mod collection;
 mod comparable;
