@@ -86,28 +86,46 @@ pub(super) fn scan_lists<S: Default>(
     let mut found = vec![Ranked::NONE; queries * k];
     for (batch, found) in found.chunks_mut(QUERIES * k).enumerate() {
         let first = batch * QUERIES;
-        let probing = lists.probing(first..first + found.len() / k);
-        let pieces = lists.pieces_of(&probing, division.piece);
-        let work = |piece: &Piece<'_>| piece.entries.len() * (piece.probing.len() + division.once);
-        let share = pieces.iter().map(work).sum::<usize>() / parts_for(rayon::current_num_threads()) + 1;
-        let mut parts = vec![];
-        let (mut start, mut sum) = (0, 0);
-        for (index, piece) in pieces.iter().enumerate() {
-            sum += work(piece);
-            if sum >= share || index + 1 == pieces.len() {
-                parts.push(&pieces[start..=index]);
-                (start, sum) = (index + 1, 0);
-            }
-        }
-        let bounds: Vec<_> = (0..found.len() / k).map(|_| Bound::default()).collect();
-        let tops = parts.into_par_iter().map(|pieces| part(pieces, first, &bounds, k, &score));
-        let mut merged: Vec<_> = (0..found.len() / k).map(|_| Top::new(k)).collect();
-        for (query, top) in tops.collect::<Vec<_>>().into_iter().flatten() {
+        let batch = first..first + found.len() / k;
+        let bounds: Vec<_> = batch.clone().map(|_| Bound::default()).collect();
+        let tops = if let Some(shares) = lists.shares_of(batch.len(), division) {
+            let share = batch.len().div_ceil(shares);
+            let shares: Vec<_> =
+                batch.clone().step_by(share).map(|start| start..batch.end.min(start + share)).collect();
+            let scanned = shares.into_par_iter().map(|queries| {
+                let probing = lists.probing(queries);
+                part(&lists.pieces_of(&probing, division.piece), first, &bounds, k, &score)
+            });
+            scanned.collect::<Vec<_>>()
+        } else {
+            let probing = lists.probing(batch);
+            let pieces = lists.pieces_of(&probing, division.piece);
+            let parts = shared_out(&pieces, division.once);
+            parts.into_par_iter().map(|pieces| part(pieces, first, &bounds, k, &score)).collect()
+        };
+        let mut merged: Vec<_> = bounds.iter().map(|_| Top::new(k)).collect();
+        for (query, top) in tops.into_iter().flatten() {
             merged[query as usize - first].take_in(top);
         }
         found.par_chunks_mut(k).zip(merged).for_each(|(found, top)| top.write(found));
     }
     found
+}
+
+/// Divides pieces into parts that take about as long.
+fn shared_out<'a>(pieces: &'a [Piece<'a>], once: usize) -> Vec<&'a [Piece<'a>]> {
+    let work = |piece: &Piece<'_>| piece.entries.len() * (piece.probing.len() + once);
+    let share = pieces.iter().map(work).sum::<usize>() / parts_for(rayon::current_num_threads()) + 1;
+    let mut parts = vec![];
+    let (mut start, mut sum) = (0, 0);
+    for (index, piece) in pieces.iter().enumerate() {
+        sum += work(piece);
+        if sum >= share || index + 1 == pieces.len() {
+            parts.push(&pieces[start..=index]);
+            (start, sum) = (index + 1, 0);
+        }
+    }
+    parts
 }
 
 /// What is no nearer than a query's k smallest, as far as any thread knows: what comes out does not depend on it.
@@ -133,7 +151,7 @@ impl Bound {
 
 /// Parts that keep threads busy.
 fn parts_for(threads: usize) -> usize {
-    if threads == 1 { 1 } else { 2 * threads }
+    if threads == 1 { 1 } else { 4 * threads }
 }
 
 /// What the queries of some pieces keep.
@@ -170,6 +188,15 @@ fn part<S: Default>(
 }
 
 impl Probed<'_> {
+    /// Shares of the queries for threads to take, where what each does once for a piece is little beside its queries:
+    /// no query begins anew in another thread then. 1,000 queries of one list take 0.74 of the time on two threads.
+    fn shares_of(&self, queries: usize, division: &Division) -> Option<usize> {
+        let threads = rayon::current_num_threads();
+        let probing = queries * self.nprobe / self.offsets.len().saturating_sub(1).max(1);
+        let shares = probing / (8 * division.once) / threads * threads;
+        (shares > 0).then(|| shares.min(parts_for(threads)))
+    }
+
     /// The queries among `batch` that probe each list.
     fn probing(&self, batch: Range<usize>) -> Vec<Vec<Probing>> {
         let mut probing = vec![vec![]; self.offsets.len().saturating_sub(1)];
