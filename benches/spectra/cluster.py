@@ -1,7 +1,6 @@
 """Clustering of spectra: the tables in the docs of `spectra::cluster`. See README.md beside this file."""
 
 import argparse
-import gzip
 import json
 import os
 import pathlib
@@ -10,26 +9,11 @@ import subprocess
 import tempfile
 import zlib
 
+from mgf import blocks, field
+
 FILES = ["massbank_library.mgf.gz", "massbank_query_known.mgf.gz"]
 THRESHOLDS = [0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8]
 MOST_INCORRECT = 0.03
-
-
-def blocks(path):
-    """The spectra of an MGF file as lists of lines."""
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else open(path)
-    with opened as lines:
-        block = []
-        for line in lines:
-            if line.startswith("BEGIN IONS"):
-                block = []
-            block.append(line)
-            if line.startswith("END IONS"):
-                yield block
-
-
-def field(block, key):
-    return next((line.split("=", 1)[1].strip() for line in block if line.startswith(key + "=")), "")
 
 
 def cluster(args, files, *options, truth=True):

@@ -17,4 +17,4 @@ def blocks(path):
 
 
 def field(block, key):
-    return next(line.split("=", 1)[1].strip() for line in block if line.startswith(key + "="))
+    return next((line.split("=", 1)[1].strip() for line in block if line.startswith(key + "=")), "")

@@ -5,11 +5,15 @@
 //! ascending order, wherever the pair falls: batches, tiles and threads do not change it.
 #![expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined into it")]
 
+mod groups;
+
 use bytemuck::{Pod, Zeroable};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{integers::Integers, simd::Term};
+use groups::Single;
+pub(super) use groups::{Group, Groups};
 
 /// SIMD vectors in a line of a panel.
 pub(super) const VECTORS: usize = 2;
@@ -327,70 +331,6 @@ fn transposed(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
     std::array::from_fn(|column| rows.map(|row| row[column]))
 }
 
-/// Vectors packed to be broadcast: group after group, their first columns, their second columns, and so on.
-pub(super) struct Groups {
-    values: Vec<f32>,
-    /// What each vector's sums begin with, where that is the vectors' affair; infinite for padding.
-    starts: Vec<f32>,
-    /// Of each vector.
-    roundings: Vec<Rounding>,
-    /// Numbers of a vector.
-    depth: usize,
-}
-
-/// Vectors that meet panels together.
-#[derive(Clone, Copy)]
-pub(super) struct Group<'a, const N: usize> {
-    pub values: &'a [[f32; N]],
-    pub starts: &'a [f32; N],
-    pub roundings: &'a [Rounding; N],
-}
-
-impl Groups {
-    pub(super) fn pack<'a>(vectors: impl Iterator<Item = &'a [f32]>, dimension: usize, form: Form<'_>) -> Self {
-        let (size, depth) = (group_size(), form.depth(dimension));
-        let mut groups = Groups { values: vec![], starts: vec![], roundings: vec![], depth };
-        let mut centred = vec![];
-        for (index, vector) in vectors.enumerate() {
-            let lane = index % size;
-            if lane == 0 {
-                groups.values.resize(groups.values.len() + size * depth, 0.0);
-                groups.starts.resize(index + size, f32::INFINITY);
-                groups.roundings.resize(index + size, Rounding::default());
-            }
-            let first = index / size * size * depth + lane;
-            let places = groups.values[first..].iter_mut().step_by(size);
-            let (Form::Centred(centre) | Form::Rounded(centre, _)) = form else {
-                places.zip(vector).for_each(|(place, &value)| *place = value);
-                groups.starts[index] = 0.0;
-                continue;
-            };
-            centred.clear();
-            centred.extend(vector.iter().zip(centre).map(|(value, centre)| value - centre));
-            let half = 0.5 * centred.iter().fold(0.0, |sum, value| sum + value * value);
-            groups.starts[index] = half;
-            if let Form::Rounded(_, integers) = form {
-                groups.roundings[index] = integers.round(&centred, (2.0 * half).sqrt(), places);
-            } else {
-                places.zip(&centred).for_each(|(place, &value)| *place = value);
-            }
-        }
-        groups
-    }
-
-    /// What bounds the error of a vector's sums, if they are centred.
-    pub(super) fn reach(&self, vector: usize) -> Reach {
-        Reach { norm: (2.0 * self.starts[vector]).sqrt(), error: self.roundings[vector].error }
-    }
-
-    /// Groups of `N`.
-    pub(super) fn groups<const N: usize>(&self) -> impl Iterator<Item = Group<'_, N>> + Clone {
-        let values = self.values.as_chunks().0.chunks_exact(self.depth);
-        let each = self.starts.as_chunks().0.iter().zip(self.roundings.as_chunks().0);
-        values.zip(each).map(|(values, (starts, roundings))| Group { values, starts, roundings })
-    }
-}
-
 struct Offer<'a, K, T> {
     panels: &'a Panels,
     first_id: usize,
@@ -440,27 +380,6 @@ impl<K: Keep, T: Sums> Offer<'_, K, T> {
             }
             first += (VECTORS * S::F32_LANES) as u32;
         }
-    }
-}
-
-/// A vector of a group.
-struct Single {
-    values: Vec<[f32; 1]>,
-    start: [f32; 1],
-    rounding: [Rounding; 1],
-}
-
-impl Single {
-    fn new<const N: usize>(group: Group<'_, N>, lane: usize) -> Self {
-        Single {
-            values: group.values.iter().map(|values| [values[lane]]).collect(),
-            start: [group.starts[lane]],
-            rounding: [group.roundings[lane]],
-        }
-    }
-
-    fn group(&self) -> Group<'_, 1> {
-        Group { values: &self.values, starts: &self.start, roundings: &self.rounding }
     }
 }
 
