@@ -22,19 +22,19 @@
 //! - [`ops`]: the operations that everything else is made of, each with a WGSL kernel, a CPU twin and a reference in f64.
 //! - [`kmeans`], [`quantize`], [`index`]: algorithms, written once over the operations.
 //! - [`storage`]: FAISS index files, fvecs, bvecs, ivecs, npy.
-//! - `spectra`: mass spectra as vectors (feature `spectra`).
+//! - `spectra`: mass spectra: reading, vectors, identification, clustering, reports (feature `spectra`).
 //!
 //! # Features
 //! - `cli` (default): the `cellprobe` command. A library user does without: `default-features = false`.
-//! - `spectra` (default): reading and vectorising mass spectra.
+//! - `spectra` (default): mass spectra.
 //!
 //! # The same answers
 //! Neighbours are ordered by (distance, identifier), everywhere. The same call with the same seed on the same device
 //! gives the same bits; devices differ by rounding alone. Distances are accurate to f32 far from the origin too.
 //!
 //! # Unsafe code
-//! Kernels are compiled without bounds checks and loop guards unless [`device::Options::checked`] asks for them; that
-//! is the crate's only `unsafe`.
+//! Kernels are compiled without bounds checks and loop guards unless [`device::Options::checked`] asks for them. On the
+//! CPU a few kernels call instructions by name, where the machine was found to have them. There is no other `unsafe`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "cli")]

@@ -146,7 +146,9 @@ mod tests {
             m in 1_usize..300,
             nbits in prop_oneof![Just(4_usize), Just(8)],
             lengths in prop::collection::vec(0_u32..200, 1..6),
-            queries in 1_usize..5,
+            // Threads divide the lists of a few queries, and many queries.
+            queries in prop_oneof![4 => 1_usize..5, 1 => 100_usize..400],
+            threads in 1_usize..6,
             k in 1_usize..40,
             steps in prop_oneof![Just(3_u32), Just(1 << 24)],
             with_terms in any::<bool>(),
@@ -186,8 +188,9 @@ mod tests {
                 nprobe: lengths.len(),
                 add_probe: true,
             };
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             for way in ways {
-                prop_assert_eq!(shuffled::pq_scan(&scan, k, way), plain(&scan, k));
+                prop_assert_eq!(pool.install(|| shuffled::pq_scan(&scan, k, way)), plain(&scan, k));
             }
         }
     }
