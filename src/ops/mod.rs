@@ -26,6 +26,8 @@
 use crate::{DeviceArray, Error, Metric, Result};
 
 mod closest;
+mod exact;
+mod few;
 mod flat_scan;
 mod gather;
 mod group;

@@ -221,10 +221,20 @@ impl Probed<'_> {
 
     /// The probe with each piece of its list.
     fn pieces(&self, probe: Ranked) -> impl Iterator<Item = (Ranked, Range<usize>)> + use<> {
-        let (start, end) = match self.offsets.get(probe.id() as usize..) {
-            Some(&[start, end, ..]) => (start as usize, self.entries.min(end as usize)),
-            _ => (0, 0),
-        };
+        let Range { start, end } = self.entries_of(probe);
         (start..end).step_by(PIECE).map(move |start| (probe, start..end.min(start + PIECE)))
+    }
+
+    /// Number of entries that a query is offered.
+    pub(super) fn offered(&self, query: usize) -> usize {
+        let probes = row(self.probes, self.nprobe, query).iter().filter(|probe| !probe.is_none());
+        probes.map(|&probe| self.entries_of(probe).len()).sum()
+    }
+
+    fn entries_of(&self, probe: Ranked) -> Range<usize> {
+        match self.offsets.get(probe.id() as usize..) {
+            Some(&[start, end, ..]) => start as usize..self.entries.min(end as usize),
+            _ => 0..0,
+        }
     }
 }

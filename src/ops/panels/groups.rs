@@ -1,6 +1,7 @@
 //! Vectors that meet panels, a group of them at a time.
 
 use super::{Form, Reach, Rounding, group_size};
+use crate::ops::row;
 
 /// Vectors packed to be broadcast: group after group, their first columns, their second columns, and so on.
 pub(in crate::ops) struct Groups {
@@ -21,34 +22,75 @@ pub(in crate::ops) struct Group<'a, const N: usize> {
     pub roundings: &'a [Rounding; N],
 }
 
-impl Groups {
-    pub(in crate::ops) fn pack<'a>(vectors: impl Iterator<Item = &'a [f32]>, dimension: usize, form: Form<'_>) -> Self {
-        let (size, depth) = (group_size(), form.depth(dimension));
-        let mut groups = Groups { values: vec![], starts: vec![], roundings: vec![], depth };
+/// Vectors in the form that they are packed in.
+pub(in crate::ops) struct Vectors {
+    /// Row after row.
+    values: Vec<f32>,
+    starts: Vec<f32>,
+    roundings: Vec<Rounding>,
+    /// Numbers of a vector.
+    depth: usize,
+}
+
+impl Vectors {
+    pub(in crate::ops) fn new<'a>(vectors: impl Iterator<Item = &'a [f32]>, dimension: usize, form: Form<'_>) -> Self {
+        let depth = form.depth(dimension);
+        let mut all = Vectors { values: vec![], starts: vec![], roundings: vec![], depth };
         let mut centred = vec![];
-        for (index, vector) in vectors.enumerate() {
-            let lane = index % size;
-            if lane == 0 {
-                groups.values.resize(groups.values.len() + size * depth, 0.0);
-                groups.starts.resize(index + size, f32::INFINITY);
-                groups.roundings.resize(index + size, Rounding::default());
-            }
-            let first = index / size * size * depth + lane;
-            let places = groups.values[first..].iter_mut().step_by(size);
+        for vector in vectors {
             let (Form::Centred(centre) | Form::Rounded(centre, _)) = form else {
-                places.zip(vector).for_each(|(place, &value)| *place = value);
-                groups.starts[index] = 0.0;
+                all.values.extend(vector);
+                all.starts.push(0.0);
+                all.roundings.push(Rounding::default());
                 continue;
             };
             centred.clear();
             centred.extend(vector.iter().zip(centre).map(|(value, centre)| value - centre));
             let half = 0.5 * centred.iter().fold(0.0, |sum, value| sum + value * value);
-            groups.starts[index] = half;
-            if let Form::Rounded(_, integers) = form {
-                groups.roundings[index] = integers.round(&centred, (2.0 * half).sqrt(), places);
+            all.starts.push(half);
+            all.roundings.push(if let Form::Rounded(_, integers) = form {
+                let first = all.values.len();
+                all.values.resize(first + depth, 0.0);
+                integers.round(&centred, (2.0 * half).sqrt(), all.values[first..].iter_mut())
             } else {
-                places.zip(&centred).for_each(|(place, &value)| *place = value);
-            }
+                all.values.extend(&centred);
+                Rounding::default()
+            });
+        }
+        all
+    }
+
+    pub(in crate::ops) fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// What bounds the error of a vector's sums, if they are centred.
+    pub(in crate::ops) fn reach(&self, vector: usize) -> Reach {
+        Reach { norm: (2.0 * self.starts[vector]).sqrt(), error: self.roundings[vector].error }
+    }
+}
+
+impl Groups {
+    pub(in crate::ops) fn pack<'a>(vectors: impl Iterator<Item = &'a [f32]>, dimension: usize, form: Form<'_>) -> Self {
+        let vectors = Vectors::new(vectors, dimension, form);
+        Groups::of(&vectors, 0..vectors.len())
+    }
+
+    /// Groups of some vectors.
+    pub(in crate::ops) fn of(vectors: &Vectors, chosen: impl ExactSizeIterator<Item = usize>) -> Self {
+        let (size, depth) = (group_size(), vectors.depth);
+        let padded = chosen.len().next_multiple_of(size);
+        let mut groups = Groups {
+            values: vec![0.0; padded * depth],
+            starts: vec![f32::INFINITY; padded],
+            roundings: vec![Rounding::default(); padded],
+            depth,
+        };
+        for (index, vector) in chosen.enumerate() {
+            let places = groups.values[index / size * size * depth + index % size..].iter_mut().step_by(size);
+            places.zip(row(&vectors.values, depth, vector)).for_each(|(place, &value)| *place = value);
+            groups.starts[index] = vectors.starts[vector];
+            groups.roundings[index] = vectors.roundings[vector];
         }
         groups
     }

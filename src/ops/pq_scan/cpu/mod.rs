@@ -2,7 +2,7 @@
 //!
 //! The sum of a code's table entries is taken in one order whatever takes it, so that every way gives the same bits.
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod shuffled;
 
 use std::{array, ops::Range};
@@ -29,7 +29,7 @@ pub(super) struct Scan<'a> {
 }
 
 pub(super) fn pq_scan(input: &Scan<'_>, k: usize) -> Vec<Ranked> {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     if let Some(way) = shuffled::Way::all(input.codebook.nbits()).last() {
         return shuffled::pq_scan(input, k, way);
     }
@@ -130,7 +130,7 @@ fn sum(table: &[f32], code: &[u32], nbits: usize) -> f32 {
     table.chunks_exact(1 << nbits).enumerate().map(|(sub, table)| table[code_at(code, sub, nbits)]).sum()
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod tests {
     use proptest::prelude::*;
 
@@ -156,7 +156,7 @@ mod tests {
             seed in any::<u32>(),
         ) {
             let ways: Vec<_> = shuffled::Way::all(nbits).collect();
-            if ways.len() < 3 {
+            if cfg!(target_arch = "x86_64") && ways.len() < 3 {
                 eprintln!("of the scans by shuffles, only these are tested: {ways:?}");
             }
             let mut state = seed;

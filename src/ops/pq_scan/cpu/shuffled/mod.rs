@@ -1,4 +1,4 @@
-//! Scans of 4-bit and 8-bit codes with AVX2 and AVX-512: tables of bytes in registers, looked up by shuffles or
+//! Scans of 4-bit and 8-bit codes with AVX2, AVX-512 and NEON: tables of bytes in registers, looked up by shuffles or
 //! permutations, 64 codes at a time (André, Kermarrec, Le Scouarnec 2015).
 //!
 //! Table entries are rounded down to bytes, so that sums of bytes give no more than the distance; entries that may

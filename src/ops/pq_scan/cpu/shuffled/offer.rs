@@ -1,8 +1,6 @@
 //! Offers of entries that sums of bytes leave possible.
 #![expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined into it")]
 
-use std::arch::x86_64::{__m512i, _mm512_add_ps, _mm512_permutexvar_ps, _mm512_setzero_ps, _mm512_srli_epi32};
-
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
@@ -85,14 +83,13 @@ impl Near {
         let first = self.count.saturating_sub(16);
         let entries = &self.entries[first..self.count];
         self.count = first;
-        if !way.is_wide() || stretch.nbits != 4 || entries.len() < FEW {
+        let sums = if entries.len() < FEW { None } else { way.exact_sums(stretch, entries) };
+        let Some(sums) = sums else {
             for &entry in entries {
                 stretch.offer(entry, top);
             }
             return;
-        }
-        // SAFETY: a wide way is proof of AVX-512.
-        let sums = unsafe { exact_sums(stretch, entries) };
+        };
         for (&entry, sum) in entries.iter().zip(sums) {
             stretch.offer_sum(entry, sum, top);
         }
@@ -101,23 +98,3 @@ impl Near {
 
 /// Fewer entries than this are summed one by one.
 const FEW: usize = 3;
-
-/// The sums of table entries of up to 16 codes of 4 bits, as one by one: 16 entries are a register. IVF1024,PQ50x4 with
-/// nprobe 64 takes 0.8 of the time.
-#[target_feature(enable = "avx512f")]
-fn exact_sums(stretch: &Stretch<'_>, entries: &[usize]) -> [f32; 16] {
-    let mut sums = [_mm512_setzero_ps(); 8];
-    for (word, tables) in stretch.table.as_chunks::<16>().0.chunks(8).enumerate() {
-        let mut column = [0; 16];
-        for (place, entry) in column.iter_mut().zip(entries) {
-            *place = stretch.codes[entry * stretch.words + word];
-        }
-        let mut column: __m512i = bytemuck::cast(column);
-        for (sum, &table) in sums.iter_mut().zip(tables) {
-            *sum = _mm512_add_ps(*sum, _mm512_permutexvar_ps(column, bytemuck::cast(table)));
-            column = _mm512_srli_epi32::<4>(column);
-        }
-    }
-    let [first, rest @ ..] = sums;
-    bytemuck::cast(rest.into_iter().fold(first, |sum, part| _mm512_add_ps(sum, part)))
-}

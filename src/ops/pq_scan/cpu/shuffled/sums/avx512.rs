@@ -1,18 +1,19 @@
-//! Sums of bytes of tables with AVX-512.
+//! Sums of bytes of tables, and of table entries, with AVX-512.
 
 use std::arch::x86_64::{
     __m128i, __m256i, __m512, __m512i, _mm_cvtsi32_si128, _mm_unpackhi_epi8, _mm_unpacklo_epi8, _mm512_add_epi8,
-    _mm512_add_epi16, _mm512_add_epi32, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_cvtepi32_epi8,
+    _mm512_add_epi16, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_cvtepi32_epi8,
     _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_dpbusd_epi32, _mm512_mask_blend_epi8, _mm512_mask_blend_epi16,
     _mm512_mask_srli_epi16, _mm512_movepi8_mask, _mm512_permutex2var_epi8, _mm512_permutex2var_epi16,
-    _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_setzero_si512,
-    _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_srl_epi32, _mm512_srli_epi16, _mm512_srli_epi32, _mm512_sub_epi16,
-    _mm512_ternarylogic_epi32, _mm512_test_epi16_mask,
+    _mm512_permutexvar_epi8, _mm512_permutexvar_ps, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_srl_epi32,
+    _mm512_srli_epi16, _mm512_srli_epi32, _mm512_sub_epi16, _mm512_ternarylogic_epi32, _mm512_test_epi16_mask,
 };
 
 use bytemuck::Zeroable;
 
 use super::{LANES, Plane};
+use crate::ops::pq_scan::cpu::Stretch;
 
 /// The bytes of a word of 64 codes, each in a plane.
 #[target_feature(enable = "avx512f")]
@@ -141,4 +142,24 @@ fn widened(even: __m512i, odd: __m512i) -> [f32; LANES] {
         *sums = bytemuck::cast::<__m512, _>(_mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(part)));
     }
     bytemuck::cast(sums)
+}
+
+/// The sums of table entries of up to 16 codes of 4 bits, as one by one: 16 entries are a register. IVF1024,PQ50x4 with
+/// nprobe 64 takes 0.8 of the time.
+#[target_feature(enable = "avx512f")]
+pub(super) fn exact_sums(stretch: &Stretch<'_>, entries: &[usize]) -> [f32; 16] {
+    let mut sums = [_mm512_setzero_ps(); 8];
+    for (word, tables) in stretch.table.as_chunks::<16>().0.chunks(8).enumerate() {
+        let mut column = [0; 16];
+        for (place, entry) in column.iter_mut().zip(entries) {
+            *place = stretch.codes[entry * stretch.words + word];
+        }
+        let mut column: __m512i = bytemuck::cast(column);
+        for (sum, &table) in sums.iter_mut().zip(tables) {
+            *sum = _mm512_add_ps(*sum, _mm512_permutexvar_ps(column, bytemuck::cast(table)));
+            column = _mm512_srli_epi32::<4>(column);
+        }
+    }
+    let [first, rest @ ..] = sums;
+    bytemuck::cast(rest.into_iter().fold(first, |sum, part| _mm512_add_ps(sum, part)))
 }

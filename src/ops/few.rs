@@ -1,5 +1,5 @@
-//! Nearest rows of a few queries: the base is read once, as it lies in memory, and several rows meet several queries
-//! in registers.
+//! Nearest rows of a few queries on the CPU: rows are read once, as they lie in memory, and several of them meet several
+//! queries in registers.
 #![expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined into it")]
 
 use std::array;
@@ -7,7 +7,7 @@ use std::array;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::ops::{panels::Merge, prefetch::prefetch, top::Top};
+use super::{panels::Merge, prefetch::prefetch, top::Top};
 
 /// Rows that meet queries at a time.
 const ROWS: usize = 4;
@@ -27,23 +27,28 @@ const fn queries_of(lanes: usize) -> usize {
 const PIECE: usize = 1024;
 
 /// The `keep` nearest of each query by squared differences, summed in an order of their own: off by no more than
-/// [`slack`] says.
+/// [`least`] allows.
 pub(super) fn nearest(queries: &[f32], base: &[f32], dimension: usize, keep: usize) -> Vec<Top> {
     let count = queries.len() / dimension;
     let pieces = base.par_chunks(PIECE * dimension).enumerate();
     let per_thread = base.len().div_ceil(PIECE * dimension).div_ceil(4 * rayon::current_num_threads());
     let fresh = || (0..count).map(|_| Top::new(keep)).collect::<Vec<_>>();
     let parts = pieces.with_min_len(per_thread).fold(fresh, |mut tops, (piece, rows)| {
-        Arch::new().dispatch(Offer { queries, rows, first: (piece * PIECE) as u32, dimension, tops: &mut tops });
+        offer(queries, rows, (piece * PIECE) as u32, dimension, &mut tops);
         tops
     });
     parts.reduce(fresh, |a, b| a.into_iter().zip(b).map(|(a, b)| a.merge(b)).collect())
 }
 
-/// What a distance that is no nearer than `distance` here may be less by when it is summed in the order of the columns:
-/// both are off by (d + 2)u of themselves at most (Higham 2002, section 3.1).
-pub(super) fn slack(dimension: usize, distance: f64) -> f64 {
-    (2.0 * dimension as f64 + 8.0) * f64::from(f32::EPSILON / 2.0) * distance + f64::from(f32::MIN_POSITIVE)
+/// Offers the squared differences of each query to rows, numbered from `first` on, to what is kept for it.
+pub(super) fn offer(queries: &[f32], rows: &[f32], first: u32, dimension: usize, tops: &mut [Top]) {
+    Arch::new().dispatch(Offer { queries, rows, first, dimension, tops });
+}
+
+/// No row is nearer, by differences in the order of the columns, that is no nearer than `distance` here: both are off by
+/// (d + 2)u of themselves at most (Higham 2002, section 3.1).
+pub(super) fn least(dimension: usize, distance: f64) -> f64 {
+    distance - (2.0 * dimension as f64 + 8.0) * f64::from(f32::EPSILON / 2.0) * distance - f64::from(f32::MIN_POSITIVE)
 }
 
 struct Offer<'a> {

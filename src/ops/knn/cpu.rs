@@ -2,10 +2,7 @@
 //!
 //! Many queries meet the base by inner products of what is centred, one operation a term where a squared difference
 //! takes two, and some more than k of each are kept. A few queries meet it by differences summed in no particular order.
-//! Differences summed in the order of the columns then rank what was kept; where they cannot rule out that a row not
-//! kept is as near, they decide on all rows. So batches of any size find the same.
-
-mod few;
+//! Differences then rank what was kept, so that batches of any size find the same.
 
 use rayon::prelude::*;
 
@@ -13,21 +10,19 @@ use crate::{
     Metric,
     ops::{
         Ranked,
-        closest::margin,
+        exact::{Exact, centre, least_by_products, to_keep},
+        few,
         integers::Integers,
         is_l2,
         panels::{Form, Groups, offer_all},
         row,
-        simd::{Product, Square, chained},
+        simd::{Product, Square},
         top::Top,
     },
 };
 
 /// Fewer queries do not make up for packing the base.
 const MANY: usize = 16;
-
-/// Rows whose mean is the centre.
-const SAMPLE: usize = 256;
 
 pub(super) fn knn(queries: &[f32], base: &[f32], dimension: usize, k: usize, metric: Metric) -> Vec<Ranked> {
     if !is_l2(metric) {
@@ -62,76 +57,32 @@ fn by_products(queries: &[f32], base: &[f32], dimension: usize, k: usize, intege
         Some(integers) => offer_all(&groups, count, (base, dimension), integers, form, || Top::new(keep)),
         None => offer_all(&groups, count, (base, dimension), Product, form, || Top::new(keep)),
     };
-    ranked(queries, base, dimension, k, tops, |index, query, last| {
-        let norm = query.iter().zip(&centre).map(|(a, b)| f64::from(a - b)).map(|value| value * value).sum::<f64>();
-        let margin = margin(dimension + 1, norm.sqrt() as f32 + reach.norm) + reach.doubt(groups.reach(index));
-        2.0 * last + norm - f64::from(margin)
-    })
+    let least = |query: usize, last| {
+        least_by_products(row(queries, dimension, query), &centre, groups.reach(query), reach, last)
+    };
+    ranked(queries, base, dimension, k, tops, least)
 }
 
 fn by_differences(queries: &[f32], base: &[f32], dimension: usize, k: usize) -> Vec<Ranked> {
     let tops = few::nearest(queries, base, dimension, to_keep(k));
-    ranked(queries, base, dimension, k, tops, |_, _, last| last - few::slack(dimension, last))
+    ranked(queries, base, dimension, k, tops, |_, last| few::least(dimension, last))
 }
 
-/// How many candidates are kept to be ranked.
-fn to_keep(k: usize) -> usize {
-    k.saturating_add(8.max(k / 8))
-}
-
-/// The k nearest of each query's candidates, or of all rows where `least`, which is given the query's number, the query
-/// and what its last candidate was kept by, gives a distance that does not rule out the rest.
 fn ranked(
     queries: &[f32],
     base: &[f32],
     dimension: usize,
     k: usize,
     tops: Vec<Top>,
-    least: impl Fn(usize, &[f32], f64) -> f64 + Sync,
+    least: impl Fn(usize, f64) -> f64 + Sync,
 ) -> Vec<Ranked> {
-    let mut found = vec![Ranked::NONE; tops.len() * k];
-    let rows = found.par_chunks_mut(k).zip(tops).zip(queries.par_chunks_exact(dimension)).enumerate();
-    let doubtful = rows.filter_map(|(index, ((found, top), query))| {
-        let candidates = top.into_sorted();
-        let rest = candidates.get(to_keep(k) - 1).map(|last| least(index, query, last.distance().into()));
-        let all = candidates.len() == base.len() / dimension;
-        let last = rank(query, base, dimension, candidates, found);
-        let certain = all || rest.is_some_and(|rest| f64::from(last) < rest);
-        (!certain).then_some(index)
-    });
-    let doubtful: Vec<_> = doubtful.collect();
-    let again: Vec<f32> = doubtful.iter().flat_map(|&index| row(queries, dimension, index)).copied().collect();
-    let again = plain(&again, base, dimension, k, Metric::L2);
-    for (index, row) in doubtful.into_iter().zip(again.chunks_exact(k)) {
-        found[index * k..][..k].copy_from_slice(row);
-    }
-    found
-}
-
-/// Writes the nearest candidates, by difference, and gives the distance of the last one.
-fn rank(query: &[f32], base: &[f32], dimension: usize, mut candidates: Vec<Ranked>, found: &mut [Ranked]) -> f32 {
-    let pairs: Vec<_> =
-        candidates.iter().map(|candidate| (query, row(base, dimension, candidate.id() as usize))).collect();
-    let mut distances = vec![0.0; pairs.len()];
-    chained(&pairs, Metric::L2, &mut distances);
-    for (candidate, distance) in candidates.iter_mut().zip(distances) {
-        *candidate = Ranked::new(distance, candidate.id());
-    }
-    candidates.sort_unstable();
-    found.iter_mut().zip(&candidates).for_each(|(place, &candidate)| *place = candidate);
-    candidates.get(found.len() - 1).or(candidates.last()).map_or(f32::NEG_INFINITY, |last| last.distance())
-}
-
-/// The mean of some rows. Where exactly it lies does not matter.
-fn centre(rows: &[f32], dimension: usize) -> Vec<f32> {
-    let count = rows.len() / dimension;
-    let step = (count / SAMPLE).max(1);
-    let share = 1.0 / count.div_ceil(step).max(1) as f32;
-    let mut centre = vec![0.0; dimension];
-    for row in rows.chunks_exact(dimension).step_by(step) {
-        centre.iter_mut().zip(row).for_each(|(sum, &value)| *sum += value * share);
-    }
-    centre
+    let exact = Exact { queries, rows: base, dimension, k };
+    let again = |doubtful: &[usize]| {
+        let queries: Vec<f32> = doubtful.iter().flat_map(|&query| row(queries, dimension, query)).copied().collect();
+        plain(&queries, base, dimension, k, Metric::L2)
+    };
+    let rows = base.len() / dimension;
+    exact.ranked(tops.into_par_iter().map(Top::into_sorted), |_| rows, |row| row, least, again)
 }
 
 #[cfg(test)]

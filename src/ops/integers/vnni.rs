@@ -1,8 +1,4 @@
-//! Inner products of vectors rounded to 16-bit integers: an operation takes two columns where one of floats takes one
-//! (AVX-512 VNNI). What rounding may change is bounded, so that those who use them can tell where it matters.
-//!
-//! 1,000 queries of 60,000 x 784 took 0.58 of the time, of 100,000 x 100 0.63. Shorter integers that leave room for a
-//! centroid's number, so that a minimum keeps both, were no faster at d = 4 or 8: they left too many doubts.
+//! With AVX-512 VNNI.
 #![expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined into it")]
 
 use std::arch::x86_64::{
@@ -13,34 +9,31 @@ use std::arch::x86_64::{
 
 use pulp::{Simd, WithSimd, x86::V4};
 
-use super::panels::{Group, Panel, Rounding, Sums, VECTORS};
+use crate::ops::panels::{Group, Panel, Rounding, Sums, VECTORS};
 
 /// What the longest vector's norm becomes: inner products of two stay below 2^31, and each number below 2^15.
 const NORM: f32 = 32_000.0;
 
-/// Fewer columns save less than turning sums into floats takes.
-const FEWEST: usize = 8;
-
 /// Proof that this machine has the instructions.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Integers {
+pub(in crate::ops) struct Integers {
     simd: V4,
 }
 
 impl Integers {
-    pub(super) fn new() -> Option<Self> {
+    pub(in crate::ops) fn new() -> Option<Self> {
         let simd = V4::try_new().filter(|_| is_x86_feature_detected!("avx512vnni"))?;
         Some(Integers { simd })
     }
 
-    /// Where they pay.
-    pub(super) fn for_dimension(dimension: usize) -> Option<Self> {
-        Self::new().filter(|_| dimension >= FEWEST)
-    }
-
     /// Rounds a vector of this norm to pairs of columns.
     #[expect(clippy::unused_self, reason = "a form that only this type has")]
-    pub(super) fn round<'a>(self, vector: &[f32], norm: f32, pairs: impl Iterator<Item = &'a mut f32>) -> Rounding {
+    pub(in crate::ops) fn round<'a>(
+        self,
+        vector: &[f32],
+        norm: f32,
+        pairs: impl Iterator<Item = &'a mut f32>,
+    ) -> Rounding {
         let Some(unit) = unit(norm) else {
             pairs.take(vector.len().div_ceil(2)).for_each(|pair| *pair = 0.0);
             return Rounding { unit: 0.0, error: norm };
@@ -62,7 +55,7 @@ impl Integers {
 
     /// Rounds a panel of rows whose largest norm this is: lines of columns to lines of pairs. Gives the unit.
     #[expect(clippy::unused_self, reason = "it is proof")]
-    pub(super) fn round_panel(self, panel: &[f32], norm: f32, pairs: &mut [f32], errors: &mut [f32]) -> f32 {
+    pub(in crate::ops) fn round_panel(self, panel: &[f32], norm: f32, pairs: &mut [f32], errors: &mut [f32]) -> f32 {
         let Some(unit) = unit(norm) else {
             pairs.fill(0.0);
             errors.fill(norm);
