@@ -60,6 +60,8 @@ def kept(name, make, read, write):
 def of_cellprobe():
     for factory, rerank, nprobes, factors in (
         ("IVF256,Flat", False, (8, 16, 32, 48, 64), (None,)),
+        ("IVF512,Flat", False, (12, 18, 24, 28, 32, 48, 64, 80, 96), (None,)),
+        ("IVF1024,Flat", False, (16, 24, 32, 40, 48, 64, 80, 96, 112, 128), (None,)),
         *((f"IVF{nlist},PQ50x4", True, (8, 16, 32, 64, 96, 128), (4, 8, 16, 32)) for nlist in (256, 512, 1024, 2048)),
     ):
         program = Cellprobe()
@@ -81,7 +83,7 @@ def of_faiss():
         index.add(base)
         return index
     for factory, nprobes, factors in (
-        ("IVF256,Flat", (8, 16, 32, 64), (None,)),
+        *((f"IVF{nlist},Flat", (8, 16, 32, 64, 128), (None,)) for nlist in (256, 1024)),
         *((f"IVF{nlist},PQ50x4fs,RFlat", (8, 16, 32, 64, 128), (4, 8, 16, 32)) for nlist in (256, 512, 1024, 2048)),
     ):
         index = kept(factory, lambda: made(factory), faiss.read_index, faiss.write_index)

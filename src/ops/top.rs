@@ -25,6 +25,11 @@ impl Top {
         Top { k, kept: vec![], bound: Ranked::NONE, threshold: f32::INFINITY }
     }
 
+    /// How many it keeps.
+    pub(super) fn wanted(&self) -> usize {
+        self.k
+    }
+
     /// Larger distances are not among the smallest.
     pub(super) fn threshold(&self) -> f32 {
         self.threshold

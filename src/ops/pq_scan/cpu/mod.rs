@@ -85,7 +85,18 @@ struct Stretch<'a> {
     base: f32,
 }
 
-impl Stretch<'_> {
+impl<'a> Stretch<'a> {
+    /// Some of the entries.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    fn part(&self, entries: Range<usize>) -> Stretch<'a> {
+        Stretch {
+            codes: &self.codes[entries.start * self.words..entries.end * self.words],
+            ids: &self.ids[entries.clone()],
+            terms: self.terms.map(|terms| &terms[entries]),
+            ..*self
+        }
+    }
+
     fn scan(&self, top: &mut Top) {
         (0..self.ids.len()).for_each(|entry| self.offer(entry, top));
     }

@@ -24,6 +24,8 @@ use sums::{LANES, Plane};
 struct Scratch {
     planes: Vec<Plane>,
     sums: Vec<[f32; LANES]>,
+    masks: Vec<u64>,
+    entries: Vec<usize>,
 }
 
 pub(super) fn pq_scan(input: &Scan<'_>, k: usize, way: Way) -> Vec<Ranked> {
@@ -33,16 +35,14 @@ pub(super) fn pq_scan(input: &Scan<'_>, k: usize, way: Way) -> Vec<Ranked> {
     let division = Division { piece: 2048, once: 4 };
     scan_lists(&input.lists(), input.queries(), k, &division, |scratch: &mut Scratch, piece, tops| {
         let stretch = |&Probing { query, probe }: &Probing| input.stretch(query as usize, probe, piece.entries.clone());
-        let Scratch { planes, sums } = scratch;
         if let Some(first) = piece.probing.first() {
             let Stretch { words, codes, .. } = stretch(first);
-            way.arrange(codes, words, planes);
+            way.arrange(codes, words, &mut scratch.planes);
         }
         for (probing, top) in piece.probing.iter().zip(tops) {
             let stretch = stretch(probing);
             if let Some(coarse) = &coarse[probing.query as usize] {
-                way.sums(planes, stretch.words, &coarse.tables, sums);
-                offer_all(way, &stretch, coarse, sums, top);
+                offer_all(way, &stretch, coarse, scratch, top);
             } else {
                 stretch.scan(top);
             }

@@ -1,65 +1,136 @@
 //! Offers of entries that sums of bytes leave possible.
 #![expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined into it")]
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
+    Scratch,
     coarse::Coarse,
     sums::{LANES, Way},
 };
 use crate::ops::{
     pq_scan::cpu::Stretch,
-    top::{Top, any, bits},
+    prefetch::prefetch,
+    top::{Top, bits},
 };
 
-/// Offers the entries that may be near enough by these sums.
-pub(super) fn offer_all(way: Way, stretch: &Stretch<'_>, coarse: &Coarse, sums: &[[f32; LANES]], top: &mut Top) {
-    Arch::new().dispatch(OfferAll { way, stretch, coarse, sums, top });
+/// Offers the entries that may be near enough by sums of bytes.
+pub(super) fn offer_all(way: Way, stretch: &Stretch<'_>, coarse: &Coarse, scratch: &mut Scratch, top: &mut Top) {
+    let blocks = stretch.ids.len().div_ceil(LANES);
+    // Few at first, while the threshold falls fast.
+    let (mut first, mut at_once) = (0, (2 * top.wanted()).div_ceil(LANES));
+    while first < blocks {
+        if top.threshold() < f32::INFINITY {
+            at_once = if first == 0 { blocks } else { first };
+        }
+        let part = first..blocks.min(first + at_once);
+        offer_blocks(way, stretch, coarse, part.clone(), scratch, top);
+        first = part.end;
+    }
 }
 
-struct OfferAll<'a> {
+fn offer_blocks(
     way: Way,
-    stretch: &'a Stretch<'a>,
-    coarse: &'a Coarse,
-    sums: &'a [[f32; LANES]],
-    top: &'a mut Top,
+    stretch: &Stretch<'_>,
+    coarse: &Coarse,
+    blocks: Range<usize>,
+    scratch: &mut Scratch,
+    top: &mut Top,
+) {
+    let first = blocks.start * LANES;
+    let stretch = &stretch.part(first..stretch.ids.len().min(blocks.end * LANES));
+    let Scratch { planes, sums, masks, entries } = scratch;
+    let planes = &planes[4 * stretch.words * blocks.start..4 * stretch.words * blocks.end];
+    let mut near = Near { stretch, coarse, limit: top.threshold(), masks };
+    near.masks.clear();
+    if !way.find_near(planes, &mut near) {
+        way.sums(planes, stretch.words, &coarse.tables, sums);
+        near.compare(sums);
+    }
+    entries.clear();
+    for (block, &mask) in masks.iter().enumerate() {
+        let mut lanes = mask;
+        while lanes != 0 {
+            let entry = block * LANES + lanes.trailing_zeros() as usize;
+            lanes &= lanes - 1;
+            if entry < stretch.ids.len() {
+                prefetch(&stretch.codes[entry * stretch.words..][..stretch.words]);
+                entries.push(entry);
+            }
+        }
+    }
+    entries.chunks(16).for_each(|entries| offer(way, stretch, entries, top));
 }
 
-impl WithSimd for OfferAll<'_> {
+/// Fewer entries than this are summed one by one.
+const FEW: usize = 3;
+
+/// Offers up to 16 entries.
+fn offer(way: Way, stretch: &Stretch<'_>, entries: &[usize], top: &mut Top) {
+    let sums = if entries.len() < FEW { None } else { way.exact_sums(stretch, entries) };
+    if let Some(sums) = sums {
+        entries.iter().zip(sums).for_each(|(&entry, sum)| stretch.offer_sum(entry, sum, top));
+    } else {
+        entries.iter().for_each(|&entry| stretch.offer(entry, top));
+    }
+}
+
+/// Entries whose bounds are no more than a limit.
+pub(super) struct Near<'a> {
+    pub stretch: &'a Stretch<'a>,
+    pub coarse: &'a Coarse,
+    pub limit: f32,
+    /// A bit for each entry, and for padding.
+    pub masks: &'a mut Vec<u64>,
+}
+
+impl Near<'_> {
+    /// Finds them by sums of bytes.
+    fn compare(&mut self, sums: &[[f32; LANES]]) {
+        Arch::new().dispatch(Compare { near: self, sums });
+    }
+
+    /// The largest sum of bytes of an entry without a term whose bound is no more than the limit, or a little larger.
+    pub(super) fn largest_sum(&self) -> i32 {
+        let room = f64::from(self.limit.next_up()) - f64::from(self.stretch.base) - f64::from(self.coarse.bias);
+        match room / f64::from(self.coarse.scale) {
+            // No scale.
+            quotient if quotient.is_nan() => i32::MAX,
+            quotient => (quotient.floor() as i32).saturating_add(1),
+        }
+    }
+}
+
+struct Compare<'a, 'b> {
+    near: &'a mut Near<'b>,
+    sums: &'a [[f32; LANES]],
+}
+
+impl WithSimd for Compare<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let OfferAll { way, stretch, coarse, sums, top } = self;
-        let count = stretch.ids.len();
+        let Near { stretch, coarse, limit, masks } = self.near;
+        let limit = *limit;
         let [scale, bias, base] = [coarse.scale, coarse.bias, stretch.base].map(|number| simd.splat_f32s(number));
-        let mut near = Near { entries: [0; 32], count: 0 };
-        for (part, &sums) in S::as_simd_f32s(sums.as_flattened()).0.iter().enumerate() {
-            let first = part * S::F32_LANES;
-            let rest = match stretch.terms {
-                Some(terms) => simd.add_f32s(load(simd, terms.get(first..).unwrap_or_default()), base),
-                None => base,
-            };
-            let bounds = simd.add_f32s(simd.mul_add_e_f32s(sums, scale, bias), rest);
-            let possible = simd.less_than_or_equal_f32s(bounds, simd.splat_f32s(top.threshold()));
-            if !any::<S>(possible) {
-                continue;
+        let limit = simd.splat_f32s(limit);
+        for (block, sums) in self.sums.iter().enumerate() {
+            let mut mask = 0;
+            for (part, &sums) in S::as_simd_f32s(sums).0.iter().enumerate() {
+                let first = part * S::F32_LANES;
+                let rest = match stretch.terms {
+                    Some(terms) => {
+                        simd.add_f32s(load(simd, terms.get(block * LANES + first..).unwrap_or_default()), base)
+                    }
+                    None => base,
+                };
+                let bounds = simd.add_f32s(simd.mul_add_e_f32s(sums, scale, bias), rest);
+                mask |= u64::from(bits::<S>(simd.less_than_or_equal_f32s(bounds, limit))) << first;
             }
-            let mut lanes = bits::<S>(possible);
-            while lanes != 0 {
-                let entry = first + lanes.trailing_zeros() as usize;
-                lanes &= lanes - 1;
-                if entry < count {
-                    near.entries[near.count] = entry;
-                    near.count += 1;
-                }
-            }
-            if near.count >= 16 {
-                near.offer(way, stretch, top);
-            }
-        }
-        while near.count > 0 {
-            near.offer(way, stretch, top);
+            masks.push(mask);
         }
     }
 }
@@ -70,31 +141,3 @@ fn load<S: Simd>(simd: S, numbers: &[f32]) -> S::f32s {
     let (whole, tail) = S::as_simd_f32s(numbers);
     whole.first().copied().unwrap_or_else(|| simd.partial_load_f32s(tail))
 }
-
-/// Entries that may be near enough, to be offered 16 at a time.
-struct Near {
-    entries: [usize; 32],
-    count: usize,
-}
-
-impl Near {
-    /// Offers the last 16, or what there is.
-    fn offer(&mut self, way: Way, stretch: &Stretch<'_>, top: &mut Top) {
-        let first = self.count.saturating_sub(16);
-        let entries = &self.entries[first..self.count];
-        self.count = first;
-        let sums = if entries.len() < FEW { None } else { way.exact_sums(stretch, entries) };
-        let Some(sums) = sums else {
-            for &entry in entries {
-                stretch.offer(entry, top);
-            }
-            return;
-        };
-        for (&entry, sum) in entries.iter().zip(sums) {
-            stretch.offer_sum(entry, sum, top);
-        }
-    }
-}
-
-/// Fewer entries than this are summed one by one.
-const FEW: usize = 3;

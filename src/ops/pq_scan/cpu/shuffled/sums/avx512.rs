@@ -1,18 +1,19 @@
 //! Sums of bytes of tables, and of table entries, with AVX-512.
 
 use std::arch::x86_64::{
-    __m128i, __m256i, __m512, __m512i, _mm_cvtsi32_si128, _mm_unpackhi_epi8, _mm_unpacklo_epi8, _mm512_add_epi8,
-    _mm512_add_epi16, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_cvtepi32_epi8,
-    _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_dpbusd_epi32, _mm512_mask_blend_epi8, _mm512_mask_blend_epi16,
-    _mm512_mask_srli_epi16, _mm512_movepi8_mask, _mm512_permutex2var_epi8, _mm512_permutex2var_epi16,
-    _mm512_permutexvar_epi8, _mm512_permutexvar_ps, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32,
-    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_srl_epi32,
-    _mm512_srli_epi16, _mm512_srli_epi32, _mm512_sub_epi16, _mm512_ternarylogic_epi32, _mm512_test_epi16_mask,
+    __m128i, __m256i, __m512, __m512i, _CMP_LE_OQ, _mm_cvtsi32_si128, _mm_unpackhi_epi8, _mm_unpacklo_epi8,
+    _mm512_add_epi8, _mm512_add_epi16, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_broadcast_i32x4,
+    _mm512_cmp_ps_mask, _mm512_cmple_epi32_mask, _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32,
+    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_mask_blend_epi8, _mm512_mask_blend_epi16, _mm512_mask_srli_epi16,
+    _mm512_movepi8_mask, _mm512_permutex2var_epi8, _mm512_permutex2var_epi16, _mm512_permutexvar_epi8,
+    _mm512_permutexvar_ps, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_srl_epi32, _mm512_srli_epi16,
+    _mm512_srli_epi32, _mm512_sub_epi16, _mm512_ternarylogic_epi32, _mm512_test_epi16_mask,
 };
 
 use bytemuck::Zeroable;
 
-use super::{LANES, Plane};
+use super::{LANES, Near, Plane};
 use crate::ops::pq_scan::cpu::Stretch;
 
 /// The bytes of a word of 64 codes, each in a plane.
@@ -59,27 +60,61 @@ pub(super) fn shuffled_16<'a>(blocks: impl Iterator<Item = &'a [Plane]>, tables:
 /// Of eight sub-quantizers a word: four tables are a register, which four bytes of a code look up at once.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 pub(super) fn permuted_16<'a>(blocks: impl Iterator<Item = &'a [Plane]>, tables: &[u8], sums: &mut Vec<[f32; LANES]>) {
+    for planes in blocks {
+        let quarters = quarters_16(planes, tables).map(|sums| _mm512_cvtepi32_ps(sums));
+        sums.push(bytemuck::cast::<[__m512; 4], _>(quarters));
+    }
+}
+
+/// Compares sums as [`permuted_16`] makes them. 1,000 queries of 100,000 codes take 0.80 of the time at M = 16,
+/// 0.87 at 32.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+pub(super) fn find_near_16<'a>(blocks: impl Iterator<Item = &'a [Plane]>, near: &mut Near<'_>) {
+    let Near { stretch, coarse, limit, .. } = *near;
+    let Some(terms) = stretch.terms else {
+        let largest = _mm512_set1_epi32(near.largest_sum());
+        for planes in blocks {
+            let masks = quarters_16(planes, &coarse.tables).map(|sums| _mm512_cmple_epi32_mask(sums, largest));
+            near.masks.push(bytemuck::cast(masks));
+        }
+        return;
+    };
+    let [scale, bias, base, limit] =
+        [coarse.scale, coarse.bias, stretch.base, limit].map(|number| _mm512_set1_ps(number));
+    for (planes, terms) in blocks.zip(terms.chunks(LANES)) {
+        let mut padded = [0.0; LANES];
+        let terms: [__m512; 4] = bytemuck::cast(*terms.as_array().unwrap_or_else(|| {
+            padded[..terms.len()].copy_from_slice(terms);
+            &padded
+        }));
+        let mut masks = [0; 4];
+        for ((mask, sums), terms) in masks.iter_mut().zip(quarters_16(planes, &coarse.tables)).zip(terms) {
+            let bounds = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), scale, bias);
+            *mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(_mm512_add_ps(bounds, _mm512_add_ps(terms, base)), limit);
+        }
+        near.masks.push(bytemuck::cast(masks));
+    }
+}
+
+/// Sums of bytes of 16 codes each.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+fn quarters_16(planes: &[Plane], tables: &[u8]) -> [__m512i; 4] {
     const AND_OR: i32 = 0xea;
     let (nibble, table) = (_mm512_set1_epi8(0xf), _mm512_set1_epi32(0x3020_1000));
     let ones = _mm512_set1_epi8(1);
-    for planes in blocks {
-        let mut parts = [[_mm512_setzero_si512(); 2]; 4];
-        for (columns, &tables) in planes.as_chunks::<4>().0.iter().zip(tables.as_chunks::<128>().0) {
-            let [even, odd]: [__m512i; 2] = bytemuck::cast(tables);
-            for (parts, column) in parts.iter_mut().zip(columns) {
-                let column: __m512i = bytemuck::cast(column.0);
-                let low = _mm512_ternarylogic_epi32::<AND_OR>(column, nibble, table);
-                let high = _mm512_ternarylogic_epi32::<AND_OR>(_mm512_srli_epi32::<4>(column), nibble, table);
-                parts[0] = _mm512_dpbusd_epi32(parts[0], _mm512_permutexvar_epi8(low, even), ones);
-                parts[1] = _mm512_dpbusd_epi32(parts[1], _mm512_permutexvar_epi8(high, odd), ones);
-            }
+    let mut parts = [[_mm512_setzero_si512(); 2]; 4];
+    for (columns, &tables) in planes.as_chunks::<4>().0.iter().zip(tables.as_chunks::<128>().0) {
+        let [even, odd]: [__m512i; 2] = bytemuck::cast(tables);
+        for (parts, column) in parts.iter_mut().zip(columns) {
+            let column: __m512i = bytemuck::cast(column.0);
+            let low = _mm512_ternarylogic_epi32::<AND_OR>(column, nibble, table);
+            let high = _mm512_ternarylogic_epi32::<AND_OR>(_mm512_srli_epi32::<4>(column), nibble, table);
+            parts[0] = _mm512_dpbusd_epi32(parts[0], _mm512_permutexvar_epi8(low, even), ones);
+            parts[1] = _mm512_dpbusd_epi32(parts[1], _mm512_permutexvar_epi8(high, odd), ones);
         }
-        let mut block = [[0.0_f32; 16]; 4];
-        for (sums, [even, odd]) in block.iter_mut().zip(parts) {
-            *sums = bytemuck::cast(_mm512_cvtepi32_ps(_mm512_add_epi32(even, odd)));
-        }
-        sums.push(bytemuck::cast(block));
     }
+    parts.map(|[even, odd]| _mm512_add_epi32(even, odd))
 }
 
 /// Of a sub-quantizer a plane: a pair of entries is a word.

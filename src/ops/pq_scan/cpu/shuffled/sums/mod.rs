@@ -9,7 +9,7 @@ mod neon;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{super::Stretch, coarse::Coarse};
+use super::{super::Stretch, coarse::Coarse, offer::Near};
 
 /// Codes at a time.
 pub(super) const LANES: usize = 64;
@@ -161,6 +161,23 @@ impl Way {
                 (_, Instructions::Neon) => neon::shuffled_256(blocks, tables, sums),
             }
         }
+    }
+
+    /// Finds the entries whose bounds are within the limit while their sums are in registers, where that is faster.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn find_near(self, planes: &[Plane], near: &mut Near<'_>) -> bool {
+        let can = self.nbits == 4 && self.instructions == Instructions::Bytes;
+        if can {
+            let blocks = planes.chunks_exact(4 * near.stretch.words);
+            // SAFETY: `self` is proof of the instructions.
+            unsafe { avx512::find_near_16(blocks, near) };
+        }
+        can
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    pub(super) fn find_near(self, _: &[Plane], _: &mut Near<'_>) -> bool {
+        false
     }
 
     /// The sums of table entries of up to 16 codes, as one by one, where there are instructions for them.
