@@ -10,8 +10,8 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use cellprobe::{
     Result,
     spectra::{
-        MassBankReader, MgfReader, MspReader, MzSpecLibReader, MzmlReader, MzxmlReader, Reader, Rejected, Spectrum,
-        SpectrumReader,
+        Format, MassBankReader, MgfReader, MspReader, MzSpecLibReader, MzmlReader, MzxmlReader, Reader, Rejected,
+        Spectrum, SpectrumReader, find_files,
     },
 };
 use common::data;
@@ -311,6 +311,38 @@ proptest! {
 /// The length of a text up to the end of the last spectrum.
 fn length(format: &str, all: &[Values]) -> usize {
     text(format, all).trim_end_matches(foot(format)).len()
+}
+
+/// How many spectra are in a file, by the words that begin them.
+fn marked(format: Format, text: &str) -> usize {
+    let lines = |mark: &str| text.lines().filter(|line| line.trim().to_uppercase().starts_with(mark)).count();
+    match format {
+        Format::Mgf => lines("BEGIN IONS"),
+        Format::Msp => lines("NAME:"),
+        Format::Mzml => text.matches("<spectrum ").count(),
+        format => panic!("{format}"),
+    }
+}
+
+#[test]
+fn real_files_lose_no_spectrum_without_a_reason() {
+    let Some(folder) = data() else { return };
+    let mut spectra = 0;
+    for path in find_files(&[folder]).unwrap() {
+        let file = fs::read(&path).unwrap();
+        let mut text = String::new();
+        if file.starts_with(&[0x1f, 0x8b]) {
+            MultiGzDecoder::new(&file[..]).read_to_string(&mut text).unwrap();
+        } else {
+            text = String::from_utf8_lossy(&file).into_owned();
+        }
+        let reader = SpectrumReader::open(&path).unwrap();
+        let marked = marked(reader.format(), &text);
+        let (read, rejected) = check(reader);
+        assert_eq!(read.len() + rejected.total(), marked, "{}", path.display());
+        spectra += marked;
+    }
+    assert!(spectra > 20_000, "{spectra}");
 }
 
 #[test]

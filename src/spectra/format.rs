@@ -167,7 +167,11 @@ impl AnyFormat {
     fn of(mut reader: BoxedReader, file: Arc<Path>) -> Result<Self> {
         let start = look_at(&mut reader, &file)?;
         let by_start = Format::of_start(&String::from_utf8_lossy(&start));
-        let format = by_start.or_else(|| Format::of_name(&file)).or(is_blank(&start).then_some(Format::Mgf));
+        let blank = is_blank(&start);
+        // XML names its format in its first element.
+        let possible = |format: &Format| blank || !matches!(format, Format::Mzml | Format::Mzxml);
+        let by_name = || Format::of_name(&file).filter(possible);
+        let format = by_start.or_else(by_name).or(blank.then_some(Format::Mgf));
         let Some(format) = format else {
             let message = "this is none of MGF, MSP, mzML, mzXML, MassBank record and mzSpecLib".to_owned();
             return Err(Error::Format { offset: 0, message }.in_file(&*file));

@@ -162,7 +162,11 @@ impl Identify {
             let library = read_library(&self.library)?;
             if self.library_vectors.is_some() {
                 let library = self.library.display();
-                return Err(Error::parameter("library-vectors", library, "a file of spectra: this library has its own"));
+                return Err(Error::parameter(
+                    "library-vectors",
+                    library,
+                    "a file of spectra: this library has its own",
+                ));
             }
             let same = Cleaning { scaling: cleaning.scaling, ..library.cleaning().clone() } == cleaning
                 && library.vectorizer().is_none_or(|vectorizer| vectorizer == vectors.vectorizer());
@@ -177,7 +181,7 @@ impl Identify {
             None => Library::new(input.spectra, cleaning, vectors.vectorizer())?,
         };
         for (reason, count) in input.rejected.reasons.iter().chain(&unclean.reasons) {
-            console.warn(format!("{count} spectra of the library are not used: {reason}"));
+            console.warn(format!("{count} of the library's spectra not used: {reason}"));
         }
         Ok(library)
     }

@@ -180,7 +180,7 @@ impl Library {
 
 /// What cannot be done where vectors do not come from peaks.
 fn not_here() -> Error {
-    Error::parameter("vectors", "none", "vectors made elsewhere, as the library's were; decoys have none")
+    Error::parameter("vectors", "none", "vectors made elsewhere, as those of the library were")
 }
 
 fn unscaled(cleaning: &Cleaning) -> Cleaning {

@@ -190,11 +190,23 @@ fn run(
     progress: &(dyn Fn(&'static str, usize, usize) + Sync),
 ) -> Result<Vec<Identification>> {
     options.check()?;
+    let open = options.precursor_tolerance.is_none() || options.cascade == Some(None);
+    if let (Some(decoys), None, true) = (options.decoys, library.vectorizer(), open) {
+        let expected = "none: where vectors were made elsewhere there are none of decoys, which an open search needs";
+        return Err(Error::parameter("decoys", decoys, expected));
+    }
     progress("preparing", 0, 1);
     let make = |decoys: Decoys| decoys.of(library.spectra(), options.fragment_tolerance, options.seed);
     let decoys = options.decoys.map(make).unwrap_or_default();
-    let mut search =
-        Searching { device, options, finder: Finder::new(library, &decoys), library, vectors, decoys: &decoys, progress };
+    let mut search = Searching {
+        device,
+        options,
+        finder: Finder::new(library, &decoys),
+        library,
+        vectors,
+        decoys: &decoys,
+        progress,
+    };
     let all: Vec<usize> = (0..queries.len()).collect();
     let mut found = search.run("identifying", queries, &all, options.precursor_tolerance)?;
     if let Some(tolerance) = options.cascade {
