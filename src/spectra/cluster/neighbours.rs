@@ -99,13 +99,12 @@ fn nearest(
     base: &std::ops::Range<usize>,
 ) -> Result<Neighbors> {
     let options = bucket.options;
-    let vectors = match &bucket.vectors {
-        Some(vectors) => vectors.slice(s![base.clone(), ..]).to_owned(),
-        None => {
-            let spectra = bucket.spectra[base.clone()].par_iter();
-            let spectra: Vec<Spectrum> = spectra.map(|spectrum| rooted(spectrum, options.scaling())).collect();
-            options.vectorizer.vectors(&spectra)?
-        }
+    let vectors = if let Some(vectors) = &bucket.vectors {
+        vectors.slice(s![base.clone(), ..]).to_owned()
+    } else {
+        let spectra = bucket.spectra[base.clone()].par_iter();
+        let spectra: Vec<Spectrum> = spectra.map(|spectrum| rooted(spectrum, options.scaling())).collect();
+        options.vectorizer.vectors(&spectra)?
     };
     let (_, queries) = vectors.view().split_at(Axis(0), block.start - base.start);
     let (queries, _) = queries.split_at(Axis(0), block.len());

@@ -252,13 +252,12 @@ impl Searching<'_> {
             (self.progress)(stage, found.len(), numbers.len());
             let vectors = self.vectors.map(|vectors| vectors.select(Axis(0), some));
             let some: Vec<Spectrum> = some.iter().map(|&number| queries[number].clone()).collect();
-            let candidates = match tolerance {
-                Some(tolerance) => some.iter().map(|query| self.finder.within(query, tolerance)).collect(),
-                None => {
-                    let vectors = vectors.map_or_else(|| self.library.vectors_of(&some), Ok)?;
-                    let count = self.options.rerank_candidates.unwrap_or(UNRANKED);
-                    self.finder.similar(&some, vectors.view(), count)?
-                }
+            let candidates = if let Some(tolerance) = tolerance {
+                some.iter().map(|query| self.finder.within(query, tolerance)).collect()
+            } else {
+                let vectors = vectors.map_or_else(|| self.library.vectors_of(&some), Ok)?;
+                let count = self.options.rerank_candidates.unwrap_or(UNRANKED);
+                self.finder.similar(&some, vectors.view(), count)?
             };
             found.extend(ranking.rank(&some, &candidates));
         }

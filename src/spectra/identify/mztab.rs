@@ -1,6 +1,7 @@
 //! Accepted matches as mzTab.
 
 use std::{
+    fmt::Write as _,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -259,7 +260,7 @@ fn location(file: &Path) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte) {
             url.push(byte.into());
         } else {
-            url += &format!("%{byte:02X}");
+            let _ = write!(url, "%{byte:02X}");
         }
     }
     url
