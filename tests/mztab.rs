@@ -121,14 +121,18 @@ impl MzTab {
             check_parameter(value(&format!("ms_run[{run}]-id_format")));
         }
         let settings = self.metadata.keys().filter(|name| name.starts_with("software[1]-setting[")).count();
-        (1..=settings).for_each(|number| assert!(value(&format!("software[1]-setting[{number}]")).contains(" = ")));
+        for number in 1..=settings {
+            assert!(value(&format!("software[1]-setting[{number}]")).contains(" = "));
+        }
         for (rows, required, kind, score) in [
             (&self.peptides, &PSM[..], "psm", "search_engine_score[1]"),
             (&self.molecules, &SMALL_MOLECULE[..], "smallmolecule", "best_search_engine_score[1]"),
         ] {
             let scored = self.metadata.get(&format!("{kind}_search_engine_score[1]"));
             assert_eq!(scored.is_some(), !rows.is_empty(), "{kind}");
-            scored.into_iter().for_each(|scored| check_parameter(scored));
+            if let Some(scored) = scored {
+                check_parameter(scored);
+            }
             for row in rows {
                 check_row(row, required, score, runs);
             }
@@ -226,11 +230,9 @@ fn peptides_are_spectrum_matches() -> Result {
         ("PEPTIDEK[Unheard-of]", 700.0),
         ("not a peptide", 800.0),
     ];
-    let text: String = spectra
-        .iter()
-        .map(|(sequence, mz)| format!("BEGIN IONS\nPEPMASS={mz}\nCHARGE=2+\nSEQ={sequence}\n{PEAKS}END IONS\n"))
-        .collect();
-    fs::write(folder.path().join("peptides.mgf"), text)?;
+    let text =
+        spectra.map(|(sequence, mz)| format!("BEGIN IONS\nPEPMASS={mz}\nCHARGE=2+\nSEQ={sequence}\n{PEAKS}END IONS\n"));
+    fs::write(folder.path().join("peptides.mgf"), text.concat())?;
     let (file, accepted) = identify(folder.path(), &["peptides.mgf", "peptides.mgf", "--structure", "SEQ"])?;
     assert_eq!((file.peptides.len(), file.molecules.len(), accepted.len()), (5, 0, 5));
     let expected = [

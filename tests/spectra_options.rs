@@ -287,8 +287,8 @@ fn vectors_that_do_not_fit_are_errors() -> Result {
 #[test]
 fn vectors_made_elsewhere_are_clustered() -> Result {
     let folder = Folder::new()?;
-    let spectra: String = (0..6).map(|n| format!("BEGIN IONS\nTITLE={n}\nPEPMASS=500\n100 1\nEND IONS\n")).collect();
-    fs::write(folder.path("all.mgf"), spectra)?;
+    let spectra: Vec<_> = (0..6).map(|n| format!("BEGIN IONS\nTITLE={n}\nPEPMASS=500\n100 1\nEND IONS\n")).collect();
+    fs::write(folder.path("all.mgf"), spectra.concat())?;
     let vectors =
         Array2::from_shape_fn((6, 3), |(row, column)| if column == row % 2 { 1.0 + row as f32 } else { 0.01 });
     write_vectors(folder.path("vectors.npy"), vectors.view(), false)?;
@@ -314,9 +314,9 @@ fn options_of_identification() -> Result {
     };
     let per_query = |rows: &[BTreeMap<String, String>]| {
         let mut counts = BTreeMap::<String, usize>::new();
-        rows.iter()
-            .filter(|row| row["rank"] != "0")
-            .for_each(|row| *counts.entry(row["query_id"].clone()).or_default() += 1);
+        for row in rows.iter().filter(|row| row["rank"] != "0") {
+            *counts.entry(row["query_id"].clone()).or_default() += 1;
+        }
         counts.into_values().max().unwrap_or_default()
     };
     let open = "--precursor-tolerance open";

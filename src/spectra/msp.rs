@@ -212,9 +212,14 @@ fn peptide_charge(name: &str) -> Option<i32> {
 }
 
 /// The sequence in a peptide's name with its modifications, `1/7,C,Carbamidomethyl` or `1(7,C,CAM)` with places from 0,
-/// after it: `AADDKEACK[8|Carbamidomethyl]`. `None` where either is written in another way.
+/// after it: `AADDKEACK[8|Carbamidomethyl]`. Marks of these in the name, `IETM(O)R`, are left out. `None` where either is
+/// written in another way.
 fn peptide_sequence(name: &str, modifications: &str) -> Option<String> {
-    let (residues, _) = name.split_once('/')?;
+    let (written, _) = name.split_once('/')?;
+    let mut residues = String::new();
+    for part in written.split('(') {
+        residues.push_str(part.rsplit(')').next()?);
+    }
     let mut parts = modifications.split(['/', '(']).map(|part| part.trim_end_matches(')'));
     let count: usize = parts.next()?.parse().ok()?;
     let placed = parts.map(|part| {
@@ -223,10 +228,11 @@ fn peptide_sequence(name: &str, modifications: &str) -> Option<String> {
         Some(format!("{}|{name}", place.parse::<usize>().ok()? + 1))
     });
     let placed = placed.collect::<Option<Vec<_>>>()?;
-    if placed.len() != count || !residues.bytes().all(|byte| byte.is_ascii_uppercase()) {
+    let unplaced = placed.is_empty() && written.contains('(');
+    if placed.len() != count || unplaced || !residues.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return None;
     }
-    Some(if placed.is_empty() { residues.to_owned() } else { format!("{residues}[{}]", placed.join("|")) })
+    Some(if placed.is_empty() { residues } else { format!("{residues}[{}]", placed.join("|")) })
 }
 
 #[cfg(test)]
@@ -260,6 +266,8 @@ mod tests {
             ("AADDKEACK/3", "1/7,C,Carbamidomethyl", Some("AADDKEACK[8|Carbamidomethyl]")),
             ("ACDCK/2", "2/0,A,Acetyl/3,C,CAM", Some("ACDCK[1|Acetyl|4|CAM]")),
             ("AACK/2_1(2,C,CAM)_46eV", "1(2,C,CAM)", Some("AACK[3|CAM]")),
+            ("M(O)IETM(O)R/2", "2/0,M,Oxidation/4,M,Oxidation", Some("MIETMR[1|Oxidation|5|Oxidation]")),
+            ("IETM(O)R/2", "0", None),
             ("n[43]AAC[160]K/2", "0", None),
             ("AADDK/3", "2/7,C,Carbamidomethyl", None),
             ("AADDK/3", "1/x,C,Carbamidomethyl", None),
