@@ -1,6 +1,6 @@
 //! Which spectra of a bucket are similar: candidates, then exact scores.
 
-use ndarray::Axis;
+use ndarray::{Axis, s};
 use rayon::prelude::*;
 
 use super::{
@@ -99,11 +99,13 @@ fn nearest(
     base: &std::ops::Range<usize>,
 ) -> Result<Neighbors> {
     let options = bucket.options;
-    let scaling = options.scaling();
-    let spectra: Vec<Spectrum> =
-        bucket.spectra[base.clone()].par_iter().map(|spectrum| rooted(spectrum, scaling)).collect();
-    let vectors = options.vectorizer.vectors(&spectra)?;
-    drop(spectra);
+    let vectors = if let Some(vectors) = &bucket.vectors {
+        vectors.slice(s![base.clone(), ..]).to_owned()
+    } else {
+        let spectra = bucket.spectra[base.clone()].par_iter();
+        let spectra: Vec<Spectrum> = spectra.map(|spectrum| rooted(spectrum, options.scaling())).collect();
+        options.vectorizer.vectors(&spectra)?
+    };
     let (_, queries) = vectors.view().split_at(Axis(0), block.start - base.start);
     let (queries, _) = queries.split_at(Axis(0), block.len());
     // Each spectrum finds itself too.
