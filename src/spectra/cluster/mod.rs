@@ -38,6 +38,7 @@ mod earlier;
 mod files;
 mod gaps;
 mod graph;
+mod groups;
 mod kmeans;
 mod linkage;
 mod neighbours;
@@ -63,6 +64,8 @@ pub use spool::Spool;
 use crate::{Device, Error, Result};
 use bucket::Buckets;
 use comparable::Comparable;
+use groups::Groups;
+use linkage::Linkage;
 
 /// Buckets are worked on together until they hold so many spectra.
 const SPECTRA_AT_ONCE: usize = 1 << 14;
@@ -266,30 +269,38 @@ fn cluster_bucket(device: &Device, bucket: Comparable, numbers: &[u32], old: &[O
         (bucket, numbers.to_vec())
     };
     let options = bucket.options;
-    let edges = neighbours::edges(device, &bucket)?;
-    let linked = |method| {
-        let distance = |a, b| if bucket.may_share(a, b) { 1.0 - bucket.score(a, b) } else { linkage::APART };
-        linkage::linkage(bucket.len(), &edges, method, options.threshold, options.largest_component, distance)
+    let groups = Groups::new(&bucket);
+    let edges = neighbours::edges(device, &groups)?;
+    let linked = |kind| {
+        let distance = |a, b| if groups.may_share(a, b) { 1.0 - groups.score(a, b) } else { linkage::APART };
+        linkage::linkage(groups.sizes(), &edges, kind, options.threshold, options.largest_component, distance)
     };
     let clusters = match options.method {
         Method::Dbscan { min_samples } => {
-            let found = dbscan::dbscan(bucket.len(), &edges, min_samples);
-            found.into_iter().flat_map(|cluster| bucket.split_by_precursor(cluster)).collect()
+            let found = groups.spectra_of(&dbscan::dbscan(groups.sizes(), &edges, min_samples)).into_iter();
+            found.flat_map(|cluster| bucket.split_by_precursor(cluster)).collect()
         }
-        Method::Average => linked(kodama::Method::Average)?,
-        Method::Complete => linked(kodama::Method::Complete)?,
+        Method::Average => groups.spectra_of(&linked(Linkage::Average)?),
+        Method::Complete => groups.spectra_of(&linked(Linkage::Complete)?),
         Method::KMeans { .. } => Vec::new(),
     };
     let number = |place: u32| numbers[place as usize];
-    let clusters = clusters
-        .into_par_iter()
-        .map(|members| (number(bucket.medoid(&members)), members.into_iter().map(number).collect()));
-    let edges = graph::strongest(bucket.len(), &edges, options.links).into_iter();
-    Ok(Part {
-        clusters: clusters.collect(),
-        joined,
-        edges: edges.map(|edge| Edge { a: number(edge.a), b: number(edge.b), ..edge }).collect(),
-    })
+    let clusters = clusters.into_par_iter().map(|members| {
+        let medoid = bucket.medoid(&groups.firsts_among(&members), &members);
+        (number(medoid), members.into_iter().map(number).collect())
+    });
+    Ok(Part { clusters: clusters.collect(), joined, edges: links(&groups, &edges, &numbers) })
+}
+
+/// The strongest edges of the network, by the numbers of the spectra: those between the spectra that stand for groups, and
+/// from these to the others of their groups.
+fn links(groups: &Groups, edges: &[Edge], numbers: &[u32]) -> Vec<Edge> {
+    let strongest = graph::strongest(groups.len(), edges, groups.bucket.options.links).into_iter();
+    let between = strongest.map(|edge| (groups.first(edge.a), groups.first(edge.b), edge.score));
+    let mut links: Vec<_> = between.chain(groups.followers()).collect();
+    links.sort_unstable_by_key(|&(a, b, _)| (a, b));
+    let link = |(a, b, score): (u32, u32, f32)| Edge { a: numbers[a as usize], b: numbers[b as usize], score };
+    links.into_iter().map(link).collect()
 }
 
 /// Spectra that join an old cluster, and the places of those that neither do nor stand for one.
