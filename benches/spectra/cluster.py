@@ -81,6 +81,7 @@ def synthetic(args, path, count):
             block = base[number % len(base)]
             precursor = float(field(block, "PEPMASS").split()[0]) * (1 + chance.gauss(0, 1e-6))
             out.write(f"BEGIN IONS\nTITLE=synthetic {number}: jittered copy of {field(block, 'TITLE')}\n")
+            out.write(f"INCHIKEY={field(block, 'INCHIKEY')}\n")
             out.write(f"PEPMASS={precursor:.5f}\nCHARGE={field(block, 'CHARGE')}\nIONMODE={field(block, 'IONMODE')}\n")
             for peak in block:
                 if peak[0].isdigit() and chance.random() > 0.05:
