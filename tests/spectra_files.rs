@@ -81,7 +81,8 @@ fn names_of_formats() {
         ("a.mzlb.txt", Some(Format::MzSpecLib)),
         ("a.mzspeclib", Some(Format::MzSpecLib)),
         ("a.txt", Some(Format::MassBank)),
-        ("a.mzXML", None),
+        ("a.mzXML", Some(Format::Mzxml)),
+        ("a.mzData", None),
         ("mgf", None),
     ] {
         assert_eq!(Format::of_name(Path::new(name)), format, "{name}");

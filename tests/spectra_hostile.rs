@@ -10,14 +10,18 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use cellprobe::{
     Result,
     spectra::{
-        MassBankReader, MgfReader, MspReader, MzSpecLibReader, MzmlReader, Reader, Rejected, Spectrum, SpectrumReader,
+        Format, MassBankReader, MgfReader, MspReader, MzSpecLibReader, MzmlReader, MzxmlReader, Reader, Rejected,
+        Spectrum, SpectrumReader, find_files,
     },
 };
 use common::data;
 use flate2::read::MultiGzDecoder;
 use proptest::prelude::*;
 
-const FORMATS: [&str; 5] = ["mgf", "msp", "mzml", "massbank", "mzspeclib"];
+const FORMATS: [&str; 6] = ["mgf", "msp", "mzml", "mzxml", "massbank", "mzspeclib"];
+
+/// What stands below the spectra of XML files.
+const FEET: [(&str, &str); 2] = [("mzml", "</spectrumList></run></mzML>\n"), ("mzxml", "</msRun></mzXML>\n")];
 
 /// What a spectrum is written with in these tests.
 #[derive(Clone, Debug)]
@@ -43,13 +47,18 @@ prop_compose! {
 fn text(format: &str, all: &[Values]) -> String {
     let mut text = match format {
         "mzml" => "<?xml version=\"1.0\"?>\n<mzML><run><spectrumList>\n".to_owned(),
+        "mzxml" => "<?xml version=\"1.0\"?>\n<mzXML><msRun>\n".to_owned(),
         "mzspeclib" => "<mzSpecLib>\n".to_owned(),
         _ => String::new(),
     };
     for values in all {
         write(format, values, &mut text);
     }
-    text + if format == "mzml" { "</spectrumList></run></mzML>\n" } else { "" }
+    text + foot(format)
+}
+
+fn foot(format: &str) -> &'static str {
+    FEET.iter().find(|(of, _)| *of == format).map_or("", |(_, foot)| foot)
 }
 
 fn write(format: &str, values: &Values, text: &mut String) {
@@ -66,6 +75,10 @@ fn write(format: &str, values: &Values, text: &mut String) {
              <cvParam accession=\"MS:1000744\" value=\"{precursor}\"/><cvParam accession=\"MS:1000041\" value=\"{size}\"/>\
              </selectedIon>\n",
             if *charge < 0 { "MS:1000129" } else { "MS:1000130" },
+        ),
+        "mzxml" => format!(
+            "<scan num=\"{number}\" msLevel=\"2\" peaksCount=\"{count}\" polarity=\"{sign}\">\n\
+             <precursorMz precursorCharge=\"{size}\">{precursor}</precursorMz>\n",
         ),
         "massbank" => format!(
             "ACCESSION: {name}\nAC$MASS_SPECTROMETRY: ION_MODE {mode}\nMS$FOCUSED_ION: PRECURSOR_M/Z {precursor}\n\
@@ -89,6 +102,11 @@ fn write(format: &str, values: &Values, text: &mut String) {
             )
             .unwrap();
         }
+    } else if format == "mzxml" {
+        let pairs = peaks.iter().flat_map(|&(mz, intensity)| [mz, f64::from(intensity)]);
+        let bytes: Vec<u8> = pairs.flat_map(f64::to_be_bytes).collect();
+        let pairs = BASE64.encode(bytes);
+        writeln!(text, "<peaks precision=\"64\" byteOrder=\"network\" pairOrder=\"m/z-int\">{pairs}</peaks>").unwrap();
     } else {
         for (mz, intensity) in peaks {
             writeln!(text, "{mz} {intensity}").unwrap();
@@ -97,6 +115,7 @@ fn write(format: &str, values: &Values, text: &mut String) {
     text.push_str(match format {
         "mgf" => "END IONS\n",
         "mzml" => "</spectrum>\n",
+        "mzxml" => "</scan>\n",
         "massbank" => "//\n",
         _ => "\n",
     });
@@ -143,6 +162,7 @@ fn read(format: &str, text: &[u8]) -> (Vec<Spectrum>, Rejected) {
         "mgf" => check(MgfReader::new(text, "test")),
         "msp" => check(MspReader::new(text, "test")),
         "mzml" => check(MzmlReader::new(text, "test")),
+        "mzxml" => check(MzxmlReader::new(text, "test")),
         "massbank" => check(MassBankReader::new(text, "test")),
         _ => check(MzSpecLibReader::new(text, "test")),
     }
@@ -183,6 +203,10 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
         "/>",
         "</spectrum>",
         "<spectrum ",
+        "<scan ",
+        "</scan>",
+        "<scan msLevel=\"1\"/>",
+        "</peaks>",
         "<!--",
         "]]>",
         "&",
@@ -236,7 +260,7 @@ proptest! {
     #[test]
     fn arbitrary_lines_of_all_formats(lines in prop::collection::vec(
         prop_oneof![
-            "(BEGIN IONS|END IONS|//|<Peaks>|<Spectrum=1>|<spectrum>|</spectrum>|<AttributeSet Spectrum=all>)",
+            "(BEGIN IONS|END IONS|//|<Peaks>|<Spectrum=1>|<spectrum>|</spectrum>|<scan>|</scan>|<peaks>|<AttributeSet Spectrum=all>)",
             "(Name|Num Peaks|PrecursorMZ|Comments|PK\\$PEAK|ACCESSION|AC\\$CHROMATOGRAPHY): ?[-+0-9a-z.,;=/\" ]{0,12}",
             "\\[?[0-9]?\\]?MS:100[0-9]{4}\\|(ms level|charge state|unit|retention time)=[-0-9a-z:|.]{0,9}",
             "[-+0-9.,:;()\\[\\]{}eE \t\"]{0,24}",
@@ -286,7 +310,39 @@ proptest! {
 
 /// The length of a text up to the end of the last spectrum.
 fn length(format: &str, all: &[Values]) -> usize {
-    text(format, all).trim_end_matches("</spectrumList></run></mzML>\n").len()
+    text(format, all).trim_end_matches(foot(format)).len()
+}
+
+/// How many spectra are in a file, by the words that begin them.
+fn marked(format: Format, text: &str) -> usize {
+    let lines = |mark: &str| text.lines().filter(|line| line.trim().to_uppercase().starts_with(mark)).count();
+    match format {
+        Format::Mgf => lines("BEGIN IONS"),
+        Format::Msp => lines("NAME:"),
+        Format::Mzml => text.matches("<spectrum ").count(),
+        format => panic!("{format}"),
+    }
+}
+
+#[test]
+fn real_files_lose_no_spectrum_without_a_reason() {
+    let Some(folder) = data() else { return };
+    let mut spectra = 0;
+    for path in find_files(&[folder]).unwrap() {
+        let file = fs::read(&path).unwrap();
+        let mut text = String::new();
+        if file.starts_with(&[0x1f, 0x8b]) {
+            MultiGzDecoder::new(&file[..]).read_to_string(&mut text).unwrap();
+        } else {
+            text = String::from_utf8_lossy(&file).into_owned();
+        }
+        let reader = SpectrumReader::open(&path).unwrap();
+        let marked = marked(reader.format(), &text);
+        let (read, rejected) = check(reader);
+        assert_eq!(read.len() + rejected.total(), marked, "{}", path.display());
+        spectra += marked;
+    }
+    assert!(spectra > 20_000, "{spectra}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Cleaning: the peaks that are worth comparing, on a scale on which they can be compared.
 
+use std::{fmt, str::FromStr};
+
 use rayon::prelude::*;
 
 use super::{Peak, Reason, Rejected, Rejection, Spectrum};
@@ -21,6 +23,31 @@ pub enum Scaling {
     /// Their rank: the strongest peak has [`Cleaning::max_peaks`] (the number of peaks if that is not set), the next
     /// one less, and so on; of two equal peaks the one of lower m/z is first.
     Rank,
+}
+
+impl fmt::Display for Scaling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Scaling::Off => "off",
+            Scaling::Root => "root",
+            Scaling::Log => "log",
+            Scaling::Rank => "rank",
+        })
+    }
+}
+
+impl FromStr for Scaling {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "off" => Ok(Scaling::Off),
+            "root" => Ok(Scaling::Root),
+            "log" => Ok(Scaling::Log),
+            "rank" => Ok(Scaling::Rank),
+            _ => Err(Error::parameter("scaling", name, "off, root, log or rank")),
+        }
+    }
 }
 
 /// What is done to a spectrum before it is compared, in the order of the fields.
@@ -71,6 +98,23 @@ impl Cleaning {
             min_span: 250.0,
             scaling: Scaling::Root,
         }
+    }
+
+    /// The options by the names of the command line, for files to say how they came about; the scaling is left to what
+    /// the spectra are then used for.
+    #[must_use]
+    pub fn described(&self) -> Vec<(&'static str, String)> {
+        fn or_none<T: ToString>(value: Option<T>) -> String {
+            value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+        }
+        vec![
+            ("mz-range", or_none(self.mz_range.map(|(low, high)| format!("{low}-{high}")))),
+            ("remove-precursor", or_none(self.precursor_window)),
+            ("min-relative-intensity", self.min_relative_intensity.to_string()),
+            ("max-peaks", or_none(self.max_peaks)),
+            ("min-peaks", self.min_peaks.to_string()),
+            ("min-span", self.min_span.to_string()),
+        ]
     }
 
     /// Cleans one spectrum.

@@ -14,6 +14,7 @@ use super::{
     msp::Msp,
     mzml::Mzml,
     mzspeclib::MzSpecLib,
+    mzxml::Mzxml,
     reader::{OverText, Parser, Reader, Tally},
     text::{self, BoxedReader},
 };
@@ -32,6 +33,8 @@ pub enum Format {
     Msp,
     /// mzML, see [`MzmlReader`](super::MzmlReader).
     Mzml,
+    /// mzXML, see [`MzxmlReader`](super::MzxmlReader).
+    Mzxml,
     /// `MassBank` records, see [`MassBankReader`](super::MassBankReader).
     MassBank,
     /// The text form of mzSpecLib, see [`MzSpecLibReader`](super::MzSpecLibReader).
@@ -44,6 +47,7 @@ impl fmt::Display for Format {
             Format::Mgf => "MGF",
             Format::Msp => "MSP",
             Format::Mzml => "mzML",
+            Format::Mzxml => "mzXML",
             Format::MassBank => "MassBank record",
             Format::MzSpecLib => "mzSpecLib",
         })
@@ -60,6 +64,7 @@ impl Format {
             (".mgf", Format::Mgf),
             (".msp", Format::Msp),
             (".mzml", Format::Mzml),
+            (".mzxml", Format::Mzxml),
             (".mzlb.txt", Format::MzSpecLib),
             (".mzspeclib", Format::MzSpecLib),
             (".mzspeclib.txt", Format::MzSpecLib),
@@ -83,6 +88,9 @@ impl Format {
         let xml = start.trim_start_matches('\u{feff}').trim_start().starts_with('<');
         if xml && ["<mzML", "<indexedmzML"].iter().any(|tag| start.contains(tag)) {
             return Some(Format::Mzml);
+        }
+        if xml && start.contains("<mzXML") {
+            return Some(Format::Mzxml);
         }
         if xml && start.contains("<mzSpecLib") {
             return Some(Format::MzSpecLib);
@@ -159,9 +167,13 @@ impl AnyFormat {
     fn of(mut reader: BoxedReader, file: Arc<Path>) -> Result<Self> {
         let start = look_at(&mut reader, &file)?;
         let by_start = Format::of_start(&String::from_utf8_lossy(&start));
-        let format = by_start.or_else(|| Format::of_name(&file)).or(is_blank(&start).then_some(Format::Mgf));
+        let blank = is_blank(&start);
+        // XML names its format in its first element.
+        let possible = |format: &Format| blank || !matches!(format, Format::Mzml | Format::Mzxml);
+        let by_name = || Format::of_name(&file).filter(possible);
+        let format = by_start.or_else(by_name).or(blank.then_some(Format::Mgf));
         let Some(format) = format else {
-            let message = "this is none of MGF, MSP, mzML, MassBank record and mzSpecLib".to_owned();
+            let message = "this is none of MGF, MSP, mzML, mzXML, MassBank record and mzSpecLib".to_owned();
             return Err(Error::Format { offset: 0, message }.in_file(&*file));
         };
         let whole: BoxedReader = Box::new(io::Cursor::new(start).chain(reader));
@@ -169,6 +181,7 @@ impl AnyFormat {
             Format::Mgf => Box::new(Mgf::over(whole, Arc::clone(&file))),
             Format::Msp => Box::new(Msp::over(whole, Arc::clone(&file))),
             Format::Mzml => Box::new(Mzml::over(whole, Arc::clone(&file))),
+            Format::Mzxml => Box::new(Mzxml::over(whole, Arc::clone(&file))),
             Format::MassBank => Box::new(MassBank::over(whole, Arc::clone(&file))),
             Format::MzSpecLib => Box::new(MzSpecLib::over(whole, Arc::clone(&file))),
         };

@@ -14,13 +14,15 @@
 //! # }
 //! ```
 //!
-//! MGF, MSP, mzML, `MassBank` records and mzSpecLib text are read, plain or gzipped ([`Format`]): all files at once by
+//! MGF, MSP, mzML, mzXML, `MassBank` records and mzSpecLib text are read, plain or gzipped ([`Format`]): all files at once by
 //! [`read_files`], one spectrum at a time by [`SpectrumReader`], and [`find_files`] names the files of folders and
 //! patterns. What cannot be used is counted with its reason in [`Rejected`] and never ends the reading.
 
+mod binary;
 mod clean;
 pub mod cluster;
 mod draft;
+mod elements;
 mod field;
 mod files;
 mod format;
@@ -31,6 +33,7 @@ mod mgf;
 mod msp;
 mod mzml;
 mod mzspeclib;
+mod mzxml;
 mod peaks;
 mod reader;
 mod rejected;
@@ -56,6 +59,7 @@ pub use mgf::MgfReader;
 pub use msp::MspReader;
 pub use mzml::MzmlReader;
 pub use mzspeclib::MzSpecLibReader;
+pub use mzxml::MzxmlReader;
 pub use reader::Reader;
 pub use rejected::{Flaw, Reason, Rejected, Rejection};
 pub use score::{Prepared, Score, Scored, Scorer, Scratch};

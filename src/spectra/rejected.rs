@@ -67,7 +67,8 @@ pub enum Flaw {
     OutsideSpectrum,
     /// Text that is not UTF-8; what could not be decoded became U+FFFD.
     Encoding,
-    /// A spectrum that the next one or the end of the file cut off; it is used as far as it goes, unless it is one of mzML.
+    /// A spectrum that the next one or the end of the file cut off; it is used as far as it goes, unless it is one of
+    /// mzML or mzXML.
     Unterminated,
 }
 

@@ -1,5 +1,7 @@
 //! Vectors of spectra: peaks in bins of m/z, bins hashed to few dimensions, as in falcon.
 
+use std::{fmt, str::FromStr};
+
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -18,6 +20,30 @@ pub enum Losses {
     /// In so many dimensions of their own, after those of the peaks. Peaks and losses are of the same length each, so
     /// that the inner product is the mean of that of the peaks and that of the losses.
     Appended(usize),
+}
+
+impl fmt::Display for Losses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Losses::Off => f.write_str("off"),
+            Losses::Shared => f.write_str("shared"),
+            Losses::Appended(own) => own.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Losses {
+    type Err = Error;
+
+    /// `off`, `shared`, or the number of dimensions of their own.
+    fn from_str(text: &str) -> Result<Self> {
+        match (text, text.parse()) {
+            ("off", _) => Ok(Losses::Off),
+            ("shared", _) => Ok(Losses::Shared),
+            (_, Ok(own)) if own > 0 => Ok(Losses::Appended(own)),
+            _ => Err(Error::parameter("losses", text, "off, shared or a number of dimensions")),
+        }
+    }
 }
 
 /// Turns cleaned spectra into vectors whose inner product is close to the cosine of the spectra.
@@ -53,6 +79,17 @@ impl Vectorizer {
             Losses::Appended(own) => self.dimension.saturating_add(own),
             Losses::Off | Losses::Shared => self.dimension,
         }
+    }
+
+    /// How vectors are made by the names of the command line, for files to say how they came about.
+    #[must_use]
+    pub fn described(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("bin-width", self.bin_width.to_string()),
+            ("dimension", self.dimension.to_string()),
+            ("hash-seed", self.seed.to_string()),
+            ("losses", self.losses.to_string()),
+        ]
     }
 
     /// One row of unit length per spectrum, in their order, made on all threads and the same on any number of them.
@@ -129,6 +166,32 @@ impl Vectorizer {
         let dimension = murmur3(bin, seed) as usize % row.len();
         row[dimension] += intensity;
     }
+}
+
+/// Vectors that were made elsewhere, one row for each of `spectra` spectra, scaled to unit length.
+///
+/// # Errors
+/// [`Error::Length`] for more or fewer rows, [`Error::Empty`] for rows of no columns, [`Error::NotFinite`], and
+/// [`Error::Parameter`] for a row of zeros, which has no direction.
+pub(super) fn made_elsewhere(mut rows: Array2<f32>, spectra: usize) -> Result<Array2<f32>> {
+    const WHAT: &str = "rows of vectors, one for each spectrum that is kept";
+    if rows.nrows() != spectra {
+        return Err(Error::Length { what: WHAT, expected: spectra, found: rows.nrows() });
+    }
+    if rows.ncols() == 0 {
+        return Err(Error::Empty { what: WHAT });
+    }
+    for (number, mut row) in rows.outer_iter_mut().enumerate() {
+        if let Some((column, &value)) = row.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+            return Err(Error::NotFinite { what: "vectors", row: number, column, value });
+        }
+        let norm = row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+        if norm == 0.0 {
+            return Err(Error::parameter("vectors", format!("zeros in row {number}"), "vectors with a direction"));
+        }
+        row.mapv_inplace(|value| (f64::from(value) / norm) as f32);
+    }
+    Ok(rows)
 }
 
 /// Scales a row that is not zero to unit length.

@@ -26,12 +26,12 @@ use crate::{
         Cleaning, Rejected, Scaling, Score, Spectrum, SpectrumReader,
         cluster::{
             CLUSTERS_FILE, CONSENSUS_FILE, ClusterFiles, ClusterOptions, Clusters, Collection, Earlier, MEDOIDS_FILE,
-            Method, Quality, Spool, cluster_into,
+            Method, Quality, Spool, WithVectors, cluster_into,
         },
         find_files,
         report::ClustersReport,
     },
-    storage::write_whole,
+    storage::{read_vectors, write_whole},
 };
 
 const NETWORK_FILE: &str = "network.graphml";
@@ -56,6 +56,7 @@ Examples:
   cellprobe spectra cluster runs/*.mgf -o clusters
   cellprobe spectra cluster runs/*.mzML.gz -o clusters --preset proteomics --method complete --threshold 0.3
   cellprobe spectra cluster monday.mgf -o week --into sunday
+  cellprobe spectra cluster run.mgf -o clusters --method kmeans --vectors embeddings.npy
   cellprobe spectra cluster library.mgf.gz -o clusters --truth INCHIKEY:14 --json")]
 pub(super) struct Cluster {
     /// Files of spectra, folders of them, and patterns like "runs/*.mzML"
@@ -80,7 +81,7 @@ pub(super) struct Cluster {
     #[arg(long, value_name = "K")]
     centroids: Option<usize>,
     /// Cluster into the clusters that an earlier run wrote to this folder; they keep their numbers
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "vectors")]
     into: Option<PathBuf>,
     /// MiB of spectra to hold in memory; what is beyond goes to a temporary file
     #[arg(long, default_value_t = 1024, value_name = "MIB")]
@@ -126,8 +127,10 @@ impl Cluster {
         let heading = self.heading(&files, &device, &options);
         let old: Vec<u32> = (0..earlier.len() as u32).collect();
         let show = |done, of| bar.iter().for_each(|bar| bar.show("clustering", done, of));
-        let clusters = cluster_into(&device, &read.spool, &old, &options, &show)?;
-        let (spectra, clusters) = (&read.spool, &clusters);
+        let vectors = self.options.vectors.vectors.as_ref().map(read_vectors).transpose()?;
+        let vectors = vectors.map(|vectors| WithVectors::new(&read.spool, vectors)).transpose()?;
+        let spectra: &dyn Collection = vectors.as_ref().map_or(&read.spool, |with_vectors| with_vectors);
+        let clusters = &cluster_into(&device, spectra, &old, &options, &show)?;
         let written = ClusterFiles { spectra, clusters, earlier: &earlier, options: &options, heading: &heading };
         fs::create_dir_all(&self.output).map_err(|source| Error::Io { path: self.output.clone(), source })?;
         self.write(&written, &read.rejected, bar.as_ref())?;
@@ -230,6 +233,8 @@ impl Cluster {
             score: self.score,
             precursor_tolerance: self.options.precursor_tolerance.0,
             fragment_tolerance: self.options.fragment_tolerance,
+            scaling: self.options.scaling(),
+            vectorizer: self.options.vectors.vectorizer(),
             seed: common.seed,
             ..ClusterOptions::default()
         }
@@ -244,11 +249,17 @@ impl Cluster {
             ("files".to_owned(), files.join(", ")),
         ];
         heading.extend(self.into.iter().map(|folder| ("into".to_owned(), folder.display().to_string())));
-        heading.extend(options.described().into_iter().map(|(name, value)| (name.to_owned(), value)));
+        let described = [self.options.cleaning().described(), options.described()].concat();
+        heading.extend(described.into_iter().map(|(name, value)| (name.replace('_', "-"), value)));
+        if let Some(vectors) = &self.options.vectors.vectors {
+            heading.retain(|(name, _)| !["bin-width", "dimension", "hash-seed", "losses"].contains(&name.as_str()));
+            heading.push(("vectors".to_owned(), vectors.display().to_string()));
+        }
+        heading.extend(self.options.truth.iter().map(|truth| ("truth".to_owned(), truth.to_string())));
         heading
     }
 
-    fn write(&self, files: &ClusterFiles<Spool>, rejected: &Rejected, bar: Option<&Bar>) -> Result<()> {
+    fn write(&self, files: &ClusterFiles<dyn Collection + '_>, rejected: &Rejected, bar: Option<&Bar>) -> Result<()> {
         let show = |done| bar.iter().for_each(|bar| bar.show("writing", done, 5));
         show(0);
         self.write_file(CLUSTERS_FILE, |out| files.write_table(out))?;

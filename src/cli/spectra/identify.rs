@@ -1,11 +1,10 @@
 //! `cellprobe spectra identify`.
 
 use std::{
-    fmt::{self, Write as _},
+    fmt::Write as _,
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
-    str::FromStr,
     time::Instant,
 };
 
@@ -13,24 +12,30 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::{Common, Outcome, arguments::Overwrite, console::Console},
+    super::{
+        Common, Outcome,
+        arguments::{self, Overwrite},
+        console::{Bar, Console},
+    },
     SpectraOptions,
     input::{Input, reasons},
-    options::PrecursorTolerance,
+    options::{OrNone, PrecursorTolerance},
 };
 use crate::{
     Device, Error, Result,
     spectra::{
-        Field, Rejected, Score, Spectrum, Vectorizer,
+        Cleaning, Field, Format, Rejected, Score, Spectrum, Vectorizer,
         identify::{
-            Decoys, Identification, IdentifyOptions, Library, Quality, identify, read_library, sidecar, write_matches,
+            Decoys, Identification, IdentifyOptions, Library, MzTab, Quality, identify, identify_with_vectors,
+            read_library, sidecar, write_matches,
         },
         report::IdentificationsReport,
     },
-    storage::write_whole,
+    storage::{read_vectors, write_whole},
 };
 
 const MATCHES_FILE: &str = "matches.tsv";
+const MZTAB_FILE: &str = "matches.mztab";
 const REJECTED_FILE: &str = "rejected.tsv";
 const REPORT_FILE: &str = "report.html";
 const SUMMARY_FILE: &str = "summary.json";
@@ -38,8 +43,9 @@ const SUMMARY_FILE: &str = "summary.json";
 /// Names spectra by the most similar ones of a library.
 ///
 /// Within a precursor window all spectra of the library are compared exactly; with --precursor-tolerance open those with
-/// the most similar vectors. DIR gets the table matches.tsv, what was not used (rejected.tsv), report.html to look at and summary.json. Queries are
-/// cleaned as an indexed library was, otherwise as the options say.
+/// the most similar vectors. DIR gets the table matches.tsv, the accepted matches as mzTab 1.0 (matches.mztab), what was
+/// not used (rejected.tsv), report.html to look at and summary.json. Queries are cleaned as an indexed library was,
+/// otherwise as the options say.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -86,6 +92,9 @@ pub(super) struct Identify {
     /// Report each structure once: spectra share one where they share this field, or its first N characters
     #[arg(long, default_value_t = IdentifyOptions::default().structure, value_name = "FIELD[:N]")]
     structure: Field,
+    /// Vectors of the library made by another program, where it is a file of spectra: one row for each that is kept
+    #[arg(long, value_name = "FILE", value_parser = arguments::vectors, requires = "vectors")]
+    library_vectors: Option<PathBuf>,
     /// Estimate q-values by decoys: peptide (shuffled and repositioned, sequences from SEQ) or spectrum (for small molecules)
     #[arg(long)]
     decoys: Option<Decoys>,
@@ -98,34 +107,11 @@ pub(super) struct Identify {
     overwrite: Overwrite,
 }
 
-/// A value, or none.
-#[derive(Clone, Copy)]
-struct OrNone<T>(Option<T>);
-
-impl<T: fmt::Display> fmt::Display for OrNone<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(value) => value.fmt(f),
-            None => f.write_str("none"),
-        }
-    }
-}
-
-impl<T: FromStr> FromStr for OrNone<T> {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-        match text.parse() {
-            _ if text == "none" => Ok(OrNone(None)),
-            Ok(value) => Ok(OrNone(Some(value))),
-            Err(_) => Err("give a number, or none"),
-        }
-    }
-}
-
 /// What a run found, for its files and its summary.
 struct Found {
     library: Library,
+    /// The query files and their formats.
+    runs: Vec<(PathBuf, Format)>,
     queries: Vec<Spectrum>,
     /// Spectra in the query files, used or not.
     count: usize,
@@ -137,8 +123,8 @@ struct Found {
 impl Identify {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
         let start = Instant::now();
-        self.overwrite
-            .check(&[MATCHES_FILE, REJECTED_FILE, REPORT_FILE, SUMMARY_FILE].map(|name| self.output.join(name)))?;
+        let outputs = [MATCHES_FILE, MZTAB_FILE, REJECTED_FILE, REPORT_FILE, SUMMARY_FILE];
+        self.overwrite.check(&outputs.map(|name| self.output.join(name)))?;
         let device = common.device()?;
         let bar = console.bar();
         let library = self.library(bar.as_ref(), console)?;
@@ -149,10 +135,14 @@ impl Identify {
         rejected.merge(unclean);
         let options = self.options(common);
         let show = |stage: &'static str, done, of| bar.iter().for_each(|bar| bar.show(stage, done, of));
-        let identifications = identify(&device, &library, &queries, &options, &show)?;
+        let identifications = match &self.options.vectors.vectors {
+            Some(file) => identify_with_vectors(&device, &library, &queries, read_vectors(file)?, &options, &show)?,
+            None => identify(&device, &library, &queries, &options, &show)?,
+        };
         drop(bar);
         let heading = self.heading(&names, &device, &library, &options);
-        let found = Found { library, queries, count: input.count, rejected, identifications, heading };
+        let (runs, count) = (input.files, input.count);
+        let found = Found { library, runs, queries, count, rejected, identifications, heading };
         self.write(&found)?;
         let summary = self.summary(&found, start.elapsed().as_secs_f64());
         write_whole(self.output.join(SUMMARY_FILE), self.overwrite.force, |out| {
@@ -166,14 +156,32 @@ impl Identify {
     }
 
     /// The library as it was indexed, or of a file of spectra.
-    fn library(&self, bar: Option<&super::super::console::Bar>, console: &Console) -> Result<Library> {
+    fn library(&self, bar: Option<&Bar>, console: &Console) -> Result<Library> {
+        let (cleaning, vectors) = (self.options.cleaning(), &self.options.vectors);
         if sidecar(&self.library).exists() {
-            return read_library(&self.library);
+            let library = read_library(&self.library)?;
+            if self.library_vectors.is_some() {
+                let library = self.library.display();
+                return Err(Error::parameter(
+                    "library-vectors",
+                    library,
+                    "a file of spectra: this library has its own",
+                ));
+            }
+            let same = Cleaning { scaling: cleaning.scaling, ..library.cleaning().clone() } == cleaning
+                && library.vectorizer().is_none_or(|vectorizer| vectorizer == vectors.vectorizer());
+            if self.options.asks_for_preparation() && !same {
+                console.warn("the library was indexed with other options for cleaning and vectors, and these hold");
+            }
+            return Ok(library);
         }
         let input = Input::read(std::slice::from_ref(&self.library), bar)?;
-        let (library, unclean) = Library::new(input.spectra, self.options.cleaning(), Vectorizer::default())?;
+        let (library, unclean) = match &self.library_vectors {
+            Some(file) => Library::with_vectors(input.spectra, cleaning, read_vectors(file)?)?,
+            None => Library::new(input.spectra, cleaning, vectors.vectorizer())?,
+        };
         for (reason, count) in input.rejected.reasons.iter().chain(&unclean.reasons) {
-            console.warn(format!("{count} spectra of the library are not used: {reason}"));
+            console.warn(format!("{count} of the library's spectra not used: {reason}"));
         }
         Ok(library)
     }
@@ -181,7 +189,7 @@ impl Identify {
     fn options(&self, common: &Common) -> IdentifyOptions {
         IdentifyOptions {
             score: self.score,
-            scaling: None,
+            scaling: self.options.scaling(),
             precursor_tolerance: self.options.precursor_tolerance.0,
             fragment_tolerance: self.options.fragment_tolerance,
             precursor_window: self.precursor_window.0,
@@ -212,17 +220,23 @@ impl Identify {
             ("device".to_owned(), device.name().to_owned()),
             ("library".to_owned(), self.library.display().to_string()),
             ("queries".to_owned(), queries.to_owned()),
-            ("cleaning".to_owned(), format!("{:?}", library.cleaning())),
-            ("vectors".to_owned(), format!("{:?}", library.vectorizer())),
         ];
-        heading.extend(options.described().into_iter().map(|(name, value)| (name.to_owned(), value)));
+        let mut add = |described: Vec<(&str, String)>| {
+            heading.extend(described.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        };
+        add(library.cleaning().described());
+        let made_elsewhere = || vec![("vectors", format!("made elsewhere, of length {}", library.vector_length()))];
+        let scaling = ("vector-scaling", library.cleaning().scaling.to_string());
+        let hashed = |vectorizer: Vectorizer| [vec![scaling], vectorizer.described()].concat();
+        add(library.vectorizer().map_or_else(made_elsewhere, hashed));
+        add(options.described());
         heading.extend(self.options.truth.iter().map(|truth| ("truth".to_owned(), truth.to_string())));
         heading
     }
 
     fn write(&self, found: &Found) -> Result<()> {
         fs::create_dir_all(&self.output).map_err(|source| Error::Io { path: self.output.clone(), source })?;
-        let Found { library, queries, rejected, identifications, heading, .. } = found;
+        let Found { library, runs, queries, rejected, identifications, heading, .. } = found;
         let truth = self.options.truth.as_ref();
         let fragment_tolerance = self.options.fragment_tolerance;
         let report =
@@ -233,6 +247,10 @@ impl Identify {
         write_whole(self.output.join(MATCHES_FILE), self.overwrite.force, |out| {
             write_matches(out, heading, library, queries, identifications, truth).map_err(failure)
         })?;
+        let database = self.library.file_name().unwrap_or_default().to_string_lossy();
+        let (database, found, score) = (&*database, &identifications[..], self.score);
+        let mztab = MzTab { database, library, runs, queries, found, score, heading };
+        write_whole(self.output.join(MZTAB_FILE), self.overwrite.force, |out| mztab.write(out).map_err(failure))?;
         write_whole(self.output.join(REJECTED_FILE), self.overwrite.force, |out| {
             let lines = heading.iter().try_for_each(|(name, value)| writeln!(out, "# {name}: {value}"));
             lines.and_then(|()| rejected.write_tsv(out)).map_err(failure)

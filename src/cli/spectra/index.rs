@@ -12,10 +12,8 @@ use super::{
 };
 use crate::{
     index::Training,
-    spectra::{
-        Vectorizer,
-        identify::{Library, sidecar, write_library},
-    },
+    spectra::identify::{Library, sidecar, write_library},
+    storage::read_vectors,
 };
 
 /// Fewer spectra than this are not worth codes, and too few to train them.
@@ -28,7 +26,8 @@ const FEW: usize = 10_000;
 #[command(after_help = "\
 Examples:
   cellprobe spectra index library.msp -o library.index
-  cellprobe spectra index libraries/ -o library.index --index IVF1024,PQ8 --preset proteomics")]
+  cellprobe spectra index libraries/ -o library.index --index IVF1024,PQ8 --preset proteomics
+  cellprobe spectra index library.mgf -o library.index --vectors embeddings.npy")]
 pub(super) struct IndexLibrary {
     /// Files of spectra, folders or patterns
     #[arg(required = true, value_name = "FILE")]
@@ -39,12 +38,6 @@ pub(super) struct IndexLibrary {
     /// The kind of index, as a FAISS factory string [default: Flat for fewer than 10,000 spectra, otherwise IVF and PQ8]
     #[arg(long, value_name = "FACTORY")]
     index: Option<String>,
-    /// Width of the bins that vectors are made from, in m/z
-    #[arg(long, default_value_t = Vectorizer::default().bin_width, value_name = "MZ")]
-    bin_width: f64,
-    /// Dimension of the vectors
-    #[arg(long, default_value_t = Vectorizer::default().dimension, value_name = "D")]
-    dimension: usize,
     #[command(flatten)]
     options: SpectraOptions,
     #[command(flatten)]
@@ -58,11 +51,14 @@ impl IndexLibrary {
         let device = common.device()?;
         let bar = console.bar();
         let input = Input::read(&self.files, bar.as_ref())?;
-        let vectorizer = Vectorizer { bin_width: self.bin_width, dimension: self.dimension, ..Vectorizer::default() };
-        let (mut library, unclean) = Library::new(input.spectra, self.options.cleaning(), vectorizer)?;
+        let (cleaning, vectors) = (self.options.cleaning(), &self.options.vectors);
+        let (mut library, unclean) = match &vectors.vectors {
+            Some(file) => Library::with_vectors(input.spectra, cleaning, read_vectors(file)?)?,
+            None => Library::new(input.spectra, cleaning, vectors.vectorizer())?,
+        };
         let mut rejected = input.rejected;
         rejected.merge(unclean);
-        let factory = self.index.clone().unwrap_or_else(|| default_factory(library.spectra().len()));
+        let factory = self.index.clone().unwrap_or_else(|| default_factory(&library));
         let mut training = Training::default().seed(common.seed);
         if let Some(bar) = bar {
             training = training.progress(move |stage, step| bar.show(stage, step.done, step.of));
@@ -98,9 +94,11 @@ impl IndexLibrary {
 }
 
 /// About as many lists as the square root of the number of spectra, a power of two.
-fn default_factory(spectra: usize) -> String {
+fn default_factory(library: &Library) -> String {
+    let spectra = library.spectra().len();
     if spectra < FEW {
         return "Flat".to_owned();
     }
-    format!("IVF{},PQ8", spectra.isqrt().next_power_of_two())
+    let codes = if library.vector_length().is_multiple_of(8) { "PQ8" } else { "Flat" };
+    format!("IVF{},{codes}", spectra.isqrt().next_power_of_two())
 }

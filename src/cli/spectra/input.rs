@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::super::console::Bar;
 use crate::{
     Result,
-    spectra::{Rejected, Spectrum, SpectrumReader, find_files},
+    spectra::{Format, Rejected, Spectrum, SpectrumReader, find_files},
 };
 
 /// Spectra that are read between two looks at the progress.
@@ -16,7 +16,8 @@ const READ_AT_ONCE: usize = 1 << 12;
 /// What files hold.
 #[derive(Default)]
 pub(super) struct Input {
-    pub(super) files: Vec<PathBuf>,
+    /// The files and their formats.
+    pub(super) files: Vec<(PathBuf, Format)>,
     pub(super) spectra: Vec<Spectrum>,
     pub(super) rejected: Rejected,
     /// Spectra in the files, used or not.
@@ -26,8 +27,9 @@ pub(super) struct Input {
 impl Input {
     /// Reads the files that `paths` stand for.
     pub(super) fn read(paths: &[PathBuf], bar: Option<&Bar>) -> Result<Self> {
-        let mut input = Input { files: find_files(paths)?, ..Input::default() };
-        for (number, file) in input.files.iter().enumerate() {
+        let mut input = Input::default();
+        let files = find_files(paths)?;
+        for (number, file) in files.iter().enumerate() {
             let mut reader = SpectrumReader::open(file)?;
             loop {
                 let spectra = reader.by_ref().take(READ_AT_ONCE).collect::<Result<Vec<_>>>()?;
@@ -36,10 +38,11 @@ impl Input {
                 }
                 input.spectra.extend(spectra);
                 if let Some(bar) = bar {
-                    let share = (number as f64 + reader.progress()) / input.files.len() as f64;
+                    let share = (number as f64 + reader.progress()) / files.len() as f64;
                     bar.show("reading", (100.0 * share) as usize, 100);
                 }
             }
+            input.files.push((file.clone(), reader.format()));
             input.count += reader.blocks();
             input.rejected.merge(reader.into_rejected());
         }
@@ -48,7 +51,7 @@ impl Input {
 
     /// The names of the files.
     pub(super) fn names(&self) -> String {
-        self.files.iter().map(|file| file.to_string_lossy()).collect::<Vec<_>>().join(", ")
+        self.files.iter().map(|(file, _)| file.to_string_lossy()).collect::<Vec<_>>().join(", ")
     }
 }
 

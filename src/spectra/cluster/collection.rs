@@ -1,9 +1,11 @@
 //! Where spectra to cluster are.
 
+use ndarray::{Array2, Axis};
+
 use super::Ion;
 use crate::{
     Result,
-    spectra::{Source, Spectrum},
+    spectra::{Source, Spectrum, vectors::made_elsewhere},
 };
 
 /// Spectra that are at hand by their numbers: a slice of them, or a [`Spool`](super::Spool).
@@ -27,6 +29,53 @@ pub trait Collection: Sync {
     /// # Errors
     /// What reading them fails with.
     fn fetch(&self, numbers: &[u32]) -> Result<Vec<Spectrum>>;
+
+    /// The vectors of these spectra, one row each, if they were made elsewhere: see [`WithVectors`].
+    fn vectors(&self, _numbers: &[u32]) -> Option<Array2<f32>> {
+        None
+    }
+}
+
+/// Spectra whose vectors were made elsewhere, by a learned model for example: k-means clusters these, and they find the
+/// candidates where there are too many pairs of spectra to compare all.
+#[derive(Debug)]
+pub struct WithVectors<'a, C: ?Sized> {
+    spectra: &'a C,
+    vectors: Array2<f32>,
+}
+
+impl<'a, C: Collection + ?Sized> WithVectors<'a, C> {
+    /// Spectra with their vectors, one row each, which are scaled to unit length.
+    ///
+    /// # Errors
+    /// [`Error::Length`](crate::Error::Length) for more or fewer rows than spectra,
+    /// [`Error::NotFinite`](crate::Error::NotFinite), [`Error::Parameter`](crate::Error::Parameter) for a row of zeros.
+    pub fn new(spectra: &'a C, vectors: Array2<f32>) -> Result<Self> {
+        Ok(WithVectors { vectors: made_elsewhere(vectors, spectra.len())?, spectra })
+    }
+}
+
+impl<C: Collection + ?Sized> Collection for WithVectors<'_, C> {
+    fn len(&self) -> usize {
+        self.spectra.len()
+    }
+
+    fn ion(&self, number: u32) -> Ion {
+        self.spectra.ion(number)
+    }
+
+    fn source(&self, number: u32) -> &Source {
+        self.spectra.source(number)
+    }
+
+    fn fetch(&self, numbers: &[u32]) -> Result<Vec<Spectrum>> {
+        self.spectra.fetch(numbers)
+    }
+
+    fn vectors(&self, numbers: &[u32]) -> Option<Array2<f32>> {
+        let rows: Vec<usize> = numbers.iter().map(|&number| number as usize).collect();
+        Some(self.vectors.select(Axis(0), &rows))
+    }
 }
 
 impl Collection for [Spectrum] {

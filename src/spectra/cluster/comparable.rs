@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
 use super::{ClusterOptions, Ion, bucket::may_share, gaps};
@@ -22,6 +23,8 @@ pub(super) struct Comparable<'a> {
     pub(super) spectra: Vec<Spectrum>,
     prepared: Vec<Prepared>,
     mzs: Vec<Option<f64>>,
+    /// Vectors that were made elsewhere, one row a spectrum.
+    pub(super) vectors: Option<Array2<f32>>,
     pub(super) options: &'a ClusterOptions,
 }
 
@@ -31,7 +34,7 @@ impl<'a> Comparable<'a> {
         let spectra: Vec<_> = spectra.into_par_iter().map(|spectrum| comparable(spectrum, options)).collect();
         let scorer = scorer(options);
         let prepared = spectra.par_iter().map(|spectrum| scorer.prepare(spectrum)).collect();
-        Comparable { spectra, prepared, mzs, options }
+        Comparable { spectra, prepared, mzs, vectors: None, options }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -74,6 +77,8 @@ impl<'a> Comparable<'a> {
         keep(&mut self.spectra, &wanted);
         keep(&mut self.prepared, &wanted);
         keep(&mut self.mzs, &wanted);
+        let rows: Vec<usize> = places.iter().map(|&place| place as usize).collect();
+        self.vectors = self.vectors.map(|vectors| vectors.select(Axis(0), &rows));
         self
     }
 

@@ -87,6 +87,9 @@ fn vectors<C: Collection + ?Sized>(
     numbers: &[u32],
     options: &ClusterOptions,
 ) -> Result<ndarray::Array2<f32>> {
+    if let Some(vectors) = spectra.vectors(numbers) {
+        return Ok(vectors);
+    }
     let scaling = options.scaling();
     let fetched = spectra.fetch(numbers)?.into_par_iter();
     let ready: Vec<Spectrum> = fetched.map(|spectrum| rooted(&comparable(spectrum, options), scaling)).collect();

@@ -58,7 +58,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 pub use bucket::Ion;
-pub use collection::Collection;
+pub use collection::{Collection, WithVectors};
 pub use consensus::consensus;
 pub use earlier::{CLUSTERS_FILE, CONSENSUS_FILE, Earlier, EarlierRow, MEDOIDS_FILE};
 pub use files::ClusterFiles;
@@ -261,7 +261,8 @@ fn work_on<C: Collection + ?Sized>(
     }
     let parts = fetched.into_par_iter().map(|(range, fetched)| {
         let numbers = &buckets.order[range.clone()];
-        let bucket = Comparable::new(fetched, options);
+        let mut bucket = Comparable::new(fetched, options);
+        bucket.vectors = spectra.vectors(numbers);
         let part = cluster_bucket(device, bucket, numbers, old)?;
         Ok((range, part))
     });

@@ -74,12 +74,15 @@ fn candidates(device: &Device, groups: &Groups, block: Range<usize>, base: Range
 }
 
 fn nearest(device: &Device, groups: &Groups, block: &Range<usize>, base: &Range<usize>) -> Result<Neighbors> {
-    let options = groups.bucket.options;
-    let scaling = options.scaling();
-    let rooted = |group: usize| rooted(&groups.bucket.spectra[groups.first(group as u32) as usize], scaling);
-    let spectra: Vec<Spectrum> = base.clone().into_par_iter().map(rooted).collect();
-    let vectors = options.vectorizer.vectors(&spectra)?;
-    drop(spectra);
+    let (bucket, options) = (groups.bucket, groups.bucket.options);
+    let first = |group: usize| groups.first(group as u32) as usize;
+    let vectors = if let Some(vectors) = &bucket.vectors {
+        vectors.select(Axis(0), &base.clone().map(first).collect::<Vec<_>>())
+    } else {
+        let rooted = |group: usize| rooted(&bucket.spectra[first(group)], options.scaling());
+        let spectra: Vec<Spectrum> = base.clone().into_par_iter().map(rooted).collect();
+        options.vectorizer.vectors(&spectra)?
+    };
     let (_, queries) = vectors.view().split_at(Axis(0), block.start - base.start);
     let (queries, _) = queries.split_at(Axis(0), block.len());
     // Each group finds itself too.

@@ -108,7 +108,8 @@ impl ClusterOptions {
             ("links", self.links.to_string()),
             ("bin_width", self.vectorizer.bin_width.to_string()),
             ("dimension", self.vectorizer.dimension.to_string()),
-            ("vector_seed", self.vectorizer.seed.to_string()),
+            ("hash_seed", self.vectorizer.seed.to_string()),
+            ("losses", self.vectorizer.losses.to_string()),
             ("seed", self.seed.to_string()),
         ]
     }

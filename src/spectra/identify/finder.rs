@@ -51,7 +51,7 @@ impl<'a> Finder<'a> {
             if !numbers.is_empty() {
                 let count = self.library.spectra.len() as i64;
                 let ids: Vec<i64> = numbers.iter().map(|&number| count + i64::from(number)).collect();
-                index.add_with_ids(self.library.vectors(&spectra)?.view(), &ids)?;
+                index.add_with_ids(self.library.vectors_of(&spectra)?.view(), &ids)?;
             }
             self.groups.push((ion, index));
         }
@@ -71,9 +71,13 @@ impl<'a> Finder<'a> {
     }
 
     /// Of each query those whose vectors are most like its own, at most `count`, whatever their precursors.
-    pub(super) fn similar(&self, queries: &[Spectrum], count: usize) -> Result<Vec<Vec<Candidate>>> {
+    pub(super) fn similar(
+        &self,
+        queries: &[Spectrum],
+        vectors: ArrayView2<'_, f32>,
+        count: usize,
+    ) -> Result<Vec<Vec<Candidate>>> {
         let mut found = vec![Vec::new(); queries.len()];
-        let vectors = self.library.vectors(queries)?;
         let ions: Vec<_> = queries.iter().map(Ion::of).collect();
         for (ion, index) in &self.groups {
             let agreeing: Vec<usize> = (0..queries.len()).filter(|&query| ions[query].agrees(ion)).collect();

@@ -1,13 +1,13 @@
 //! A library: spectra that are known, and perhaps an index of their vectors.
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
 use super::part::part;
 use crate::{
     Device, Error, Index, Metric, Result,
     index::Training,
-    spectra::{Cleaning, Rejected, Scaling, Spectrum, Vectorizer},
+    spectra::{Cleaning, Rejected, Scaling, Spectrum, Vectorizer, vectors::made_elsewhere},
     storage::faiss::Stored,
 };
 
@@ -19,8 +19,19 @@ const LISTS_A_PROBE: usize = 2;
 pub struct Library {
     pub(super) spectra: Vec<Spectrum>,
     pub(super) cleaning: Cleaning,
-    pub(super) vectorizer: Vectorizer,
+    pub(super) vectors: Vectors,
     pub(super) index: Option<Stored>,
+    /// The device that the index was made on.
+    pub(super) device: Option<String>,
+}
+
+/// Where the vectors of a library's spectra come from.
+#[derive(Clone, Debug)]
+pub(super) enum Vectors {
+    /// They are made of the peaks.
+    Hashed(Vectorizer),
+    /// They were made elsewhere and have this length; the rows, unless the library was read with an index of them.
+    Elsewhere { length: usize, rows: Option<Array2<f32>> },
 }
 
 impl Library {
@@ -30,13 +41,37 @@ impl Library {
     /// # Errors
     /// [`Error::Parameter`] for a cleaning that no spectrum could meet, [`Error::Limit`] for more than 2^31 spectra.
     pub fn new(spectra: Vec<Spectrum>, cleaning: Cleaning, vectorizer: Vectorizer) -> Result<(Self, Rejected)> {
+        Self::with(spectra, cleaning, |_| Ok(Vectors::Hashed(vectorizer)))
+    }
+
+    /// A library whose vectors were made elsewhere, by a learned model for example: one row for each spectrum that is
+    /// kept, in their order. They are scaled to unit length; searches without a precursor compare them with those of the
+    /// queries, see [`identify_with_vectors`](super::identify_with_vectors).
+    ///
+    /// # Errors
+    /// As [`Library::new`]; [`Error::Length`] for more or fewer rows, [`Error::NotFinite`], [`Error::Parameter`] for a row
+    /// of zeros.
+    pub fn with_vectors(spectra: Vec<Spectrum>, cleaning: Cleaning, vectors: Array2<f32>) -> Result<(Self, Rejected)> {
+        Self::with(spectra, cleaning, |kept| {
+            let rows = made_elsewhere(vectors, kept)?;
+            Ok(Vectors::Elsewhere { length: rows.ncols(), rows: Some(rows) })
+        })
+    }
+
+    /// A library with the vectors of so many spectra.
+    fn with(
+        spectra: Vec<Spectrum>,
+        cleaning: Cleaning,
+        vectors: impl FnOnce(usize) -> Result<Vectors>,
+    ) -> Result<(Self, Rejected)> {
         let (spectra, rejected) = unscaled(&cleaning).clean_all(spectra)?;
         // Decoys are numbered on from the spectra.
         if spectra.len() > i32::MAX as usize {
             let (allowed, asked) = (i32::MAX as u64, spectra.len() as u64);
             return Err(Error::Limit { limit: "the number of spectra in a library", allowed, asked });
         }
-        Ok((Library { spectra, cleaning, vectorizer, index: None }, rejected))
+        let vectors = vectors(spectra.len())?;
+        Ok((Library { spectra, cleaning, vectors, index: None, device: None }, rejected))
     }
 
     /// The spectra, cleaned, with their intensities as measured.
@@ -51,10 +86,22 @@ impl Library {
         &self.cleaning
     }
 
-    /// How vectors are made.
+    /// How vectors are made of spectra; `None` if they were made elsewhere.
     #[must_use]
-    pub fn vectorizer(&self) -> Vectorizer {
-        self.vectorizer
+    pub fn vectorizer(&self) -> Option<Vectorizer> {
+        match self.vectors {
+            Vectors::Hashed(vectorizer) => Some(vectorizer),
+            Vectors::Elsewhere { .. } => None,
+        }
+    }
+
+    /// The length of the vectors.
+    #[must_use]
+    pub fn vector_length(&self) -> usize {
+        match self.vectors {
+            Vectors::Hashed(vectorizer) => vectorizer.length(),
+            Vectors::Elsewhere { length, .. } => length,
+        }
     }
 
     /// Whether there is an index to find candidates by; without one, vectors are compared exactly.
@@ -78,21 +125,26 @@ impl Library {
     /// # Errors
     /// As [`Index::new`], [`Index::train_with`] and [`Index::add`].
     pub fn build_index(&mut self, device: &Device, factory: &str, training: &Training) -> Result<Index> {
-        let vectors = self.vectors(&self.spectra)?;
-        let mut index = Index::new(device, self.vectorizer.length(), factory, Metric::InnerProduct)?;
+        let vectors = match &self.vectors {
+            Vectors::Hashed(_) => self.vectors_of(&self.spectra)?,
+            Vectors::Elsewhere { rows, .. } => rows.clone().ok_or_else(not_here)?,
+        };
+        let mut index = Index::new(device, self.vector_length(), factory, Metric::InnerProduct)?;
         index.train_with(vectors.view(), training)?;
         if let Some((nlist, _)) = index.lists() {
             index.set_nprobe(nlist.div_ceil(LISTS_A_PROBE))?;
         }
         index.add(vectors.view())?;
         self.index = Some(index.to_stored()?);
+        self.device = Some(device.name().to_owned());
         Ok(index)
     }
 
-    /// Vectors of cleaned spectra.
-    pub(super) fn vectors(&self, spectra: &[Spectrum]) -> Result<Array2<f32>> {
+    /// Vectors of cleaned spectra, which only peaks can be made into.
+    pub(super) fn vectors_of(&self, spectra: &[Spectrum]) -> Result<Array2<f32>> {
+        let vectorizer = self.vectorizer().ok_or_else(not_here)?;
         let scaled: Vec<_> = spectra.par_iter().map(|spectrum| self.scaled(spectrum, self.cleaning.scaling)).collect();
-        self.vectorizer.vectors(&scaled)
+        vectorizer.vectors(&scaled)
     }
 
     /// What of a cleaned spectrum is compared, on another scale.
@@ -111,12 +163,24 @@ impl Library {
         if let Some(stored) = &self.index {
             return Index::from_stored(part(stored, numbers)?, device);
         }
-        let spectra: Vec<_> = numbers.iter().map(|&number| self.spectra[number as usize].clone()).collect();
+        let places: Vec<usize> = numbers.iter().map(|&number| number as usize).collect();
+        let vectors = match &self.vectors {
+            Vectors::Hashed(_) => {
+                let spectra: Vec<_> = places.iter().map(|&place| self.spectra[place].clone()).collect();
+                self.vectors_of(&spectra)?
+            }
+            Vectors::Elsewhere { rows, .. } => rows.as_ref().ok_or_else(not_here)?.select(Axis(0), &places),
+        };
         let ids: Vec<i64> = numbers.iter().map(|&number| number.into()).collect();
-        let mut index = Index::new(device, self.vectorizer.length(), "Flat", Metric::InnerProduct)?;
-        index.add_with_ids(self.vectors(&spectra)?.view(), &ids)?;
+        let mut index = Index::new(device, self.vector_length(), "Flat", Metric::InnerProduct)?;
+        index.add_with_ids(vectors.view(), &ids)?;
         Ok(index)
     }
+}
+
+/// What cannot be done where vectors do not come from peaks.
+fn not_here() -> Error {
+    Error::parameter("vectors", "none", "vectors made elsewhere, as those of the library were")
 }
 
 fn unscaled(cleaning: &Cleaning) -> Cleaning {

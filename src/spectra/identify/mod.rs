@@ -61,6 +61,7 @@ mod fdr;
 mod finder;
 mod ion;
 mod library;
+mod mztab;
 mod options;
 mod part;
 mod peptide;
@@ -72,14 +73,17 @@ mod table;
 pub use decoy::Decoys;
 pub use fdr::q_values;
 pub use library::Library;
+pub use mztab::MzTab;
 pub use options::{IdentifyOptions, Rule};
 pub use quality::{Outcome, Quality};
 pub use stored::{read_library, sidecar, write_library};
 pub use table::write_matches;
 
+use ndarray::{Array2, ArrayView2, Axis};
+
 use crate::{
-    Device, Result,
-    spectra::{Spectrum, Tolerance},
+    Device, Error, Result,
+    spectra::{Spectrum, Tolerance, vectors::made_elsewhere},
 };
 use finder::Finder;
 use ranking::Ranking;
@@ -138,7 +142,8 @@ impl Identification {
 /// `progress` is told the stage, the steps done and all steps.
 ///
 /// # Errors
-/// [`Error::Parameter`](crate::Error::Parameter) for options that are not possible, and whatever the search of the index fails with.
+/// [`Error::Parameter`] for options that are not possible, or for a search without a precursor where the library's vectors
+/// were made elsewhere, and whatever the search of the index fails with.
 pub fn identify(
     device: &Device,
     library: &Library,
@@ -146,12 +151,62 @@ pub fn identify(
     options: &IdentifyOptions,
     progress: &(dyn Fn(&'static str, usize, usize) + Sync),
 ) -> Result<Vec<Identification>> {
+    run(device, library, queries, None, options, progress)
+}
+
+/// Identifies cleaned queries by vectors that were made elsewhere, one row a query, as those of the library were
+/// ([`Library::with_vectors`]). They find the candidates of a search without a precursor; otherwise this is [`identify`].
+///
+/// # Errors
+/// As [`identify`]; [`Error::Length`] for more or fewer rows than queries, [`Error::Dimension`] for rows of another length
+/// than the library's, [`Error::NotFinite`], [`Error::Parameter`] for a row of zeros, where the library's vectors were
+/// not made elsewhere, and for decoys in a search without a precursor, which have no vectors.
+pub fn identify_with_vectors(
+    device: &Device,
+    library: &Library,
+    queries: &[Spectrum],
+    vectors: Array2<f32>,
+    options: &IdentifyOptions,
+    progress: &(dyn Fn(&'static str, usize, usize) + Sync),
+) -> Result<Vec<Identification>> {
+    if library.vectorizer().is_some() {
+        let expected = "a library whose vectors were made elsewhere too";
+        return Err(Error::parameter("vectors", "those of the queries alone", expected));
+    }
+    let vectors = made_elsewhere(vectors, queries.len())?;
+    let (expected, found) = (library.vector_length(), vectors.ncols());
+    if found != expected {
+        return Err(Error::Dimension { what: "the vectors of the queries", expected, found });
+    }
+    run(device, library, queries, Some(vectors.view()), options, progress)
+}
+
+fn run(
+    device: &Device,
+    library: &Library,
+    queries: &[Spectrum],
+    vectors: Option<ArrayView2<'_, f32>>,
+    options: &IdentifyOptions,
+    progress: &(dyn Fn(&'static str, usize, usize) + Sync),
+) -> Result<Vec<Identification>> {
     options.check()?;
+    let open = options.precursor_tolerance.is_none() || options.cascade == Some(None);
+    if let (Some(decoys), None, true) = (options.decoys, library.vectorizer(), open) {
+        let expected = "none: where vectors were made elsewhere there are none of decoys, which an open search needs";
+        return Err(Error::parameter("decoys", decoys, expected));
+    }
     progress("preparing", 0, 1);
     let make = |decoys: Decoys| decoys.of(library.spectra(), options.fragment_tolerance, options.seed);
     let decoys = options.decoys.map(make).unwrap_or_default();
-    let mut search =
-        Searching { device, options, finder: Finder::new(library, &decoys), library, decoys: &decoys, progress };
+    let mut search = Searching {
+        device,
+        options,
+        finder: Finder::new(library, &decoys),
+        library,
+        vectors,
+        decoys: &decoys,
+        progress,
+    };
     let all: Vec<usize> = (0..queries.len()).collect();
     let mut found = search.run("identifying", queries, &all, options.precursor_tolerance)?;
     if let Some(tolerance) = options.cascade {
@@ -172,6 +227,8 @@ struct Searching<'a> {
     options: &'a IdentifyOptions,
     finder: Finder<'a>,
     library: &'a Library,
+    /// Those of the queries, if they were made elsewhere.
+    vectors: Option<ArrayView2<'a, f32>>,
     decoys: &'a [Option<Spectrum>],
     progress: &'a (dyn Fn(&'static str, usize, usize) + Sync),
 }
@@ -193,10 +250,14 @@ impl Searching<'_> {
         let mut found = Vec::with_capacity(numbers.len());
         for some in numbers.chunks(QUERIES_AT_ONCE) {
             (self.progress)(stage, found.len(), numbers.len());
+            let vectors = self.vectors.map(|vectors| vectors.select(Axis(0), some));
             let some: Vec<Spectrum> = some.iter().map(|&number| queries[number].clone()).collect();
-            let candidates = match tolerance {
-                Some(tolerance) => some.iter().map(|query| self.finder.within(query, tolerance)).collect(),
-                None => self.finder.similar(&some, self.options.rerank_candidates.unwrap_or(UNRANKED))?,
+            let candidates = if let Some(tolerance) = tolerance {
+                some.iter().map(|query| self.finder.within(query, tolerance)).collect()
+            } else {
+                let vectors = vectors.map_or_else(|| self.library.vectors_of(&some), Ok)?;
+                let count = self.options.rerank_candidates.unwrap_or(UNRANKED);
+                self.finder.similar(&some, vectors.view(), count)?
             };
             found.extend(ranking.rank(&some, &candidates));
         }

@@ -41,20 +41,92 @@ fn residue(letter: u8) -> Option<f64> {
     })
 }
 
-/// What modifications add in Da, by the names and accessions of Unimod and PSI-MOD, or as a number with its sign.
+/// Modifications by their numbers in [Unimod](https://www.unimod.org), other names of theirs, and what they add in Da.
+const MODIFICATIONS: [(u32, &[&str], f64); 12] = [
+    (1, &["acetyl"], 42.010_565),
+    (4, &["carbamidomethyl", "cam"], 57.021_464),
+    (5, &["carbamyl"], 43.005_814),
+    (7, &["deamidation", "deamidated"], 0.984_016),
+    (21, &["phospho", "phosphorylation"], 79.966_331),
+    (26, &["pyro-carbamidomethyl", "pyro-cmc"], 39.994_915),
+    (27, &["pyro-glu_e", "glu->pyro-glu"], -18.010_565),
+    (28, &["pyro_glu", "pyro-glu", "gln->pyro-glu"], -17.026_549),
+    (35, &["oxidation", "mod:00425", "mod:00719"], 15.994_915),
+    (385, &["ammonia-loss"], -17.026_549),
+    (737, &["tmt6plex", "tmt10plex"], 229.162_932),
+    (765, &["met-loss"], -131.040_485),
+];
+
+/// The number in Unimod of a modification and what it adds; `None` if the name is not known.
+fn known_modification(name: &str) -> Option<(u32, f64)> {
+    let name = name.to_ascii_lowercase();
+    let number = name.strip_prefix("unimod:").and_then(|number| number.parse().ok());
+    let same = |(unimod, names, _): &&(u32, &[&str], f64)| number == Some(*unimod) || names.contains(&name.as_str());
+    MODIFICATIONS.iter().find(same).map(|&(unimod, _, mass)| (unimod, mass))
+}
+
+/// What a modification adds in Da, by its name or accession, or as a number with its sign.
 fn modification(name: &str) -> Option<f64> {
-    Some(match name.trim().to_ascii_lowercase().as_str() {
-        "unimod:1" | "acetyl" => 42.010_565,
-        "unimod:4" | "carbamidomethyl" => 57.021_464,
-        "unimod:5" | "carbamyl" => 43.005_814,
-        "unimod:7" | "deamidation" | "deamidated" => 0.984_016,
-        "unimod:21" | "phospho" | "phosphorylation" => 79.966_331,
-        "unimod:27" | "pyro-glu_e" => -18.010_565,
-        "unimod:28" | "unimod:385" | "pyro_glu" | "pyro-glu" | "ammonia-loss" => -17.026_549,
-        "unimod:35" | "mod:00425" | "mod:00719" | "oxidation" => 15.994_915,
-        "unimod:737" | "tmt6plex" | "tmt10plex" => 229.162_932,
-        number => number.strip_prefix('+').unwrap_or(number).parse().ok().filter(|mass: &f64| mass.is_finite())?,
-    })
+    let number = || name.strip_prefix('+').unwrap_or(name).parse().ok().filter(|mass: &f64| mass.is_finite());
+    known_modification(name).map(|(_, mass)| mass).or_else(number)
+}
+
+/// A sequence as libraries write it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Written {
+    pub(super) residues: String,
+    /// Places, which count from 1 with 0 for the N-terminus, and the names of what is there.
+    pub(super) modifications: Vec<(usize, String)>,
+}
+
+impl Written {
+    /// `PEPTC[Carbamidomethyl]IDE`, `PEPTCIDE[5|Carbamidomethyl]`, `PEPTCIDE[5-UNIMOD:4;0-UNIMOD:1]`,
+    /// `PEPTCIDE[0|Acetyl|5|Carbamidomethyl]`. `None` for what is written in another way.
+    pub(super) fn parse(sequence: &str) -> Option<Self> {
+        let mut written = Written { residues: String::new(), modifications: Vec::new() };
+        let mut rest = sequence.trim();
+        while let Some(letter) = rest.chars().next() {
+            if letter.is_ascii_uppercase() {
+                written.residues.push(letter);
+                rest = &rest[1..];
+                continue;
+            }
+            let (inside, after) = rest.strip_prefix('[')?.split_once(']')?;
+            for part in inside.split(';') {
+                written.modify(part.trim())?;
+            }
+            rest = after.strip_prefix('-').unwrap_or(after);
+        }
+        let last = written.residues.len();
+        (last > 0 && written.modifications.iter().all(|(place, _)| *place <= last)).then_some(written)
+    }
+
+    /// Reads a name, which is that of the last residue's modification, or places and names.
+    fn modify(&mut self, text: &str) -> Option<()> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let Some(placed) = (digits > 0).then(|| text[digits..].strip_prefix(['|', '-'])).flatten() else {
+            self.modifications.push((self.residues.len(), text.to_owned()));
+            return Some(());
+        };
+        let (name, more) = placed.split_once('|').map_or((placed, None), |(name, more)| (name, Some(more)));
+        self.modifications.push((text[..digits].parse().ok()?, name.trim().to_owned()));
+        more.map_or(Some(()), |more| self.modify(more))
+    }
+
+    /// The modifications as mzTab has them, by accessions of Unimod or PSI-MOD or by mass: `0-UNIMOD:1,5-UNIMOD:4`, or
+    /// `0` where there are none. `None` where one has no accession that is known.
+    pub(super) fn accessions(&self) -> Option<String> {
+        let accession = |(place, name): &(usize, String)| {
+            let upper = name.to_ascii_uppercase();
+            if upper.starts_with("UNIMOD:") || upper.starts_with("MOD:") {
+                return Some(format!("{place}-{upper}"));
+            }
+            let by_mass = || modification(name).map(|mass| format!("{place}-CHEMMOD:{mass:+}"));
+            known_modification(name).map(|(unimod, _)| format!("{place}-UNIMOD:{unimod}")).or_else(by_mass)
+        };
+        let all = self.modifications.iter().map(accession).collect::<Option<Vec<_>>>()?;
+        Some(if all.is_empty() { "0".to_owned() } else { all.join(",") })
+    }
 }
 
 /// A peptide: its residues with their masses, modifications included.
@@ -71,40 +143,20 @@ impl Peptide {
         Self::parse(spectrum.field("SEQ")?)
     }
 
-    /// `PEPTC[Carbamidomethyl]IDE`, `PEPTCIDE[5|Carbamidomethyl]`, `PEPTCIDE[5-UNIMOD:4;0-UNIMOD:1]`: places count from 1,
-    /// 0 is the N-terminus. `None` for a residue or modification that is not known.
+    /// A sequence in the spellings of [`Written::parse`]; `None` for a residue or modification that is not known.
     pub(super) fn parse(sequence: &str) -> Option<Self> {
-        let mut peptide = Peptide { letters: Vec::new(), masses: Vec::new(), n_terminus: 0.0 };
-        let mut rest = sequence.trim();
-        while let Some(letter) = rest.bytes().next() {
-            if letter != b'[' {
-                peptide.masses.push(residue(letter)?);
-                peptide.letters.push(letter);
-                rest = &rest[1..];
-                continue;
+        let Written { residues, modifications } = Written::parse(sequence)?;
+        let letters = residues.into_bytes();
+        let masses = letters.iter().map(|&letter| residue(letter)).collect::<Option<Vec<_>>>()?;
+        let mut peptide = Peptide { letters, masses, n_terminus: 0.0 };
+        for (place, name) in modifications {
+            let mass = modification(&name)?;
+            match place {
+                0 => peptide.n_terminus += mass,
+                place => *peptide.masses.get_mut(place - 1)? += mass,
             }
-            let (inside, after) = rest[1..].split_once(']')?;
-            for part in inside.split(';') {
-                peptide.modify(part)?;
-            }
-            rest = after.strip_prefix('-').unwrap_or(after);
         }
-        (!peptide.letters.is_empty()).then_some(peptide)
-    }
-
-    fn modify(&mut self, text: &str) -> Option<()> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let placed = (digits > 0).then(|| text[digits..].strip_prefix(['|', '-'])).flatten();
-        let place = match placed {
-            Some(_) => text[..digits].parse().ok()?,
-            None => self.masses.len(),
-        };
-        let mass = modification(placed.unwrap_or(text))?;
-        match place {
-            0 => self.n_terminus += mass,
-            place => *self.masses.get_mut(place - 1)? += mass,
-        }
-        Some(())
+        Some(peptide)
     }
 
     /// The m/z of a, b and y ions of charges up to `charge`, each kind in the same order whatever the sequence.
@@ -176,8 +228,26 @@ mod tests {
         }
         let ends = Peptide::parse("QIHILR[0-UNIMOD:385;1-UNIMOD:7]").unwrap();
         assert!((ends.n_terminus + 17.026_549).abs() < 1e-9);
+        let several = Peptide::parse("PEPTCIDE[0|Acetyl|5|Carbamidomethyl]").unwrap();
+        assert!((several.masses[4] - plain.masses[4] - 57.021_464).abs() < 1e-9);
+        assert!((several.n_terminus - 42.010_565).abs() < 1e-9);
         for text in ["", "[Acetyl]", "PEPX", "PEP[", "PEP[9|Oxidation]", "PEP[What]", "é"] {
             assert_eq!(Peptide::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn modifications_by_their_accessions() {
+        for (text, accessions) in [
+            ("PEPTIDE", Some("0")),
+            ("M[Oxidation]PEPTC[UNIMOD:4]K", Some("1-UNIMOD:35,6-UNIMOD:4")),
+            ("PEPTCIDE[0|Acetyl|5|Carbamidomethyl]", Some("0-UNIMOD:1,5-UNIMOD:4")),
+            ("PEPTK[13.5][mod:00696]", Some("5-CHEMMOD:+13.5,5-MOD:00696")),
+            ("PEPTK[-17.03]", Some("5-CHEMMOD:-17.03")),
+            ("PEPTK[What]", None),
+        ] {
+            let written = Written::parse(text).unwrap();
+            assert_eq!(written.accessions().as_deref(), accessions, "{text}");
         }
     }
 

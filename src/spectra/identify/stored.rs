@@ -9,10 +9,10 @@ use std::{
 use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
 use serde_json::{Value, json};
 
-use super::Library;
+use super::{Library, library::Vectors};
 use crate::{
     Error, Result,
-    spectra::{Cleaning, Losses, Scaling, Spectrum, Vectorizer, read_files, write_mgf},
+    spectra::{Cleaning, Losses, Spectrum, Vectorizer, read_files, write_mgf},
     storage::{
         faiss::{self, Stored},
         write_whole,
@@ -75,23 +75,26 @@ pub fn read_library(path: impl AsRef<Path>) -> Result<Library> {
     let header = header.strip_prefix(MARK).ok_or_else(|| malformed("this is not the sidecar of a library"))?;
     let header: Value = serde_json::from_str(header).map_err(|error| malformed(&error.to_string()))?;
     let cleaning = cleaning(&header["cleaning"]).ok_or_else(|| malformed("the cleaning cannot be read"))?;
-    let vectorizer = vectorizer(&header["vectors"]).ok_or_else(|| malformed("how vectors are made cannot be read"))?;
+    let vectors = vectors(&header["vectors"]).ok_or_else(|| malformed("how vectors are made cannot be read"))?;
     let (spectra, rejected) = read_files(&[&beside])?;
     if rejected.total() > 0 || header["spectra"].as_u64() != Some(spectra.len() as u64) {
         return Err(malformed("spectra are missing"));
     }
     let index = faiss::read_file(path)?;
-    check(&index, spectra.len(), vectorizer).map_err(|error| error.in_file(path))?;
-    Ok(Library { spectra, cleaning, vectorizer, index: Some(index) })
+    let device = header["device"].as_str().map(str::to_owned);
+    let library = Library { spectra, cleaning, vectors, index: None, device };
+    check(&index, &library).map_err(|error| error.in_file(path))?;
+    Ok(Library { index: Some(index), ..library })
 }
 
-fn check(index: &Stored, spectra: usize, vectorizer: Vectorizer) -> Result<()> {
+fn check(index: &Stored, library: &Library) -> Result<()> {
     let header = index.header();
+    let spectra = library.spectra.len();
     if header.ntotal != spectra {
         return Err(Error::Length { what: "spectra of the library", expected: header.ntotal, found: spectra });
     }
-    if header.dimension != vectorizer.length() {
-        let (expected, found) = (vectorizer.length(), header.dimension);
+    if header.dimension != library.vector_length() {
+        let (expected, found) = (library.vector_length(), header.dimension);
         return Err(Error::Dimension { what: "the index of the library", expected, found });
     }
     let lists = match index {
@@ -124,9 +127,21 @@ fn first_line(path: &Path) -> Result<String> {
 fn header(library: &Library) -> Value {
     let Cleaning { mz_range, precursor_window, min_relative_intensity, max_peaks, min_peaks, min_span, scaling } =
         library.cleaning.clone();
-    let Vectorizer { bin_width, dimension, seed, losses } = library.vectorizer;
+    let vectors = match library.vectors {
+        Vectors::Elsewhere { length, .. } => json!({ "elsewhere": length }),
+        Vectors::Hashed(Vectorizer { bin_width, dimension, seed, losses }) => json!({
+            "bin_width": bin_width,
+            "dimension": dimension,
+            "seed": seed,
+            "losses": match losses {
+                Losses::Appended(own) => json!(own),
+                losses => json!(losses.to_string()),
+            },
+        }),
+    };
     json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "device": library.device,
         "spectra": library.spectra.len(),
         "cleaning": {
             "mz_range": mz_range.map(|(low, high)| [low, high]),
@@ -135,23 +150,11 @@ fn header(library: &Library) -> Value {
             "max_peaks": max_peaks,
             "min_peaks": min_peaks,
             "min_span": min_span,
-            "scaling": SCALINGS.iter().find(|(of, _)| *of == scaling).map(|(_, name)| name),
+            "scaling": scaling.to_string(),
         },
-        "vectors": {
-            "bin_width": bin_width,
-            "dimension": dimension,
-            "seed": seed,
-            "losses": match losses {
-                Losses::Off => json!("off"),
-                Losses::Shared => json!("shared"),
-                Losses::Appended(own) => json!(own),
-            },
-        },
+        "vectors": vectors,
     })
 }
-
-const SCALINGS: [(Scaling, &str); 4] =
-    [(Scaling::Off, "off"), (Scaling::Root, "root"), (Scaling::Log, "log"), (Scaling::Rank, "rank")];
 
 fn cleaning(value: &Value) -> Option<Cleaning> {
     // What may be missing is null.
@@ -163,7 +166,6 @@ fn cleaning(value: &Value) -> Option<Cleaning> {
         Value::Null => None,
         range => Some((range[0].as_f64()?, range[1].as_f64()?)),
     };
-    let scaling = value["scaling"].as_str()?;
     Some(Cleaning {
         mz_range,
         precursor_window: optional("precursor_window")?,
@@ -171,19 +173,21 @@ fn cleaning(value: &Value) -> Option<Cleaning> {
         max_peaks: optional("max_peaks")?.map(|most| most as usize),
         min_peaks: usize::try_from(value["min_peaks"].as_u64()?).ok()?,
         min_span: value["min_span"].as_f64()?,
-        scaling: SCALINGS.iter().find(|(_, name)| *name == scaling)?.0,
+        scaling: value["scaling"].as_str()?.parse().ok()?,
     })
 }
 
-fn vectorizer(value: &Value) -> Option<Vectorizer> {
-    Some(Vectorizer {
+fn vectors(value: &Value) -> Option<Vectors> {
+    if let Some(length) = value["elsewhere"].as_u64() {
+        return Some(Vectors::Elsewhere { length: usize::try_from(length).ok()?, rows: None });
+    }
+    Some(Vectors::Hashed(Vectorizer {
         bin_width: value["bin_width"].as_f64()?,
         dimension: usize::try_from(value["dimension"].as_u64()?).ok()?,
         seed: u32::try_from(value["seed"].as_u64()?).ok()?,
         losses: match &value["losses"] {
-            Value::String(name) if name == "off" => Losses::Off,
-            Value::String(name) if name == "shared" => Losses::Shared,
+            Value::String(name) => name.parse().ok()?,
             own => Losses::Appended(usize::try_from(own.as_u64()?).ok()?),
         },
-    })
+    }))
 }

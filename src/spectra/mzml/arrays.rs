@@ -1,15 +1,10 @@
 //! The arrays of numbers in a spectrum.
 
-use std::{borrow::Cow, io::Read};
-
-use base64::{Engine, engine::general_purpose::STANDARD_PAD_INDIFFERENT as BASE64};
-use flate2::read::ZlibDecoder;
-
 use super::numpress::Numpress;
-use crate::spectra::{Flaw, Peak, Rejected};
-
-/// More bytes than this do not come out of an array: it is damaged, or made to fill the memory.
-const LARGEST_ARRAY: u64 = 1 << 27;
+use crate::spectra::{
+    Peak, Rejected,
+    binary::{self, numbers},
+};
 
 /// The arrays of a spectrum that are of use.
 #[derive(Default)]
@@ -99,16 +94,7 @@ impl Arrays {
         if mzs.len() != intensities.len() {
             return None;
         }
-        let mut peaks = Vec::with_capacity(mzs.len());
-        for (mz, intensity) in mzs.into_iter().zip(intensities) {
-            let intensity = intensity as f32;
-            if mz > 0.0 && mz.is_finite() && intensity >= 0.0 && intensity.is_finite() {
-                peaks.push(Peak { mz, intensity });
-            } else {
-                rejected.flaw(Flaw::Peak);
-            }
-        }
-        Some(peaks)
+        Some(binary::peaks(mzs.into_iter().zip(intensities), rejected))
     }
 }
 
@@ -117,20 +103,7 @@ impl Array {
         if self.unknown {
             return None;
         }
-        let text: Cow<[u8]> = if self.text.bytes().any(|byte| byte.is_ascii_whitespace()) {
-            self.text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect()
-        } else {
-            self.text.as_bytes().into()
-        };
-        let mut bytes = BASE64.decode(text).ok()?;
-        if self.zlib && !bytes.is_empty() {
-            let mut whole = Vec::new();
-            ZlibDecoder::new(&bytes[..]).take(LARGEST_ARRAY + 1).read_to_end(&mut whole).ok()?;
-            bytes = whole;
-        }
-        if bytes.len() as u64 > LARGEST_ARRAY {
-            return None;
-        }
+        let bytes = binary::decode(&self.text, self.zlib)?;
         if let Some(numpress) = self.numpress {
             return numpress.decode(&bytes);
         }
@@ -141,10 +114,4 @@ impl Array {
             (_, false) => numbers(&bytes, |bytes| i64::from_le_bytes(bytes) as f64),
         }
     }
-}
-
-/// Numbers of `N` bytes each; `None` if some are left over.
-fn numbers<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Option<Vec<f64>> {
-    let (numbers, []) = bytes.as_chunks::<N>() else { return None };
-    Some(numbers.iter().map(|&bytes| number(bytes)).collect())
 }

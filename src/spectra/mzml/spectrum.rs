@@ -2,15 +2,13 @@
 
 use std::collections::HashMap;
 
-use quick_xml::{
-    XmlVersion,
-    events::{BytesStart, Event},
-};
+use quick_xml::events::{BytesStart, Event};
 
 use super::arrays::Arrays;
 use crate::spectra::{
     Polarity, Reason, Rejected,
     draft::Draft,
+    elements::{attribute, attributes, xml_reader},
     values::{self, Charges},
 };
 
@@ -50,7 +48,7 @@ impl Header {
     pub fn read(xml: &str) -> Self {
         let mut header = Header::default();
         let mut group = None;
-        let mut reader = reader(xml);
+        let mut reader = xml_reader(xml);
         loop {
             match reader.read_event() {
                 Ok(Event::Start(tag) | Event::Empty(tag)) => match tag.local_name().as_ref() {
@@ -82,7 +80,7 @@ pub(super) fn read(
     rejected: &mut Rejected,
 ) -> Result<(), Reason> {
     let mut parts = Parts::default();
-    let mut reader = reader(xml);
+    let mut reader = xml_reader(xml);
     let well_formed = loop {
         match reader.read_event() {
             Ok(Event::Start(tag)) => parts.start(&tag, header, draft, rejected),
@@ -190,27 +188,4 @@ impl Parts {
             _ => {}
         }
     }
-}
-
-fn reader(xml: &str) -> quick_xml::Reader<&[u8]> {
-    let mut reader = quick_xml::Reader::from_str(xml);
-    let config = reader.config_mut();
-    // A spectrum is a piece of a document.
-    config.check_end_names = false;
-    config.allow_unmatched_ends = true;
-    config.allow_dangling_amp = true;
-    reader
-}
-
-fn attributes(tag: &BytesStart) -> impl Iterator<Item = (String, String)> {
-    let attributes = tag.attributes().filter_map(Result::ok).map(|attribute| {
-        let value = attribute.normalized_value(XmlVersion::Implicit1_0);
-        let value = value.map_or_else(|_| attribute.value.clone().into_owned(), std::borrow::Cow::into_owned);
-        (attribute.key.local_name().as_ref().to_owned(), value)
-    });
-    attributes.collect::<Vec<_>>().into_iter()
-}
-
-fn attribute(tag: &BytesStart, name: &str) -> Option<String> {
-    attributes(tag).find(|(key, _)| key == name).map(|(_, value)| value)
 }

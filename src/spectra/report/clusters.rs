@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Result,
     spectra::{
-        Cleaning, Vectorizer,
+        Cleaning,
         cluster::{ClusterFiles, Collection, Quality},
     },
 };
@@ -106,12 +106,17 @@ impl<C: Collection + ?Sized> ClustersReport<'_, C> {
     /// Spectra evenly apart, by the principal components of their vectors.
     fn map(&self) -> Result<Figure> {
         let numbers: Vec<u32> = spread(self.files.spectra.len(), MAPPED).map(|number| number as u32).collect();
-        let cleaning = Cleaning::metabolomics();
-        // As they were cleaned, but on a scale on which they can be compared.
-        let spectra = self.files.spectra.fetch(&numbers)?;
-        let spectra: Vec<_> =
-            spectra.into_iter().map(|spectrum| cleaning.clean(spectrum.clone()).unwrap_or(spectrum)).collect();
-        let places = principal(&Vectorizer::default().vectors(&spectra)?);
+        let vectors = if let Some(vectors) = self.files.spectra.vectors(&numbers) {
+            vectors
+        } else {
+            let cleaning = Cleaning::metabolomics();
+            // As they were cleaned, but on a scale on which they can be compared.
+            let spectra = self.files.spectra.fetch(&numbers)?.into_iter();
+            let spectra: Vec<_> =
+                spectra.map(|spectrum| cleaning.clean(spectrum.clone()).unwrap_or(spectrum)).collect();
+            self.files.options.vectorizer.vectors(&spectra)?
+        };
+        let places = principal(&vectors);
         let labels = self.files.clusters.labels();
         let mut counts = BTreeMap::<u32, usize>::new();
         for &number in &numbers {
