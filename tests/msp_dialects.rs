@@ -217,6 +217,7 @@ fn libraries_are_read_whole() {
         assert!(read.iter().all(|spectrum| spectrum.field("NAME").is_some()), "{name}");
         if name.starts_with("nist") {
             assert!(read.iter().all(|s| s.precursor_mz.is_some() && s.charge().is_some()), "{name}");
+            assert!(read.iter().all(|s| s.field("SEQ").is_some()), "{name}");
         }
     }
 }

@@ -44,6 +44,7 @@ fn identifications_are_shown() -> Result {
     let page = report(folder.path(), 1, &arguments)?;
     // Four distributions; the best matches, those at the border, some of all.
     assert_eq!(whole(&page), 4 + 6 + 6 + 6);
+    assert!(page.contains("prefers-color-scheme: dark"), "dark where the reader wants it");
     for part in ["Identified spectra", "Precursor error", "At the border", "precursor-tolerance</th><td>open"] {
         assert!(page.contains(part), "{part}");
     }

@@ -20,7 +20,7 @@ use crate::Result;
 /// spaces, tabs, commas, semicolons, colons or brackets, with notes after them or without. A spectrum ends where the
 /// next one begins, whether a blank line stands between them or the number of peaks is right, wrong or missing.
 /// Retention times without a unit are in minutes. Charges come from the field, else from the adduct, else from a
-/// peptide's name (`AADDK/3`).
+/// peptide's name (`AADDK/3`), which with the modifications in the comment is also the field `SEQ` where there is none.
 pub type MspReader<R> = Reader<Msp<R>>;
 
 /// The format of [`MspReader`].
@@ -153,9 +153,14 @@ impl Entry {
         for (name, value) in comments {
             draft.take_if_missing(&name, &value);
         }
-        let name = draft.spectrum.field("NAME").unwrap_or_default();
-        let by_name = Charges { magnitudes: peptide_charge(name).into_iter().collect(), sign: None };
-        draft.finish(&by_name, rejected)
+        let spectrum = &mut draft.spectrum;
+        let name = spectrum.field("NAME").unwrap_or_default();
+        let charge = peptide_charge(name);
+        let sequence = charge.and_then(|_| peptide_sequence(name, spectrum.field("MODS").unwrap_or("0")));
+        if spectrum.field("SEQ").is_none() {
+            spectrum.fields.extend(sequence.map(|sequence| ("SEQ".to_owned(), sequence)));
+        }
+        draft.finish(&Charges { magnitudes: charge.into_iter().collect(), sign: None }, rejected)
     }
 }
 
@@ -206,6 +211,24 @@ fn peptide_charge(name: &str) -> Option<i32> {
     (charge > 0).then_some(charge.into())
 }
 
+/// The sequence in a peptide's name with its modifications, `1/7,C,Carbamidomethyl` or `1(7,C,CAM)` with places from 0,
+/// after it: `AADDKEACK[8|Carbamidomethyl]`. `None` where either is written in another way.
+fn peptide_sequence(name: &str, modifications: &str) -> Option<String> {
+    let (residues, _) = name.split_once('/')?;
+    let mut parts = modifications.split(['/', '(']).map(|part| part.trim_end_matches(')'));
+    let count: usize = parts.next()?.parse().ok()?;
+    let placed = parts.map(|part| {
+        let (place, rest) = part.split_once(',')?;
+        let (_, name) = rest.split_once(',')?;
+        Some(format!("{}|{name}", place.parse::<usize>().ok()? + 1))
+    });
+    let placed = placed.collect::<Option<Vec<_>>>()?;
+    if placed.len() != count || !residues.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return None;
+    }
+    Some(if placed.is_empty() { residues.to_owned() } else { format!("{residues}[{}]", placed.join("|")) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +251,22 @@ mod tests {
         );
         assert_eq!(pairs("with majority threshold = 60%"), (vec![], false));
         assert_eq!(pairs(r#"open="for ever"#), (vec!["open|for ever".to_owned()], true));
+    }
+
+    #[test]
+    fn sequences_in_names() {
+        for (name, modifications, sequence) in [
+            ("AADDK/3", "0", Some("AADDK")),
+            ("AADDKEACK/3", "1/7,C,Carbamidomethyl", Some("AADDKEACK[8|Carbamidomethyl]")),
+            ("ACDCK/2", "2/0,A,Acetyl/3,C,CAM", Some("ACDCK[1|Acetyl|4|CAM]")),
+            ("AACK/2_1(2,C,CAM)_46eV", "1(2,C,CAM)", Some("AACK[3|CAM]")),
+            ("n[43]AAC[160]K/2", "0", None),
+            ("AADDK/3", "2/7,C,Carbamidomethyl", None),
+            ("AADDK/3", "1/x,C,Carbamidomethyl", None),
+            ("AADDK/3", "some", None),
+        ] {
+            assert_eq!(peptide_sequence(name, modifications).as_deref(), sequence, "{name} {modifications}");
+        }
     }
 
     #[test]

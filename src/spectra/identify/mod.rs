@@ -110,6 +110,7 @@ pub use mztab::MzTab;
 pub use options::{IdentifyOptions, Rule};
 pub use quality::{Outcome, Quality};
 pub use stored::{read_library, sidecar, write_library};
+pub(super) use table::name_of;
 pub use table::write_matches;
 
 use ndarray::{Array2, ArrayView2, Axis};

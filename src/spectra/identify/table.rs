@@ -52,7 +52,7 @@ fn columns(spectrum: &Spectrum, matched: &Match) -> String {
     fn or_empty(value: Option<f64>, digits: usize) -> String {
         value.map_or_else(String::new, |value| format!("{value:.digits$}"))
     }
-    let name = ["NAME", "COMPOUND_NAME", "SEQ"].iter().find_map(|key| spectrum.field(key)).unwrap_or_default();
+    let name = name_of(spectrum).unwrap_or_default();
     format!(
         "{}\t{}\t{:.7}\t{}\t{}\t{}\t{}\t{}",
         clean(&spectrum.id()),
@@ -64,6 +64,11 @@ fn columns(spectrum: &Spectrum, matched: &Match) -> String {
         or_empty(matched.q_value, 6),
         if matched.accepted { "yes" } else { "no" },
     )
+}
+
+/// What a spectrum of a library shows, by its name or its sequence.
+pub(in crate::spectra) fn name_of(spectrum: &Spectrum) -> Option<&str> {
+    ["NAME", "COMPOUND_NAME", "SEQ"].iter().find_map(|key| spectrum.field(key))
 }
 
 fn search(found: &Identification) -> &'static str {

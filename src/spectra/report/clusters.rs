@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{
     Figure, Page, grouped,
     map::principal,
-    percent,
-    plots::{FIRST, SECOND, around_zero, histogram, mirror, scatter},
+    matching_peaks, percent,
+    plots::{FIRST, REST, SECOND, around_zero, bars, histogram, mirror, scatter},
     spread,
 };
 use crate::{
@@ -74,8 +74,6 @@ impl<C: Collection + ?Sized> ClustersReport<'_, C> {
 
     fn distributions(&self, page: &mut Page, sizes: &[usize]) -> Result<()> {
         let clusters = self.files.clusters;
-        let several: Vec<f64> = sizes.iter().filter(|&&size| size > 1).map(|&size| (size as f64).log2()).collect();
-        let widest = several.iter().copied().fold(4.0, f64::max).ceil();
         let scores: Vec<f64> = clusters.edges().iter().map(|edge| f64::from(edge.score)).collect();
         let mut errors = vec![];
         for (cluster, _) in sizes.iter().enumerate().filter(|(_, size)| **size > 1) {
@@ -86,17 +84,13 @@ impl<C: Collection + ?Sized> ClustersReport<'_, C> {
         }
         page.section("All clusters", "");
         let figure = |title: &str, text: &str, svg| Figure { title: title.to_owned(), text: text.to_owned(), svg };
-        page.figures([
-            figure(
-                "Sizes",
-                "of clusters of two or more, as powers of two.",
-                histogram(&[(&several, FIRST)], (0.0, widest), "log2 of the spectra", 1),
-            ),
-            figure("Scores", "of similar pairs of spectra.", histogram(&[(&scores, FIRST)], (0.0, 1.0), "score", 2)),
+        page.overview([
+            figure("Sizes", "of clusters of two or more.", bars(&by_size(sizes), "spectra")),
+            figure("Scores", "of similar pairs of spectra.", histogram(&[(&scores, FIRST)], (0.0, 1.0), "score")),
             figure(
                 "Precursors",
                 "of members against the medoid; what is further off counts at the ends.",
-                histogram(&[(&errors, SECOND)], around_zero(&errors), "ppm", 1),
+                histogram(&[(&errors, FIRST)], around_zero(&errors), "ppm"),
             ),
             self.map()?,
         ]);
@@ -125,20 +119,17 @@ impl<C: Collection + ?Sized> ClustersReport<'_, C> {
         let mut largest: Vec<(u32, usize)> = counts.into_iter().filter(|&(_, count)| count > 1).collect();
         largest.sort_by_key(|&(label, count)| (std::cmp::Reverse(count), label));
         largest.truncate(COLOURS);
-        let color = |number: u32| {
-            let rank = largest.iter().position(|&(label, _)| label == labels[number as usize]);
-            rank.map_or_else(|| "#c9d1da".to_owned(), |rank| format!("hsl({},65%,48%)", rank * 360 / COLOURS))
-        };
-        // Those with a colour lie above the others.
+        let rank = |number: u32| largest.iter().position(|&(label, _)| label == labels[number as usize]);
         let mut points: Vec<_> =
-            places.into_iter().zip(&numbers).map(|(place, &number)| (place, color(number))).collect();
-        points.sort_by_key(|(_, color)| color.starts_with("hsl"));
+            places.into_iter().zip(&numbers).map(|(place, &number)| (place, rank(number))).collect();
+        // Those with a colour lie above the others.
+        points.sort_by_key(|(_, rank)| rank.is_some());
         let text = format!(
             "of {} spectra: two principal components of their vectors, the {} largest clusters coloured.",
             grouped(numbers.len()),
             largest.len()
         );
-        Ok(Figure { title: "Map".to_owned(), text, svg: scatter(&points) })
+        Ok(Figure { title: "Map".to_owned(), text, svg: scatter(&points, COLOURS) })
     }
 
     fn mirrors(&self, page: &mut Page, sizes: &[usize]) -> Result<()> {
@@ -157,22 +148,62 @@ impl<C: Collection + ?Sized> ClustersReport<'_, C> {
             let scored =
                 others.iter().map(|other| (options.score.of(medoid, other, options.fragment_tolerance), other));
             let Some((scored, other)) = scored.min_by(|a, b| a.0.score.total_cmp(&b.0.score)) else { continue };
+            let precursor = medoid.precursor_mz.map_or_else(String::new, |mz| format!(", m/z {mz:.4}"));
             figures.push(Figure {
-                title: format!("Cluster {cluster} of {} spectra", sizes[cluster]),
+                title: format!("Cluster {cluster}: {} spectra{precursor}.", sizes[cluster]),
                 text: format!(
-                    "above the medoid, {}, below {}: score {:.3}, {} matching peaks",
+                    "Above {}, below {}: score {:.3}, {}.",
                     medoid.id(),
                     other.id(),
                     scored.score,
-                    scored.matched
+                    matching_peaks(scored.matched)
                 ),
                 svg: mirror(medoid, other, options.fragment_tolerance),
             });
         }
-        let note = "Medoids and the members least like them, of clusters from the largest to the smallest; peaks that \
-                    are in both are coloured.";
+        let note =
+            "The medoid, and below it the member that is least like it, of clusters from the largest to the smallest.";
         page.section("Clusters", note);
+        page.key(&[("medoid", FIRST), ("member", SECOND), ("peaks of one alone", REST)]);
         page.figures(figures);
         Ok(())
+    }
+}
+
+/// How many clusters are of two, three and four spectra, and of more by doubling sizes.
+fn by_size(sizes: &[usize]) -> Vec<(String, usize)> {
+    let largest = sizes.iter().copied().max().unwrap_or(0);
+    let mut ranges: Vec<(usize, usize)> = vec![(2, 2), (3, 3), (4, 4)];
+    while ranges.len() < 4 || ranges.last().is_some_and(|&(_, last)| last < largest) {
+        let last = ranges.last().map_or(1, |&(_, last)| last);
+        ranges.push((last + 1, 2 * last));
+    }
+    // Names of many have no room; the last is for all that are larger.
+    ranges.truncate(7);
+    let count = ranges.len();
+    let named = ranges.into_iter().enumerate().map(|(place, (first, last))| {
+        let (name, last) = match place + 1 {
+            place if place == count && last < largest => (format!("{first}+"), largest),
+            _ if first == last => (first.to_string(), last),
+            _ => (format!("{first}–{last}"), last),
+        };
+        (name, sizes.iter().filter(|size| (first..=last).contains(*size)).count())
+    });
+    named.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::by_size;
+
+    #[test]
+    fn every_size_has_a_bar() {
+        let bars = |sizes: &[usize]| {
+            let all = by_size(sizes).into_iter();
+            all.map(|(name, count)| format!("{name}:{count}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(bars(&[]), "2:0 3:0 4:0 5–8:0");
+        assert_eq!(bars(&[1, 2, 2, 3, 8, 9]), "2:2 3:1 4:0 5–8:1 9–16:1");
+        assert_eq!(bars(&[2, 64, 65, 1000]), "2:1 3:0 4:0 5–8:0 9–16:0 17–32:0 33+:3");
     }
 }

@@ -1,13 +1,15 @@
 //! The report of an identification.
 
+use std::{collections::HashSet, fmt::Write as _};
+
 use super::{
-    Figure, Page, grouped, or_dash, percent,
+    Figure, Page, grouped, matching_peaks, percent,
     plots::{FIRST, REST, SECOND, around_zero, histogram, mirror},
     spread,
 };
 use crate::spectra::{
     Field, Spectrum, Tolerance,
-    identify::{Identification, Library, Match, Outcome, Quality},
+    identify::{Identification, Library, Match, Outcome, Quality, name_of},
 };
 
 /// Matches of each kind that are drawn.
@@ -55,8 +57,11 @@ impl<'a> IdentificationsReport<'a> {
             ("accepted", grouped(accepted.len())),
             ("of the queries accepted", percent(accepted.len() as f64 / self.queries.len().max(1) as f64)),
         ]);
-        self.quality(&mut page);
-        self.distributions(&mut page, &accepted, &rest);
+        self.quality(&mut page, &best);
+        page.section("All best matches", "Each query counts once.");
+        page.key(&[("accepted", FIRST), ("not accepted", REST)]);
+        let matches = |of: &[&Best<'a>]| of.iter().map(|best| best.matched).collect();
+        page.overview(distributions(&[(matches(&accepted), FIRST), (matches(&rest), REST)]));
         self.mirrors(&mut page, best);
         page.section("Parameters", "");
         page.table(self.heading);
@@ -68,7 +73,7 @@ impl<'a> IdentificationsReport<'a> {
         all.filter_map(|(query, found)| Some(Best { query, matched: found.matches.first()? })).collect()
     }
 
-    fn quality(&self, page: &mut Page) {
+    fn quality(&self, page: &mut Page, best: &[Best<'_>]) {
         let quality = |truth| Some((truth, Quality::of(self.library, self.queries, self.found, truth)?));
         let Some((truth, quality)) = self.truth.and_then(quality) else { return };
         let note = format!("Queries whose field {truth} is known, compared with that of their best match.");
@@ -82,67 +87,33 @@ impl<'a> IdentificationsReport<'a> {
             ("wrong accepted", grouped(quality.accepted_wrong + quality.absent_accepted_wrong)),
             ("absent from the library", grouped(quality.absent)),
         ]);
+        self.outcomes(page, truth, best);
     }
 
-    fn distributions(&self, page: &mut Page, accepted: &[&Best<'_>], rest: &[&Best<'_>]) {
-        page.section("All best matches", "Each query counts once.");
-        page.key(&[("accepted", FIRST), ("not accepted", REST)]);
-        let of = |which: &[&Best<'_>], value: fn(&Match) -> Option<f64>| -> Vec<f64> {
-            which.iter().filter_map(|best| value(best.matched)).collect()
-        };
-        let plot = |value: fn(&Match) -> Option<f64>, range, label, decimals| {
-            let (accepted, rest) = (of(accepted, value), of(rest, value));
-            histogram(&[(&accepted[..], FIRST), (&rest[..], REST)], range, label, decimals)
-        };
-        let errors = of(accepted, |best| best.precursor_error);
-        let figure = |title: &str, text: &str, svg| Figure { title: title.to_owned(), text: text.to_owned(), svg };
-        let mut figures = vec![
-            figure("Score", "of the best match.", plot(|best| Some(best.score), (0.0, 1.0), "score", 2)),
-            figure(
-                "Margin",
-                "by which the best match is above the next structure, where there is one.",
-                plot(|best| best.delta, (0.0, 1.0), "delta", 2),
-            ),
-            figure(
-                "Precursor error",
-                "of the query against the library; what is further off counts at the ends.",
-                plot(|best| best.precursor_error, around_zero(&errors), "ppm", 1),
-            ),
-            figure(
-                "Matching peaks",
-                "of the best match; 40 and more count as 40.",
-                plot(|best| Some(best.matched as f64), (0.0, 40.0), "peaks", 0),
-            ),
-        ];
-        if let Some(truth) = self.truth {
-            figures.push(self.outcomes(truth, accepted, rest));
-        }
-        page.figures(figures);
-    }
-
-    /// Scores by what became of the matches.
-    fn outcomes(&self, truth: &Field, accepted: &[&Best<'_>], rest: &[&Best<'_>]) -> Figure {
-        let scores = |wanted: Outcome| -> Vec<f64> {
-            let all = accepted.iter().chain(rest);
+    /// Plots of what best matches are like, by what became of them.
+    fn outcomes(&self, page: &mut Page, truth: &Field, best: &[Best<'_>]) {
+        let of = |wanted: Outcome| -> Vec<&Match> {
             let outcome =
-                |best: &Best<'_>| Outcome::of(best.query, &self.library.spectra()[best.matched.library], truth);
-            all.filter(|best| outcome(best) == Some(wanted)).map(|best| best.matched.score).collect()
+                |best: &&Best<'_>| Outcome::of(best.query, &self.library.spectra()[best.matched.library], truth);
+            best.iter().filter(|best| outcome(best) == Some(wanted)).map(|best| best.matched).collect()
         };
-        let [right, isomer, wrong] = [Outcome::Right, Outcome::Isomer, Outcome::Wrong].map(scores);
-        let series = [(&right[..], FIRST), (&isomer[..], REST), (&wrong[..], SECOND)];
-        Figure {
-            title: "Score by truth".to_owned(),
-            text: "blue: right, grey: an isomer, red: wrong.".to_owned(),
-            svg: histogram(&series, (0.0, 1.0), "score", 2),
-        }
+        page.key(&[("right", FIRST), ("an isomer", REST), ("wrong", SECOND)]);
+        page.overview(distributions(&[
+            (of(Outcome::Right), FIRST),
+            (of(Outcome::Isomer), REST),
+            (of(Outcome::Wrong), SECOND),
+        ]));
     }
 
     fn mirrors(&self, page: &mut Page, mut best: Vec<Best<'_>>) {
         best.sort_by(|a, b| b.matched.score.total_cmp(&a.matched.score));
         let drawn = |best: &Best<'_>| self.mirror(best);
-        let note = "Above the query, below the library's spectrum; peaks that are in both are coloured.";
-        page.section("The best matches", &format!("Of {TELLING} or more matching peaks. {note}"));
-        page.figures(best.iter().filter(|best| best.matched.matched >= TELLING).take(DRAWN).map(drawn));
+        let note = format!("Of {TELLING} or more matching peaks, each spectrum of the library once.");
+        page.section("The best matches", &note);
+        page.key(&[("query", FIRST), ("library", SECOND), ("peaks of one alone", REST)]);
+        let mut seen = HashSet::new();
+        let telling = best.iter().filter(|best| best.matched.matched >= TELLING);
+        page.figures(telling.filter(|best| seen.insert(best.matched.library)).take(DRAWN).map(drawn));
         let (accepted, rest): (Vec<_>, Vec<_>) = best.iter().partition(|best| best.matched.accepted);
         let low = accepted.iter().rev().take(DRAWN / 2);
         page.section(
@@ -156,18 +127,51 @@ impl<'a> IdentificationsReport<'a> {
 
     fn mirror(&self, Best { query, matched }: &Best<'_>) -> Figure {
         let library = &self.library.spectra()[matched.library];
-        let name = library.field("NAME").map_or_else(|| library.id(), str::to_owned);
+        let name = name_of(library).map_or_else(|| format!("library {}", library.id()), str::to_owned);
         let outcome = self.truth.and_then(|truth| Outcome::of(query, library, truth));
-        let text = format!(
-            "{}: score {:.3}, {} matching peaks, delta {}, precursor error {} ppm, {}{}",
-            query.id(),
-            matched.score,
-            matched.matched,
-            or_dash(matched.delta.map(|delta| format!("{delta:.3}"))),
-            or_dash(matched.precursor_error.map(|error| format!("{error:.1}"))),
-            if matched.accepted { "accepted" } else { "not accepted" },
-            outcome.map_or_else(String::new, |outcome| format!(", {}", outcome.name())),
-        );
+        let mut text = format!("query {}: score {:.3}, {}", query.id(), matched.score, matching_peaks(matched.matched));
+        if let Some(delta) = matched.delta {
+            let _ = write!(text, ", {delta:.3} above the next");
+        }
+        if let Some(error) = matched.precursor_error {
+            let _ = write!(text, ", precursor {error:+.1} ppm");
+        }
+        text.push_str(if matched.accepted { "; accepted" } else { "; not accepted" });
+        outcome.iter().for_each(|outcome| text.extend([", ", outcome.name()]));
         Figure { title: name, text, svg: mirror(query, library, self.fragment_tolerance) }
     }
+}
+
+/// Plots of what groups of matches are like, each in its colour; the first group sets the range of precursor errors.
+fn distributions(groups: &[(Vec<&Match>, &str)]) -> [Figure; 4] {
+    let values = |value: fn(&Match) -> Option<f64>| -> Vec<(Vec<f64>, &str)> {
+        let of = |matches: &[&Match]| matches.iter().filter_map(|matched| value(matched)).collect();
+        groups.iter().map(|(matches, class)| (of(matches), *class)).collect()
+    };
+    let plot = |value: fn(&Match) -> Option<f64>, range, label| {
+        let values = values(value);
+        let series: Vec<_> = values.iter().map(|(values, class)| (&values[..], *class)).collect();
+        histogram(&series, range, label)
+    };
+    let errors = values(|best| best.precursor_error);
+    let widest = around_zero(errors.first().map_or(&[], |(errors, _)| errors));
+    let figure = |title: &str, text: &str, svg| Figure { title: title.to_owned(), text: text.to_owned(), svg };
+    [
+        figure("Score", "of the best match.", plot(|best| Some(best.score), (0.0, 1.0), "score")),
+        figure(
+            "Margin",
+            "by which the best match is above the next structure, where there is one.",
+            plot(|best| best.delta, (0.0, 1.0), "delta"),
+        ),
+        figure(
+            "Precursor error",
+            "of the query against the library; what is further off counts at the ends.",
+            plot(|best| best.precursor_error, widest, "ppm"),
+        ),
+        figure(
+            "Matching peaks",
+            "of the best match; 40 and more count as 40.",
+            plot(|best| Some(best.matched as f64), (0.0, 40.0), "peaks"),
+        ),
+    ]
 }

@@ -8,24 +8,10 @@ mod plots;
 pub use clusters::ClustersReport;
 pub use identifications::IdentificationsReport;
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 
-const STYLE: &str = "\
-:root{--ink:#1d2733;--soft:#5b6877;--line:#dde3ea;--paper:#fff;--back:#f5f7fa;--a:#2563a8;--b:#c8553d;--c:#9aa7b5}\
-*{box-sizing:border-box}body{margin:0;background:var(--back);color:var(--ink);\
-font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}\
-main{max-width:1080px;margin:0 auto;padding:32px 24px 64px}h1{font-size:26px;margin:0}h2{font-size:18px;margin:40px 0 4px}\
-.note{color:var(--soft);margin:2px 0 12px;max-width:75ch}\
-.tiles{display:flex;flex-wrap:wrap;gap:12px;margin:20px 0}.tile{background:var(--paper);border:1px solid var(--line);\
-border-radius:8px;padding:10px 16px;min-width:118px}.tile b{display:block;font-size:22px;font-weight:600}\
-.tile span{color:var(--soft);font-size:13px}\
-.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(330px,1fr));gap:16px}\
-figure{margin:0;background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:12px}\
-figcaption{font-size:13px;color:var(--soft);overflow-wrap:anywhere}figcaption b{color:var(--ink)}\
-svg{display:block;width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:var(--soft)}\
-table{border-collapse:collapse;background:var(--paper);font-size:13px}td,th{border:1px solid var(--line);padding:4px 10px;\
-text-align:left;vertical-align:top;overflow-wrap:anywhere}th{font-weight:600}\
-.key{font-size:13px;color:var(--soft)}.key i{display:inline-block;width:10px;height:10px;border-radius:2px;margin:0 5px 0 12px}";
+/// The style, for light and dark.
+const STYLE: &str = include_str!("style.css");
 
 /// A page in the making.
 struct Page {
@@ -38,7 +24,7 @@ impl Page {
         Page {
             html: format!(
                 "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-                 <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style></head>\n\
+                 <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\n<style>\n{STYLE}</style></head>\n\
                  <body><main><h1>{title}</h1><p class=\"note\">{subtitle}</p>\n"
             ),
         }
@@ -61,15 +47,24 @@ impl Page {
     /// What colours mean.
     fn key(&mut self, names: &[(&str, &str)]) {
         self.html.push_str("<p class=\"key\">");
-        for (name, color) in names {
-            let _ = write!(self.html, "<i style=\"background:{color}\"></i>{}", escaped(name));
+        for (name, class) in names {
+            let _ = write!(self.html, "<i class=\"{class}\"></i>{}", escaped(name));
         }
         self.html.push_str("</p>\n");
     }
 
+    /// Plots of all there is, side by side.
+    fn overview(&mut self, figures: impl IntoIterator<Item = Figure>) {
+        self.grid("overview", figures);
+    }
+
     /// Pictures side by side, each with a title and what is to say of it.
     fn figures(&mut self, figures: impl IntoIterator<Item = Figure>) {
-        self.html.push_str("<div class=\"figures\">");
+        self.grid("figures", figures);
+    }
+
+    fn grid(&mut self, class: &str, figures: impl IntoIterator<Item = Figure>) {
+        let _ = write!(self.html, "<div class=\"{class}\">");
         for Figure { title, text, svg } in figures {
             let (title, text) = (escaped(&title), escaped(&text));
             let _ = write!(self.html, "<figure>{svg}<figcaption><b>{title}</b> {text}</figcaption></figure>");
@@ -125,9 +120,8 @@ fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-/// What is known, or a dash.
-fn or_dash(value: Option<impl Display>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| value.to_string())
+fn matching_peaks(count: usize) -> String {
+    format!("{count} matching peak{}", if count == 1 { "" } else { "s" })
 }
 
 /// Up to `most` numbers below `count`, evenly apart and the same every time.
