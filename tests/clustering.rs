@@ -363,7 +363,12 @@ fn crowds_are_clustered_whole_and_linked() {
         // Far fewer comparisons and smaller components than the molecules have spectra.
         let options =
             ClusterOptions { exact_neighbours: 10, candidates: 4, largest_component: 100, ..plain(method, 0.5) };
-        let clusters = clustered(&all, &options);
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| clustered(&all, &options))
+        };
+        let clusters = with(1);
+        assert_eq!(clusters, with(3), "{method:?}");
         let molecules: Vec<Vec<usize>> = (0..3).map(|molecule| (molecule..1500).step_by(3).collect()).collect();
         assert_eq!(partition(&all, &clusters), molecules, "{method:?}");
         let edges = clusters.edges().iter().map(|edge| (edge.a as usize, edge.b as usize));

@@ -28,7 +28,7 @@ pub(super) struct Groups<'a> {
 
 impl<'a> Groups<'a> {
     /// Follows the spectra in the order of their precursors: each joins a group whose first spectrum it is nearly the same
-    /// as, or founds one (leader clustering, Hartigan 1975, section 3.2). Of the groups within the precursor tolerance those
+    /// as, or founds one (leader clustering, Hartigan 1975, chapter 3). Of the groups within the precursor tolerance those
     /// that grew last are compared first, and no more than a constant number, so that time grows with the number of spectra
     /// and not with its square. Only spectra with more than
     /// [`ClusterOptions::exact_neighbours`](super::ClusterOptions::exact_neighbours) others around them are grouped.
@@ -109,7 +109,9 @@ impl<'a> Groups<'a> {
     pub(super) fn spectra_of(&self, clusters: &[Vec<u32>]) -> Vec<Vec<u32>> {
         let mut cluster_of = vec![0; self.len()];
         for (cluster, groups) in clusters.iter().enumerate() {
-            groups.iter().for_each(|&group| cluster_of[group as usize] = cluster);
+            for &group in groups {
+                cluster_of[group as usize] = cluster;
+            }
         }
         let mut spectra = vec![Vec::new(); clusters.len()];
         for (place, &(group, _)) in self.group_of.iter().enumerate() {
