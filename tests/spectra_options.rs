@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Read,
     path::PathBuf,
     process::{Command, Output},
 };
@@ -12,6 +13,7 @@ use cellprobe::{
     spectra::{Losses, MgfReader, Vectorizer, identify::read_library},
     storage::write_vectors,
 };
+use flate2::read::MultiGzDecoder;
 use ndarray::{Array2, array};
 use serde_json::Value;
 
@@ -168,6 +170,14 @@ fn how_vectors_are_made_is_kept_with_an_index() -> Result {
     let library = read_library(folder.path("runs.index"))?;
     let expected = Vectorizer { bin_width: 0.1, dimension: 96, seed: 7, losses: Losses::Appended(32) };
     assert_eq!((library.vectorizer(), library.cleaning().scaling.to_string()), (Some(expected), "log".into()));
+
+    let mut sidecar = String::new();
+    MultiGzDecoder::new(fs::File::open(folder.path("runs.index.mgf.gz"))?).read_to_string(&mut sidecar)?;
+    let header = sidecar.lines().next().ok_or("no header")?;
+    for said in ["\"device\":\"cpu\"", concat!("\"version\":\"", env!("CARGO_PKG_VERSION"), "\""), "\"max_peaks\":100"]
+    {
+        assert!(header.contains(said), "{said}: {header}");
+    }
 
     // Vectors alone tell how they were made: as without an index of the same options, unlike others.
     let alone = "--precursor-tolerance open --rerank-candidates none";

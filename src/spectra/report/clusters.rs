@@ -179,7 +179,7 @@ fn by_size(sizes: &[usize]) -> Vec<(String, usize)> {
         ranges.push((last + 1, 2 * last));
     }
     // Names of many have no room; the last is for all that are larger.
-    ranges.truncate(7);
+    ranges.truncate(6);
     let count = ranges.len();
     let named = ranges.into_iter().enumerate().map(|(place, (first, last))| {
         let (name, last) = match place + 1 {
@@ -204,6 +204,6 @@ mod tests {
         };
         assert_eq!(bars(&[]), "2:0 3:0 4:0 5–8:0");
         assert_eq!(bars(&[1, 2, 2, 3, 8, 9]), "2:2 3:1 4:0 5–8:1 9–16:1");
-        assert_eq!(bars(&[2, 64, 65, 1000]), "2:1 3:0 4:0 5–8:0 9–16:0 17–32:0 33+:3");
+        assert_eq!(bars(&[2, 64, 65, 1000]), "2:1 3:0 4:0 5–8:0 9–16:0 17+:3");
     }
 }

@@ -127,9 +127,9 @@ impl<'a> IdentificationsReport<'a> {
 
     fn mirror(&self, Best { query, matched }: &Best<'_>) -> Figure {
         let library = &self.library.spectra()[matched.library];
-        let name = name_of(library).map_or_else(|| format!("library {}", library.id()), str::to_owned);
+        let name = name_of(library).map_or_else(|| format!("Library {}", library.id()), str::to_owned);
         let outcome = self.truth.and_then(|truth| Outcome::of(query, library, truth));
-        let mut text = format!("query {}: score {:.3}, {}", query.id(), matched.score, matching_peaks(matched.matched));
+        let mut text = format!("Query {}: score {:.3}, {}", query.id(), matched.score, matching_peaks(matched.matched));
         if let Some(delta) = matched.delta {
             let _ = write!(text, ", {delta:.3} above the next");
         }
@@ -137,8 +137,10 @@ impl<'a> IdentificationsReport<'a> {
             let _ = write!(text, ", precursor {error:+.1} ppm");
         }
         text.push_str(if matched.accepted { "; accepted" } else { "; not accepted" });
-        outcome.iter().for_each(|outcome| text.extend([", ", outcome.name()]));
-        Figure { title: name, text, svg: mirror(query, library, self.fragment_tolerance) }
+        if let Some(outcome) = outcome {
+            text.extend([", ", outcome.name()]);
+        }
+        Figure { title: format!("{name}."), text, svg: mirror(query, library, self.fragment_tolerance) }
     }
 }
 

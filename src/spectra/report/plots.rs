@@ -88,6 +88,8 @@ fn counts_up(svg: &mut String, most: usize) -> Scale {
     for mark in up.marks(4.0).0.into_iter().filter(|mark| *mark >= 1.0 && mark.fract() == 0.0) {
         let y = up.at(mark);
         let _ = write!(svg, "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{RIGHT}\"/>");
+        // Five digits have no room.
+        let mark = if mark < 10_000.0 { mark.to_string() } else { format!("{}k", mark / 1000.0) };
         let _ = write!(svg, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{mark}</text>", LEFT - 5.0, y + 3.5);
     }
     up
