@@ -1,60 +1,28 @@
 //! `cellprobe spectra cluster` writes what it says, whole or not at all, and clusters into earlier clusters.
 #![cfg(all(feature = "cli", feature = "spectra"))]
 
+mod spectra_common;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
-    process::{Command, Output},
+    path::Path,
 };
 
 use cellprobe::spectra::{MgfReader, Spectrum};
 use serde_json::Value;
-
-type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+use spectra_common::{
+    data,
+    folder::{Folder, Result, run},
+};
 
 /// Ten runs of plant extracts, 1,191 spectra.
 const RUNS: std::ops::RangeInclusive<usize> = 1..=10;
 
-fn run(number: usize) -> String {
-    format!("{}/examples/data/dbgi/20220513_PMA_DBGI_01_04_{number:03}.mgf", env!("CARGO_MANIFEST_DIR"))
-}
+const CLUSTER: &[&str] = &["spectra", "cluster"];
 
 fn runs(numbers: impl IntoIterator<Item = usize>) -> String {
     numbers.into_iter().map(run).collect::<Vec<_>>().join(" ")
-}
-
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Result<Self> {
-        Ok(Folder(tempfile::tempdir()?))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, arguments: &str) -> Result<Output> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cellprobe"));
-        command.current_dir(self.0.path()).env("CELLPROBE_DEVICE", "cpu").env_remove("RUST_LOG");
-        Ok(command.args(["spectra", "cluster"]).args(arguments.split_whitespace()).output()?)
-    }
-
-    fn json(&self, arguments: &str) -> Result<Value> {
-        let output = self.run(&format!("{arguments} --json"))?;
-        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(serde_json::from_slice(&output.stdout)?)
-    }
-
-    /// The error line of a command that must fail with `status`.
-    fn error(&self, arguments: &str, status: i32) -> Result<String> {
-        let output = self.run(arguments)?;
-        let stderr = String::from_utf8(output.stderr)?;
-        assert_eq!(output.status.code(), Some(status), "{arguments}: {stderr}");
-        assert!(stderr.starts_with("error: ") && stderr.trim_end().lines().count() == 1, "{stderr}");
-        Ok(stderr)
-    }
 }
 
 /// A row of clusters.tsv.
@@ -107,7 +75,7 @@ fn check(rows: &[Row]) -> BTreeMap<usize, Vec<&Row>> {
 
 #[test]
 fn runs_are_clustered_whole() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(CLUSTER)?;
     let summary = folder.json(&format!("{} -o out --truth FEATURE_ID:3", runs(RUNS)))?;
     for key in ["spectra", "kept"] {
         assert_eq!(summary[key], 1191, "{key}");
@@ -138,7 +106,7 @@ fn runs_are_clustered_whole() -> Result {
 
 #[test]
 fn representatives_carry_their_cluster() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(CLUSTER)?;
     folder.json(&format!("{} -o out", runs(1..=3)))?;
     let rows = table(&folder.path("out"))?;
     let clusters = check(&rows);
@@ -176,7 +144,7 @@ fn representatives_carry_their_cluster() -> Result {
 
 #[test]
 fn the_network_has_each_spectrum_and_edges_between_them() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(CLUSTER)?;
     folder.json(&format!("{} -o out", runs(1..=3)))?;
     let rows = table(&folder.path("out"))?;
     let text = fs::read_to_string(folder.path("out/network.graphml"))?;
@@ -201,7 +169,7 @@ fn the_network_has_each_spectrum_and_edges_between_them() -> Result {
 
 #[test]
 fn nothing_is_overwritten_and_nothing_left_behind() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(CLUSTER)?;
     let arguments = format!("{} -o out", run(1));
     let first = folder.json(&arguments)?;
     let before = fs::read(folder.path("out/clusters.tsv"))?;
@@ -233,7 +201,7 @@ fn nothing_is_overwritten_and_nothing_left_behind() -> Result {
 
 #[test]
 fn what_is_not_used_is_listed() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(CLUSTER)?;
     fs::write(
         folder.path("some.mgf"),
         "BEGIN IONS\nTITLE=whole\nPEPMASS=200\n100 1\n150 2\nEND IONS\n\
@@ -251,7 +219,7 @@ fn what_is_not_used_is_listed() -> Result {
 
 #[test]
 fn every_method_and_no_spectrum_at_all() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(CLUSTER)?;
     for method in ["dbscan", "average", "complete", "kmeans"] {
         folder.json(&format!("{} -o {method} --method {method}", runs(1..=2)))?;
         check(&table(&folder.path(method))?);
@@ -269,7 +237,7 @@ fn every_method_and_no_spectrum_at_all() -> Result {
 
 #[test]
 fn new_runs_join_earlier_clusters() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(CLUSTER)?;
     folder.json(&format!("{} -o at-once", runs(RUNS)))?;
     folder.json(&format!("{} -o sunday", runs(1..=6)))?;
     folder.json(&format!("{} -o week --into sunday", runs(7..=10)))?;
@@ -325,13 +293,10 @@ fn agreement(a: &[Row], b: &[Row]) -> (f64, f64) {
 
 #[test]
 fn known_identities_are_found_together() -> Result {
-    let Some(data) = std::env::var_os("CELLPROBE_TEST_DATA") else {
-        eprintln!("SKIPPED: CELLPROBE_TEST_DATA does not name the folder of reference spectra");
-        return Ok(());
-    };
-    let file = |name: &str| Path::new(&data).join("spectra").join(name).display().to_string();
+    let Some(data) = data() else { return Ok(()) };
+    let file = |name: &str| data.join(name).display().to_string();
     let (library, queries) = (file("massbank_library.mgf.gz"), file("massbank_query_known.mgf.gz"));
-    let folder = Folder::new()?;
+    let folder = Folder::new(CLUSTER)?;
     let summary = folder.json(&format!("{library} {queries} -o out --truth INCHIKEY:14"))?;
     let number = |key: &str| summary[key].as_f64().unwrap_or(f64::NAN);
     assert_eq!(summary["kept"], 16_350);

@@ -70,6 +70,11 @@ fn methods() -> impl Strategy<Value = Method> {
     ]
 }
 
+/// How many others around a spectrum are still no crowd: few, or more than any test has.
+fn crowds() -> impl Strategy<Value = usize> {
+    prop_oneof![0..4_usize, Just(10_000)]
+}
+
 fn clustered(spectra: &[Spectrum], options: &ClusterOptions) -> Clusters {
     cluster(&Device::cpu(), spectra, options).expect("these options are possible")
 }
@@ -115,9 +120,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn every_spectrum_is_in_one_cluster(all in spectra(60), method in methods(), threshold in 0.0..=1.0) {
+    fn every_spectrum_is_in_one_cluster(
+        all in spectra(60),
+        method in methods(),
+        threshold in 0.0..=1.0,
+        exact_neighbours in crowds(),
+    ) {
         let method = if all.is_empty() { Method::Average } else { method };
-        let clusters = clustered(&all, &plain(method, threshold));
+        let clusters = clustered(&all, &ClusterOptions { exact_neighbours, ..plain(method, threshold) });
         prop_assert_eq!(clusters.labels().len(), all.len());
         let mut seen = vec![0; all.len()];
         for cluster in 0..clusters.len() {
@@ -135,9 +145,10 @@ proptest! {
         (all, shuffled) in spectra(60).prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle())),
         method in methods(),
         threshold in 0.0..=1.0,
+        exact_neighbours in crowds(),
     ) {
         let method = if all.is_empty() { Method::Average } else { method };
-        let options = plain(method, threshold);
+        let options = ClusterOptions { exact_neighbours, ..plain(method, threshold) };
         let (one, other) = (clustered(&all, &options), clustered(&shuffled, &options));
         prop_assert_eq!(partition(&all, &one), partition(&shuffled, &other));
         let places = |spectra: &[Spectrum], clusters: &Clusters| -> Vec<usize> {
@@ -147,9 +158,14 @@ proptest! {
     }
 
     #[test]
-    fn clusters_keep_to_one_ion(all in spectra(60), method in methods(), threshold in 0.0..=1.0) {
+    fn clusters_keep_to_one_ion(
+        all in spectra(60),
+        method in methods(),
+        threshold in 0.0..=1.0,
+        exact_neighbours in crowds(),
+    ) {
         let method = if all.is_empty() { Method::Average } else { method };
-        let clusters = clustered(&all, &plain(method, threshold));
+        let clusters = clustered(&all, &ClusterOptions { exact_neighbours, ..plain(method, threshold) });
         for cluster in 0..clusters.len() {
             for &a in clusters.members(cluster) {
                 for &b in clusters.members(cluster) {
@@ -337,6 +353,29 @@ fn candidates_by_vectors_find_what_all_pairs_do() {
         let by_vectors = clustered(&all, &ClusterOptions { exact_neighbours: 1, ..options });
         assert_eq!(every_pair.len(), 40);
         assert_eq!(partition(&all, &every_pair), partition(&all, &by_vectors));
+    }
+}
+
+#[test]
+fn crowds_are_clustered_whole_and_linked() {
+    let all = molecules(3, 500);
+    for method in [Method::Dbscan { min_samples: 400 }, Method::Average, Method::Complete] {
+        // Far fewer comparisons and smaller components than the molecules have spectra.
+        let options =
+            ClusterOptions { exact_neighbours: 10, candidates: 4, largest_component: 100, ..plain(method, 0.5) };
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| clustered(&all, &options))
+        };
+        let clusters = with(1);
+        assert_eq!(clusters, with(3), "{method:?}");
+        let molecules: Vec<Vec<usize>> = (0..3).map(|molecule| (molecule..1500).step_by(3).collect()).collect();
+        assert_eq!(partition(&all, &clusters), molecules, "{method:?}");
+        let edges = clusters.edges().iter().map(|edge| (edge.a as usize, edge.b as usize));
+        assert_eq!(joined(all.len(), edges).len(), 3, "the network of {method:?}");
+        for edge in clusters.edges() {
+            assert!((f64::from(edge.score) - score(&all, edge.a as usize, edge.b as usize)).abs() < 1e-6);
+        }
     }
 }
 

@@ -1,71 +1,32 @@
 //! `cellprobe spectra index` and `identify` write what they say, whole or not at all.
 #![cfg(all(feature = "cli", feature = "spectra"))]
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::PathBuf,
-    process::{Command, Output},
-};
+mod spectra_common;
+
+use std::{collections::BTreeMap, fs};
 
 use cellprobe::{Device, Index};
 use serde_json::Value;
+use spectra_common::folder::{Folder, Result, run};
 
-type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+const SPECTRA: &[&str] = &["spectra"];
 
-fn run(number: usize) -> String {
-    format!("{}/examples/data/dbgi/20220513_PMA_DBGI_01_04_{number:03}.mgf", env!("CARGO_MANIFEST_DIR"))
-}
-
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Result<Self> {
-        Ok(Folder(tempfile::tempdir()?))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, arguments: &str) -> Result<Output> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cellprobe"));
-        command.current_dir(self.0.path()).env("CELLPROBE_DEVICE", "cpu").env_remove("RUST_LOG");
-        Ok(command.arg("spectra").args(arguments.split_whitespace()).output()?)
-    }
-
-    fn json(&self, arguments: &str) -> Result<Value> {
-        let output = self.run(&format!("{arguments} --json"))?;
-        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(serde_json::from_slice(&output.stdout)?)
-    }
-
-    /// The error line of a command that must fail with `status`.
-    fn error(&self, arguments: &str, status: i32) -> Result<String> {
-        let output = self.run(arguments)?;
-        let stderr = String::from_utf8(output.stderr)?;
-        assert_eq!(output.status.code(), Some(status), "{arguments}: {stderr}");
-        assert!(stderr.starts_with("error: ") && stderr.trim_end().lines().count() == 1, "{stderr}");
-        Ok(stderr)
-    }
-
-    /// The rows of matches.tsv, by the names of its columns.
-    fn matches(&self, folder: &str) -> Result<Vec<BTreeMap<String, String>>> {
-        let text = fs::read_to_string(self.path(folder).join("matches.tsv"))?;
-        let mut lines = text.lines().filter(|line| !line.starts_with('#'));
-        let names: Vec<_> = lines.next().ok_or("no header")?.split('\t').map(str::to_owned).collect();
-        let row = |line: &str| {
-            let values: Vec<_> = line.split('\t').map(str::to_owned).collect();
-            assert_eq!(values.len(), names.len(), "{line}");
-            names.iter().cloned().zip(values).collect()
-        };
-        Ok(lines.map(row).collect())
-    }
+/// The rows of matches.tsv, by the names of its columns.
+fn matches(folder: &Folder, name: &str) -> Result<Vec<BTreeMap<String, String>>> {
+    let text = fs::read_to_string(folder.path(name).join("matches.tsv"))?;
+    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+    let names: Vec<_> = lines.next().ok_or("no header")?.split('\t').map(str::to_owned).collect();
+    let row = |line: &str| {
+        let values: Vec<_> = line.split('\t').map(str::to_owned).collect();
+        assert_eq!(values.len(), names.len(), "{line}");
+        names.iter().cloned().zip(values).collect()
+    };
+    Ok(lines.map(row).collect())
 }
 
 #[test]
 fn a_file_of_spectra_is_a_library() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(SPECTRA)?;
     let (library, query) = (run(1), run(2));
     let summary = folder.json(&format!("identify {library} {query} -o out -k 3"))?;
     assert_eq!(summary["library"], 139);
@@ -73,7 +34,7 @@ fn a_file_of_spectra_is_a_library() -> Result {
     assert!(summary["top1"].is_null());
     let written: Value = serde_json::from_slice(&fs::read(folder.path("out/summary.json"))?)?;
     assert_eq!(written, summary);
-    let rows = folder.matches("out")?;
+    let rows = matches(&folder, "out")?;
     let first = |row: &&BTreeMap<String, String>| ["0", "1"].contains(&row["rank"].as_str());
     assert_eq!(rows.iter().filter(first).count() as u64, summary["queries"].as_u64().ok_or("no count")?);
     let accepted = rows.iter().filter(|row| row["accepted"] == "yes");
@@ -95,7 +56,7 @@ fn a_file_of_spectra_is_a_library() -> Result {
 
 #[test]
 fn what_index_writes_is_a_library() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(SPECTRA)?;
     let files = format!("{} {}", run(1), run(2));
     let summary =
         folder.json(&format!("index {files} -o runs.index --index IVF4,Flat --bin-width 0.1 --dimension 400"))?;
@@ -116,7 +77,7 @@ fn what_index_writes_is_a_library() -> Result {
     folder.json(&format!("index {files} -o same.index --index IVF4,Flat"))?;
     folder.json(&format!("identify same.index {query} -o indexed --precursor-tolerance open --nprobe 4"))?;
     let scores = |name: &str| -> Result<Vec<String>> {
-        Ok(folder.matches(name)?.into_iter().map(|mut row| row.remove("score").unwrap_or_default()).collect())
+        Ok(matches(&folder, name)?.into_iter().map(|mut row| row.remove("score").unwrap_or_default()).collect())
     };
     assert_eq!(scores("plain")?, scores("indexed")?);
     Ok(())
@@ -124,20 +85,20 @@ fn what_index_writes_is_a_library() -> Result {
 
 #[test]
 fn peptides_have_decoys() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(SPECTRA)?;
     // b and y ions of two peptides.
     let spectra = "BEGIN IONS\nTITLE=a\nPEPMASS=464.75\nCHARGE=2+\nSEQ=PEPTIDEK\n147.1128 5\n227.1026 9\n276.1554 4\n391.1823 6\n702.3668 8\nEND IONS\n";
     fs::write(folder.path("peptides.mgf"), spectra)?;
     let arguments = "identify peptides.mgf peptides.mgf -o out --preset proteomics --structure SEQ --decoys peptide";
     folder.json(arguments)?;
-    let rows = folder.matches("out")?;
+    let rows = matches(&folder, "out")?;
     assert_eq!((rows[0]["library_name"].as_str(), rows[0]["q_value"].as_str()), ("PEPTIDEK", "1.000000"));
     Ok(())
 }
 
 #[test]
 fn files_are_not_overwritten_unless_asked() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(SPECTRA)?;
     let (library, query) = (run(1), run(2));
     let identify = format!("identify {library} {query} -o out");
     folder.json(&identify)?;
@@ -154,7 +115,7 @@ fn files_are_not_overwritten_unless_asked() -> Result {
 
 #[test]
 fn bad_usage_is_said_in_a_line() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(SPECTRA)?;
     let (library, query) = (run(1), run(2));
     for (options, status, word) in [
         ("--score cosin", 2, "cosine"),

@@ -23,7 +23,9 @@ fn pairs(a: &Spectrum, b: &Spectrum, tolerance: Tolerance, modified: bool) -> Ve
     let mut pairs = vec![];
     for (i, p) in a.peaks.iter().enumerate() {
         for (j, q) in b.peaks.iter().enumerate() {
-            if tolerance.accepts(p.mz, q.mz) || modified && tolerance.accepts(p.mz, q.mz + shift) {
+            // As wide as it is for the peaks as measured, whichever of them is moved.
+            let (moved, width) = (q.mz + shift, tolerance.width(p.mz.max(q.mz)));
+            if tolerance.accepts(p.mz, q.mz) || modified && p.mz.min(moved) >= p.mz.max(moved) - width {
                 pairs.push((i, j, f64::from(p.intensity) / of_a * f64::from(q.intensity) / of_b));
             }
         }
@@ -129,6 +131,19 @@ fn peaks() -> impl Strategy<Value = Vec<(f64, f32)>> {
 
 fn tolerances() -> impl Strategy<Value = Tolerance> {
     prop_oneof![(0.0..0.1f64).prop_map(Tolerance::Dalton), (0.0..500.0f64).prop_map(Tolerance::Ppm)]
+}
+
+#[test]
+fn moved_peaks_meet_whichever_spectrum_is_named_first() {
+    // 7.6 mDa apart once moved: 126 ppm of the one, 113 ppm of the other.
+    let a = spectrum(Some(500.0), &[(59.745_63, 1.0)]);
+    let b = spectrum(Some(506.921_51), &[(66.674_704, 1.0)]);
+    for (parts, expected) in [(112.0, 0.0), (121.0, 1.0)] {
+        for (a, b) in [(&a, &b), (&b, &a)] {
+            let found = Score::ModifiedCosine.of(a, b, Tolerance::Ppm(parts)).score;
+            assert!((found - expected).abs() < 1e-9, "{parts} ppm: {found}");
+        }
+    }
 }
 
 proptest! {

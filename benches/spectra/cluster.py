@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import pathlib
 import random
@@ -16,11 +17,11 @@ THRESHOLDS = [0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8]
 MOST_INCORRECT = 0.03
 
 
-def cluster(args, files, *options, truth=True):
+def cluster(args, files, *options):
     """Runs the command: its summary, and its peak memory in MiB."""
     with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
         command = [args.cellprobe, "spectra", "cluster", *map(str, files), "-o", folder + "/out", "--json", *options]
-        command += ["--device", args.device] + (["--truth", "INCHIKEY:14"] if truth else [])
+        command += ["--device", args.device, "--truth", "INCHIKEY:14"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         text = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
@@ -81,6 +82,7 @@ def synthetic(args, path, count):
             block = base[number % len(base)]
             precursor = float(field(block, "PEPMASS").split()[0]) * (1 + chance.gauss(0, 1e-6))
             out.write(f"BEGIN IONS\nTITLE=synthetic {number}: jittered copy of {field(block, 'TITLE')}\n")
+            out.write(f"INCHIKEY={field(block, 'INCHIKEY')}\n")
             out.write(f"PEPMASS={precursor:.5f}\nCHARGE={field(block, 'CHARGE')}\nIONMODE={field(block, 'IONMODE')}\n")
             for peak in block:
                 if peak[0].isdigit() and chance.random() > 0.05:
@@ -91,15 +93,20 @@ def synthetic(args, path, count):
 
 
 def scale(args):
-    """Time and memory with the number of spectra; synthetic."""
-    print("| synthetic spectra | seconds | spectra a second | peak memory, MiB | clusters |\n| --- | --- | --- | --- | --- |")
+    """Time, memory and quality with the number of spectra; synthetic."""
+    print("| synthetic spectra | seconds | over n log n | peak memory, MiB | clusters | incorrectly clustered | completeness |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    first = None
     for count in args.counts:
         with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
             path = pathlib.Path(folder) / "synthetic.mgf"
             synthetic(args, path, count)
-            found, memory = cluster(args, [path], "--memory", str(args.memory), truth=False)
+            found, memory = cluster(args, [path], "--memory", str(args.memory))
         seconds = found["seconds"]
-        print(f"| {count} | {seconds:.1f} | {count / seconds:.0f} | {memory:.0f} | {found['clusters']} |", flush=True)
+        first = first or seconds / (count * math.log(count))
+        growth = seconds / (count * math.log(count)) / first
+        shares = " | ".join(f"{found[key]:.3f}" for key in ["incorrectly_clustered_ratio", "completeness"])
+        print(f"| {count} | {seconds:.2f} | {growth:.2f} | {memory:.0f} | {found['clusters']} | {shares} |", flush=True)
 
 
 def main():

@@ -33,6 +33,13 @@ impl Tolerance {
         lower >= upper - self.width(upper)
     }
 
+    /// Whether two m/z are the same once the second one is moved by `shift`; parts per million are those of the larger of
+    /// the two as they were measured, so that it does not matter which of them is moved.
+    pub(super) fn accepts_moved(&self, a: f64, b: f64, shift: f64) -> bool {
+        let moved = b + shift;
+        a.min(moved) >= a.max(moved) - self.width(a.max(b))
+    }
+
     /// How far below `mz` another one may be.
     #[must_use]
     pub fn width(&self, mz: f64) -> f64 {

@@ -1,4 +1,8 @@
-//! What tests of reading spectra share.
+//! What tests of spectra share.
+
+#[cfg(feature = "cli")]
+#[allow(dead_code)]
+pub mod folder;
 
 use std::{
     io::Write as _,

@@ -128,11 +128,9 @@ impl Identify {
         let device = common.device()?;
         let bar = console.bar();
         let library = self.library(bar.as_ref(), console)?;
-        let input = Input::read(&self.queries, bar.as_ref())?;
+        let input = Input::read_and_clean(&self.queries, bar.as_ref(), |spectra| library.clean(spectra))?;
         let names = input.names();
-        let (queries, unclean) = library.clean(input.spectra)?;
-        let mut rejected = input.rejected;
-        rejected.merge(unclean);
+        let Input { files: runs, spectra: queries, rejected, count } = input;
         let options = self.options(common);
         let show = |stage: &'static str, done, of| bar.iter().for_each(|bar| bar.show(stage, done, of));
         let identifications = match &self.options.vectors.vectors {
@@ -141,7 +139,6 @@ impl Identify {
         };
         drop(bar);
         let heading = self.heading(&names, &device, &library, &options);
-        let (runs, count) = (input.files, input.count);
         let found = Found { library, runs, queries, count, rejected, identifications, heading };
         self.write(&found)?;
         let summary = self.summary(&found, start.elapsed().as_secs_f64());

@@ -27,6 +27,16 @@ pub(super) struct Input {
 impl Input {
     /// Reads the files that `paths` stand for.
     pub(super) fn read(paths: &[PathBuf], bar: Option<&Bar>) -> Result<Self> {
+        Self::read_and_clean(paths, bar, |spectra| Ok((spectra, Rejected::default())))
+    }
+
+    /// Reads the files that `paths` stand for, and cleans the spectra at once: as they are measured they can need many
+    /// times the memory.
+    pub(super) fn read_and_clean(
+        paths: &[PathBuf],
+        bar: Option<&Bar>,
+        clean: impl Fn(Vec<Spectrum>) -> Result<(Vec<Spectrum>, Rejected)>,
+    ) -> Result<Self> {
         let mut input = Input::default();
         let files = find_files(paths)?;
         for (number, file) in files.iter().enumerate() {
@@ -36,7 +46,9 @@ impl Input {
                 if spectra.is_empty() {
                     break;
                 }
-                input.spectra.extend(spectra);
+                let (kept, unclean) = clean(spectra)?;
+                input.spectra.extend(kept);
+                input.rejected.merge(unclean);
                 if let Some(bar) = bar {
                     let share = (number as f64 + reader.progress()) / files.len() as f64;
                     bar.show("reading", (100.0 * share) as usize, 100);

@@ -54,6 +54,20 @@ impl<'a> Comparable<'a> {
         may_share(self.mzs[a.min(b) as usize], self.mzs[a.max(b) as usize], self.options.precursor_tolerance)
     }
 
+    /// For each of some spectra, ascending: how many of them come before the first one whose precursor is too far above.
+    pub(super) fn window_ends(&self, places: impl IntoIterator<Item = u32>) -> Vec<usize> {
+        let places: Vec<u32> = places.into_iter().collect();
+        let mut end = 0;
+        let ends = places.iter().enumerate().map(|(number, &place)| {
+            end = end.max(number + 1);
+            while places.get(end).is_some_and(|&other| self.may_share(place, other)) {
+                end += 1;
+            }
+            end
+        });
+        ends.collect()
+    }
+
     /// These spectra alone, ascending.
     pub(super) fn only(mut self, places: &[u32]) -> Self {
         let mut wanted = vec![false; self.len()];
@@ -76,13 +90,13 @@ impl<'a> Comparable<'a> {
         gaps::cut(&mzs, narrow).into_iter().map(|part| members[part].to_vec()).collect()
     }
 
-    /// The member that is most similar to the others on average, the first of equals. Of a large cluster the others are
-    /// a sample, evenly spread over the precursors.
-    pub(super) fn medoid(&self, members: &[u32]) -> u32 {
+    /// The one of `candidates` that is most similar to the other members on average, the first of equals. Of a large
+    /// cluster the others are a sample, evenly spread over the precursors.
+    pub(super) fn medoid(&self, candidates: &[u32], members: &[u32]) -> u32 {
         let step = members.len().div_ceil(MEDOID_WITNESSES).max(1);
-        let mut best = (f64::NEG_INFINITY, members[0]);
+        let mut best = (f64::NEG_INFINITY, candidates[0]);
         if members.len() > 2 {
-            for &member in members {
+            for &member in candidates {
                 let others = members.iter().step_by(step).filter(|&&other| other != member);
                 let (sum, count) = others.fold((0.0, 0), |(sum, n), &other| (sum + self.score(member, other), n + 1));
                 let mean = sum / f64::from(count.max(1));

@@ -2,18 +2,20 @@
 
 use super::{graph::Edge, sets::Sets};
 
-/// The clusters of `count` points in the order of their smallest numbers; what is no cluster's is alone.
+/// The clusters of points in the order of their smallest numbers; what is no cluster's is alone. Each point counts as many
+/// times as its size says.
 ///
 /// `edges` join the points within the threshold, each pair once. A point with at least `min_samples` within the
 /// threshold, itself included, is a core point; core points that are joined share a cluster, and any other point goes to
 /// the cluster of its most similar core point, the first of equals.
-pub(super) fn dbscan(count: usize, edges: &[Edge], min_samples: usize) -> Vec<Vec<u32>> {
-    let mut degrees = vec![1; count];
+pub(super) fn dbscan(sizes: &[u32], edges: &[Edge], min_samples: usize) -> Vec<Vec<u32>> {
+    let count = sizes.len();
+    let mut degrees = sizes.to_vec();
     for edge in edges {
-        degrees[edge.a as usize] += 1;
-        degrees[edge.b as usize] += 1;
+        degrees[edge.a as usize] += sizes[edge.b as usize];
+        degrees[edge.b as usize] += sizes[edge.a as usize];
     }
-    let is_core = |point: u32| degrees[point as usize] >= min_samples;
+    let is_core = |point: u32| degrees[point as usize] as usize >= min_samples;
     let mut sets = Sets::new(count);
     let mut nearest_core: Vec<Option<(f32, u32)>> = vec![None; count];
     for edge in edges {

@@ -78,7 +78,7 @@ fn cut<C: Collection + ?Sized>(spectra: &C, numbers: &[u32], options: &ClusterOp
     let number = |place: u32| numbers[place as usize];
     let clusters = parts
         .into_par_iter()
-        .map(|members| (number(bucket.medoid(&members)), members.into_iter().map(number).collect()));
+        .map(|members| (number(bucket.medoid(&members, &members)), members.into_iter().map(number).collect()));
     Ok(clusters.collect())
 }
 

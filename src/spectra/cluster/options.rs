@@ -18,7 +18,8 @@ pub enum Method {
     },
     /// Clusters whose spectra are within the threshold on average (average linkage, UPGMA).
     Average,
-    /// Clusters whose spectra are all within the threshold of each other (complete linkage).
+    /// Clusters whose spectra are all within the threshold of each other (complete linkage); where spectra crowd, those that
+    /// stand for groups are.
     Complete,
     /// Spherical k-means over the vectors of all spectra, cut by polarity, charge and precursor afterwards.
     KMeans {
@@ -44,12 +45,14 @@ pub struct ClusterOptions {
     pub precursor_window: Option<f64>,
     /// How intensities are scaled; `None` for what suits the score: square roots for cosines, as they are for entropy.
     pub scaling: Option<Scaling>,
-    /// Where spectra have more others than this within the precursor tolerance, on average over those that are within
-    /// the tolerance of each other, candidates are found by vectors.
+    /// Where a spectrum has more others than this within the precursor tolerance, it is compared with the first spectra of
+    /// groups that are nearly the same, and one of each group stands for all: see [the module](super). Where these have
+    /// more others than this themselves, on average over those that are within the tolerance of each other, candidates
+    /// are found by vectors.
     pub exact_neighbours: usize,
     /// Candidates for each spectrum where they are found by vectors.
     pub candidates: usize,
-    /// Components of more spectra are taken apart along their weakest edges before average or complete linkage.
+    /// Components of more spectra, those that stand for groups, are taken apart along their weakest edges before average or complete linkage.
     pub largest_component: usize,
     /// The most similar pairs of each spectrum to report, see [`Clusters::edges`](super::Clusters::edges).
     pub links: usize,

@@ -29,8 +29,9 @@ pub enum Decoys {
     /// [Scheubert and others 2017](https://doi.org/10.1038/s41467-017-01318-5): a decoy has the precursor and the number
     /// of peaks of its spectrum; it grows by peaks of other spectra that share a fragment with what is there already.
     ///
-    /// For what it is worth: the method knows nothing of chemistry. Its authors found its q-values usable but less
-    /// accurate than those by fragmentation trees, and it cannot see a wrong isomer with the right fragments at all.
+    /// The method knows nothing of chemistry: within a narrow window its q-values are about right for formulas, not for
+    /// structures, since it cannot see a wrong isomer with the right fragments, and without a precursor they are far too
+    /// low. See [the module](super) for what was measured.
     Spectrum,
 }
 

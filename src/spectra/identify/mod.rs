@@ -24,13 +24,46 @@
 //! | entropy | 0.936 | 0.980 | 0.959 | 0.851 | 1 of 95 | 13 of 40 |
 //!
 //! Isomers often have the same fragments: of what is accepted and wrong nearly all is an isomer of the right structure.
+//! Rules chosen on twenty random halves of the compounds have a precision of 0.984 ± 0.005 on the other halves (0.969 ±
+//! 0.006 with isomer queries), a recall of 0.850 ± 0.023, and accept 0.8 % ± 0.6 % of the absent queries (entropy).
 //!
-//! | any precursor, top-1 | vectors or codes alone | cosine of 1,000 candidates | entropy of 1,000 candidates |
+//! The absent query that is accepted was broken at so high an energy that both spectra show nothing but the small
+//! fragments that all aromatic compounds have. One of a hundred says little about a rate, so the rule was tried on the
+//! 14,997 spectra of the library too, each with all of its own formula taken away. 734 have another formula within 10 ppm;
+//! of all, 44 (0.29 %) are accepted by entropy, 49 (0.33 %) by the cosine, among them records that must have been given
+//! the wrong precursor or name.
+//!
+//! # What q-values are worth
+//! What they say at scores from some score on, by [`Decoys::Spectrum`], and what is true of the 1,623 queries above:
+//!
+//! | search, entropy | score | matches | q-value | of a wrong formula | of a wrong structure |
+//! | --- | --- | --- | --- | --- | --- |
+//! | 10 ppm | 0.8 | 732 | 0.003 | 0.006 | 0.038 |
+//! | 10 ppm | 0.6 | 1,094 | 0.003 | 0.004 | 0.037 |
+//! | 10 ppm | 0.4 | 1,217 | 0.004 | 0.005 | 0.042 |
+//! | 10 ppm | any | 1,300 | 0.020 | 0.006 | 0.048 |
+//! | 0.5 Da | 0.8 | 736 | 0.003 | 0.010 | 0.042 |
+//! | 0.5 Da | 0.6 | 1,108 | 0.004 | 0.012 | 0.045 |
+//! | 0.5 Da | 0.4 | 1,243 | 0.009 | 0.027 | 0.062 |
+//! | 0.5 Da | any | 1,373 | 0.102 | 0.074 | 0.111 |
+//! | any precursor | 0.8 | 832 | 0.007 | 0.145 | 0.173 |
+//! | any precursor | 0.6 | 1,284 | 0.023 | 0.217 | 0.245 |
+//! | any precursor | any | 1,503 | 0.078 | 0.296 | 0.321 |
+//!
+//! So within a narrow window they are about right for the formula, and three to four points too low for the structure,
+//! since no decoy is like an isomer. In a window of 0.5 Da they are two to three times too low at high scores, and without
+//! a precursor they do not hold: relatives of the right molecule share its fragments, which chance does not bring about,
+//! and the decoys know chance alone. There they say that two spectra have something to do with each other, no more.
+//!
+//! # Any precursor
+//! | top-1 | vectors or codes alone | cosine of 1,000 candidates | entropy of 1,000 candidates |
 //! | --- | --- | --- | --- |
-//! | exact vectors | 0.708 | 0.733 | 0.766 |
-//! | `IVF128,PQ8` | 0.579 | 0.730 | 0.763 |
-//! | `IVF128,PQ16` | 0.645 | 0.731 | 0.764 |
+//! | exact vectors | 0.708 | 0.7332 (992) | 0.7664 (1,037) |
+//! | `PQ8` | 0.636 | 0.7324 (991) | 0.7657 (1,036) |
+//! | `IVF128,PQ8` | 0.579 | 0.7302 (988) | 0.7635 (1,033) |
+//! | `IVF128,PQ16` | 0.645 | 0.7310 (989) | 0.7642 (1,034) |
 //!
+//! Of the four queries that `IVF128,PQ8` loses the codes lose one, and the half of the lists that is not visited three.
 //! The modified cosine is for finding relatives and not for this: it gives 0.62 there.
 //!
 //! # Example

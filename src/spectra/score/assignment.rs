@@ -42,10 +42,10 @@ impl Scratch {
         let shifted = shift != 0.0;
         let mut start = 0;
         for (i, &mz) in a.mzs.iter().enumerate() {
-            let below = |other: f64| other < mz && !tolerance.accepts(mz, other);
-            start += b.mzs[start..].iter().take_while(|&&other| below(other + shift)).count();
+            let accepts = |other: f64| tolerance.accepts_moved(mz, other, shift);
+            start += b.mzs[start..].iter().take_while(|&&other| other + shift < mz && !accepts(other)).count();
             for (j, &other) in b.mzs.iter().enumerate().skip(start) {
-                if !tolerance.accepts(mz, other + shift) {
+                if !accepts(other) {
                     break;
                 }
                 let (a_end, b_end) = (i as u32, (self.split + j) as u32);

@@ -26,7 +26,12 @@ pub(super) fn prepare(spectrum: &Spectrum, tolerance: Tolerance) -> Prepared {
         prepared.weights.iter_mut().for_each(|weight| *weight = weight.powf(power));
         prepared.divide(prepared.weights.iter().sum());
     }
+    prepared.parts = prepared.weights.iter().copied().map(part).collect();
     prepared
+}
+
+fn part(weight: f64) -> f64 {
+    weight * weight.log2()
 }
 
 fn is_centroided(mzs: &[f64], apart: Tolerance) -> bool {
@@ -58,13 +63,12 @@ fn merge(prepared: &mut Prepared, apart: Tolerance) {
 
 /// The similarity of two prepared spectra. Their peaks are at least twice the tolerance apart, so each meets one at most.
 pub(super) fn similarity(a: &Prepared, b: &Prepared, tolerance: Tolerance) -> Scored {
-    let part = |weight: f64| weight * weight.log2();
     let (mut first, mut second) = (0, 0);
     let mut scored = Scored::default();
     while let (Some(&mz), Some(&other)) = (a.mzs.get(first), b.mzs.get(second)) {
         if tolerance.accepts(mz, other) {
-            let (weight, other) = (a.weights[first], b.weights[second]);
-            scored.score += part(weight + other) - part(weight) - part(other);
+            let both = part(a.weights[first] + b.weights[second]);
+            scored.score += both - a.parts[first] - b.parts[second];
             scored.matched += 1;
             first += 1;
             second += 1;

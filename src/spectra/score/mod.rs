@@ -27,8 +27,8 @@ pub enum Score {
     #[default]
     Cosine,
     /// The cosine, where peaks also match if they are as far apart as the precursors: the part of the molecule that
-    /// differs is on the fragment ([Watrous and others 2012](https://doi.org/10.1073/pnas.1203689109)). It is the cosine
-    /// where a precursor is unknown.
+    /// differs is on the fragment ([Watrous and others 2012](https://doi.org/10.1073/pnas.1203689109)). Parts
+    /// per million are those of the larger m/z as measured. It is the cosine where a precursor is unknown.
     ModifiedCosine,
     /// Weighted spectral entropy similarity ([Li and others 2021](https://doi.org/10.1038/s41592-021-01331-z)). Peaks of
     /// one spectrum that are no further apart than twice the tolerance are merged first, as in the authors' package.

@@ -8,6 +8,8 @@ pub struct Prepared {
     /// Ascending.
     pub(super) mzs: Vec<f64>,
     pub(super) weights: Vec<f64>,
+    /// For the entropy: what each peak adds to it, `weight * log2(weight)`.
+    pub(super) parts: Vec<f64>,
     pub(super) precursor_mz: Option<f64>,
 }
 
@@ -41,6 +43,7 @@ impl Prepared {
         Prepared {
             mzs: peaks.iter().map(|peak| peak.mz).collect(),
             weights: peaks.iter().map(|peak| f64::from(peak.intensity)).collect(),
+            parts: Vec::new(),
             precursor_mz: spectrum.precursor_mz,
         }
     }

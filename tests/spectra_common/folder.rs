@@ -1,0 +1,53 @@
+//! A folder to run `cellprobe spectra` in.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+pub type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+/// The file of one of ten runs of plant extracts, counted from 1.
+pub fn run(number: usize) -> String {
+    format!("{}/examples/data/dbgi/20220513_PMA_DBGI_01_04_{number:03}.mgf", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A temporary folder, and the words that its commands begin with.
+pub struct Folder {
+    folder: tempfile::TempDir,
+    command: &'static [&'static str],
+}
+
+impl Folder {
+    pub fn new(command: &'static [&'static str]) -> Result<Self> {
+        Ok(Folder { folder: tempfile::tempdir()?, command })
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn run(&self, arguments: &str) -> Result<Output> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cellprobe"));
+        command.current_dir(self.folder.path()).env("CELLPROBE_DEVICE", "cpu").env_remove("RUST_LOG");
+        Ok(command.args(self.command).args(arguments.split_whitespace()).output()?)
+    }
+
+    /// The summary of a command that must succeed.
+    pub fn json(&self, arguments: &str) -> Result<Value> {
+        let output = self.run(&format!("{arguments} --json"))?;
+        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// The error line of a command that must fail with `status`.
+    pub fn error(&self, arguments: &str, status: i32) -> Result<String> {
+        let output = self.run(arguments)?;
+        let stderr = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(status), "{arguments}: {stderr}");
+        assert!(stderr.starts_with("error: ") && stderr.trim_end().lines().count() == 1, "{stderr}");
+        Ok(stderr)
+    }
+}
