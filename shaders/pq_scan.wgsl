@@ -1,8 +1,14 @@
-// Asymmetric distances over the probed lists, selection fused. A workgroup takes a query and its share of every
-// probed list, a thread a code at a time; the query's table lies in workgroup memory where it fits.
+// Asymmetric distances over the probed lists, selection fused. A workgroup takes a query and its share of the blocks
+// of 32 codes that the probed lists lie in, 32 threads a block and four blocks a thread at a time, so that lists need
+// neither begin at a block nor be long. The query's table lies in workgroup memory, as much of it at a time as there
+// is room for. How codes and tables are laid out, and why, is said in `src/ops/pq_scan/gpu.rs`.
 
-@group(0) @binding(1) var<storage, read> tables: array<f32>;
+@group(0) @binding(1) var<storage, read> tables: array<vec4<f32>>;
+#if QUADS
+@group(0) @binding(2) var<storage, read> codes: array<vec4<u32>>;
+#else
 @group(0) @binding(2) var<storage, read> codes: array<u32>;
+#endif
 @group(0) @binding(3) var<storage, read> offsets: array<u32>;
 @group(0) @binding(4) var<storage, read> ids: array<u32>;
 @group(0) @binding(5) var<storage, read> probes: array<vec2<u32>>;
@@ -14,41 +20,240 @@
 
 #include ranked
 #include queue
-#include code
 
-var<private> table_place: u32;
+const NOTHING = 0xffffffffu;
 
-#if LOCAL_TABLE
-var<workgroup> local_table: array<f32, {{TABLE}}>;
+// A block for every 32 threads, four times.
+const UNITS = {{THREADS}}u / 32u;
+const TILE = 4u * UNITS;
 
-fn entry(number: u32) -> f32 {
-    return local_table[number];
-}
-#else
-fn entry(number: u32) -> f32 {
-    return tables[table_place + number];
-}
+// The lists that are scanned, {{PROBES}} at a time: where in the blocks of all of them each one ends, what to add to
+// get a block's number, and the list's first entry and end.
+var<workgroup> probed: array<vec4<u32>, {{PROBES}}>;
+var<workgroup> probed_blocks: array<u32, {{PROBES}}>;
+var<workgroup> all_blocks: u32;
+#if ADD_PROBE
+var<workgroup> probe_distances: array<f32, {{PROBES}}>;
 #endif
 
-fn asymmetric_distance(row: u32) -> f32 {
-    let first = row * params.words;
-    var sum = 0.0;
-#if WHOLE_CODES
-    // Codes of {{NBITS}} bits do not straddle words.
-    for (var word = 0u; word < params.words; word++) {
-        var bits = codes[first + word];
-        let end = min(params.m - word * {{PER_WORD}}u, {{PER_WORD}}u);
-        for (var sub = 0u; sub < end; sub++) {
-            sum += entry((word * {{PER_WORD}}u + sub) * {{KSUB}}u + (bits & ({{KSUB}}u - 1u)));
-            bits >>= {{NBITS}}u;
+// Opens the lists of the ranks from `first` on and gives the number of their blocks. Holds barriers.
+fn open_lists(thread: u32, query: u32, first: u32) -> u32 {
+    workgroupBarrier();
+    var list = vec4<u32>();
+    var blocks = 0u;
+    if (thread < {{PROBES}}u && first + thread < params.nprobe) {
+        let probe = probes[(params.probe_place + query) * params.nprobe + first + thread];
+        if (!is_none(probe)) {
+            let begin = max(offsets[probe.x], params.first_entry);
+            let end = min(offsets[probe.x + 1u], params.first_entry + params.entries);
+            if (begin < end) {
+                blocks = (end - 1u) / 32u + 1u - begin / 32u;
+                list = vec4<u32>(0u, begin / 32u, begin, end);
+            }
+#if ADD_PROBE
+            probe_distances[thread] = distance_of(probe);
+#endif
         }
     }
+    if (thread < {{PROBES}}u) {
+        probed_blocks[thread] = blocks;
+    }
+    workgroupBarrier();
+    if (thread < {{PROBES}}u) {
+        var before = 0u;
+        for (var rank = 0u; rank < thread; rank++) {
+            before += probed_blocks[rank];
+        }
+        probed[thread] = vec4<u32>(before + blocks, list.y - before, list.z, list.w);
+        if (thread == {{PROBES}}u - 1u) {
+            all_blocks = before + blocks;
+        }
+    }
+    return workgroupUniformLoad(&all_blocks);
+}
+
+// A thread's part of a block.
+struct Place {
+    // The block's number in `codes`.
+    block: u32,
+    // NOTHING where the list has no entry.
+    entry: u32,
+    // What the probe adds.
+    distance: f32,
+}
+
+// Block `number` of those that the opened lists have before `end`; `rank` is that of a list that is not past it.
+fn find_place(number: u32, end: u32, lane: u32, rank: ptr<function, u32>) -> Place {
+    var place = Place(0u, NOTHING, 0.0);
+    if (number < end) {
+        while (probed[*rank].x <= number) {
+            *rank += 1u;
+        }
+        let list = probed[*rank];
+        let entry = 32u * (number + list.y) + lane;
+        place.block = number + list.y - params.first_entry / 32u;
+        if (entry >= list.z && entry < list.w) {
+            place.entry = entry;
+        }
+#if ADD_PROBE
+        place.distance = probe_distances[*rank];
+#endif
+    }
+    return place;
+}
+
+// Entries 4 * quarter.. of the table of look-up `number`; zero past the last.
+fn table_entries(table: u32, number: u32, quarter: u32) -> vec4<f32> {
+#if PAIRS
+    // A look-up is two sub-quantizers: the low bits are the first's.
+    let low = 2u * number;
+    if (low >= params.m) { return vec4<f32>(); }
+    let entries = tables[table + 4u * low + quarter % 4u];
+    if (low + 1u >= params.m) { return entries; }
+    let high = quarter / 4u;
+    return entries + tables[table + 4u * low + 4u + high / 4u][high % 4u];
 #else
-    for (var sub = 0u; sub < params.m; sub++) {
-        sum += entry(sub * {{KSUB}}u + code_at(first, sub));
+    if (number >= params.m) { return vec4<f32>(); }
+    return tables[table + number * ({{ROWS}}u / 4u) + quarter];
+#endif
+}
+
+#if QUADS
+// Row after row of 16 entries, one of each look-up.
+var<workgroup> quad_table: array<array<f32, 16>, {{ROWS}} * {{QUADS}}>;
+
+fn load_quads(thread: u32, table: u32, first: u32) {
+    for (var quad = 0u; quad < {{QUADS}}u; quad++) {
+        for (var quarter = thread / 16u; quarter < {{ROWS}}u / 4u; quarter += {{THREADS}}u / 16u) {
+            let entries = table_entries(table, 16u * (first + quad) + thread % 16u, quarter);
+            let row = quad * {{ROWS}}u + 4u * quarter;
+            quad_table[row][thread % 16u] = entries.x;
+            quad_table[row + 1u][thread % 16u] = entries.y;
+            quad_table[row + 2u][thread % 16u] = entries.z;
+            quad_table[row + 3u][thread % 16u] = entries.w;
+        }
+    }
+}
+
+// The four look-ups of a word. Neighbouring lanes look up different columns, so that they use different banks.
+fn sum_word(word: u32, first_row: u32, column: u32) -> f32 {
+    let low = quad_table[first_row + (word & 255u)][column]
+        + quad_table[first_row + extractBits(word, 8u, 8u)][column ^ 1u];
+    let high = quad_table[first_row + extractBits(word, 16u, 8u)][column ^ 2u]
+        + quad_table[first_row + (word >> 24u)][column ^ 3u];
+    return low + high;
+}
+
+// The sixteen of a quad, in pairs of pairs: the sum is the same to the last bit in whatever lane the code lies.
+fn sum_quad(words: vec4<u32>, first_row: u32, lane: u32) -> f32 {
+    let column = lane % 16u;
+    let low = sum_word(words.x, first_row, column) + sum_word(words.y, first_row, column ^ 4u);
+    let high = sum_word(words.z, first_row, column ^ 8u) + sum_word(words.w, first_row, column ^ 12u);
+    return low + high;
+}
+
+fn sum_quads(blocks: vec4<u32>, quad: u32, first_row: u32, lane: u32) -> vec4<f32> {
+    let place = blocks * (8u * params.words) + vec4<u32>(32u * quad + lane);
+    let words0 = codes[place.x];
+    let words1 = codes[place.y];
+    let words2 = codes[place.z];
+    let words3 = codes[place.w];
+    return vec4<f32>(
+        sum_quad(words0, first_row, lane),
+        sum_quad(words1, first_row, lane),
+        sum_quad(words2, first_row, lane),
+        sum_quad(words3, first_row, lane),
+    );
+}
+
+fn word_of(block: u32, word: u32, lane: u32) -> u32 {
+    return codes[8u * (block * params.words + word) + lane / 4u][lane % 4u];
+}
+#else
+fn word_of(block: u32, word: u32, lane: u32) -> u32 {
+    return codes[32u * (block * params.words + word) + lane];
+}
+#endif
+
+#if WORDS
+// Look-up after look-up.
+var<workgroup> word_table: array<f32, 4 * {{ROWS}} * {{WORDS}}>;
+
+fn load_words(thread: u32, table: u32, first: u32) {
+    for (var place = thread; place < {{ROWS}}u * {{WORDS}}u; place += {{THREADS}}u) {
+        let entries = table_entries(table, 4u * first + place / ({{ROWS}}u / 4u), place % ({{ROWS}}u / 4u));
+        word_table[4u * place] = entries.x;
+        word_table[4u * place + 1u] = entries.y;
+        word_table[4u * place + 2u] = entries.z;
+        word_table[4u * place + 3u] = entries.w;
+    }
+}
+
+fn sum_plain_word(word: u32, first: u32) -> f32 {
+    let low = word_table[first + (word & 255u)] + word_table[first + {{ROWS}}u + extractBits(word, 8u, 8u)];
+    let high = word_table[first + 2u * {{ROWS}}u + extractBits(word, 16u, 8u)]
+        + word_table[first + 3u * {{ROWS}}u + (word >> 24u)];
+    return low + high;
+}
+
+fn sum_words(blocks: vec4<u32>, word: u32, first: u32, lane: u32) -> vec4<f32> {
+    return vec4<f32>(
+        sum_plain_word(word_of(blocks.x, word, lane), first),
+        sum_plain_word(word_of(blocks.y, word, lane), first),
+        sum_plain_word(word_of(blocks.z, word, lane), first),
+        sum_plain_word(word_of(blocks.w, word, lane), first),
+    );
+}
+#endif
+
+// The sums of four codes. Holds barriers where the table is loaded in parts.
+fn sums_of(thread: u32, table: u32, blocks: vec4<u32>) -> vec4<f32> {
+    let lane = thread % 32u;
+    var sums = vec4<f32>();
+#if QUADS
+    for (var first = 0u; first < params.quads; first += {{QUADS}}u) {
+#if PARTS
+        workgroupBarrier();
+        load_quads(thread, table, first);
+        workgroupBarrier();
+#endif
+        sums += sum_quads(blocks, first, 0u, lane);
+#if SECOND_QUAD
+        if (first + 1u < params.quads) {
+            sums += sum_quads(blocks, first + 1u, {{ROWS}}u, lane);
+        }
+#endif
+#if THIRD_QUAD
+        if (first + 2u < params.quads) {
+            sums += sum_quads(blocks, first + 2u, 2u * {{ROWS}}u, lane);
+        }
+#endif
     }
 #endif
-    return sum;
+#if WORDS
+    for (var first = 4u * params.quads; first < params.words; first += {{WORDS}}u) {
+#if PARTS
+        workgroupBarrier();
+        load_words(thread, table, first);
+        workgroupBarrier();
+#endif
+        for (var word = 0u; word < {{WORDS}}u; word++) {
+            if (first + word < params.words) {
+                sums += sum_words(blocks, first + word, 4u * {{ROWS}}u * word, lane);
+            }
+        }
+    }
+#endif
+    return sums;
+}
+
+// Offers an entry that may be among the nearest. False where it is to be offered again.
+fn offer(entry: u32, distance: f32, floor: vec2<u32>) -> bool {
+    let key = ranked(distance, 0u).y;
+    if (entry == NOTHING || key > queue_bound.y) { return true; }
+    let candidate = vec2<u32>(ids[entry], key);
+    if (!before(floor, candidate)) { return true; }
+    return queue_offer(candidate);
 }
 
 @compute @workgroup_size({{THREADS}})
@@ -59,42 +264,52 @@ fn main(
 ) {
     let number = group.y * groups.x + group.x;
     if (number >= params.queries * params.slabs) { return; }
-    let query = number / params.slabs;
-    let slab = number % params.slabs;
+    // What runs at the same time reads the same part of the lists.
+    let query = number % params.queries;
+    let slab = number / params.queries;
     var floor = vec2<u32>(0u, 0u);
     if (params.taken > 0u) {
         floor = found[(params.found_place + query) * params.k + params.taken - 1u];
     }
-    table_place = (params.table_place + query) * params.m * {{KSUB}}u;
-#if LOCAL_TABLE
-    for (var number = thread; number < params.m * {{KSUB}}u; number += {{THREADS}}u) {
-        local_table[number] = tables[table_place + number];
-    }
+    let table = (params.table_place + query) * params.table_quarters;
+#if PARTS
+#else
+#if QUADS
+    load_quads(thread, table, 0u);
+#endif
+#if WORDS
+    load_words(thread, table, 4u * params.quads);
+#endif
 #endif
     queue_open(thread);
-    for (var rank = 0u; rank < params.nprobe; rank++) {
-        let probe = probes[(params.probe_place + query) * params.nprobe + rank];
-        if (is_none(probe)) { continue; }
-        let begin = offsets[probe.x];
-        let share = (offsets[probe.x + 1u] - begin + params.slabs - 1u) / params.slabs;
-        let first = max(begin + min(share * slab, offsets[probe.x + 1u] - begin), params.first_row);
-        let end = min(min(begin + share * (slab + 1u), offsets[probe.x + 1u]), params.first_row + params.rows);
-        for (var position = first; position < end; position += {{THREADS}}u) {
-            let mine = position + thread;
-            if (mine < end) {
-                var distance = asymmetric_distance(mine - params.first_row);
+    for (var first = 0u; first < params.nprobe; first += {{PROBES}}u) {
+        let blocks = open_lists(thread, query, first);
+        let share = (blocks + params.slabs - 1u) / params.slabs;
+        let end = min(share * (slab + 1u), blocks);
+        var rank = 0u;
+        for (var tile = share * slab; tile < end; tile += TILE) {
+            let mine = tile + thread / 32u;
+            let a = find_place(mine, end, thread % 32u, &rank);
+            let b = find_place(mine + UNITS, end, thread % 32u, &rank);
+            let c = find_place(mine + 2u * UNITS, end, thread % 32u, &rank);
+            let d = find_place(mine + 3u * UNITS, end, thread % 32u, &rank);
+            var distances = sums_of(thread, table, vec4<u32>(a.block, b.block, c.block, d.block));
+            var entries = vec4<u32>(a.entry, b.entry, c.entry, d.entry);
 #if TERMS
-                distance += terms[mine];
+            // Without an entry, what is added does not matter.
+            let known = min(entries, vec4<u32>(params.first_entry + params.entries - 1u));
+            distances += vec4<f32>(terms[known.x], terms[known.y], terms[known.z], terms[known.w]);
 #endif
 #if ADD_PROBE
-                distance += distance_of(probe);
+            distances += vec4<f32>(a.distance, b.distance, c.distance, d.distance);
 #endif
-                let candidate = ranked(distance, ids[mine]);
-                if (before(floor, candidate)) {
-                    queue_offer(candidate);
-                }
+            loop {
+                if (offer(entries.x, distances.x, floor)) { entries.x = NOTHING; }
+                if (offer(entries.y, distances.y, floor)) { entries.y = NOTHING; }
+                if (offer(entries.z, distances.z, floor)) { entries.z = NOTHING; }
+                if (offer(entries.w, distances.w, floor)) { entries.w = NOTHING; }
+                if (queue_settle(thread, params.keep, false)) { break; }
             }
-            queue_settle(thread, params.keep, false);
         }
     }
     queue_settle(thread, params.keep, true);

@@ -4,7 +4,8 @@ use crate::{
     DeviceArray, Result,
     device::{Kernel, Recording, Segment, Variant, params},
     ops::{
-        Codebook, Lists, Ranked,
+        Codebook, Lists, PqCodes, Ranked,
+        pq_interleave::gpu::{BLOCK, Layout, QUAD},
         selection::{self, Pass},
     },
 };
@@ -13,13 +14,15 @@ params! {
     struct Params {
         queries: u32,
         table_place: u32,
+        // Fours of entries of a query's table.
+        table_quarters: u32,
         probe_place: u32,
         nprobe: u32,
         m: u32,
-        nbits: u32,
         words: u32,
-        rows: u32,
-        first_row: u32,
+        quads: u32,
+        entries: u32,
+        first_entry: u32,
         slabs: u32,
         first_slab: u32,
         all_slabs: u32,
@@ -30,15 +33,52 @@ params! {
     }
 }
 
-/// Fewest codes worth a workgroup of their own.
+/// Fewest codes worth a workgroup of their own: what it scans at a time.
 const LEAST_CODES: usize = 1024;
 
-/// Workgroup memory that the selection takes, and a little for what the driver adds.
-const SELECTION_BYTES: usize = selection::QUEUE * size_of::<Ranked>() + 64;
+/// Lists that a workgroup has open at a time.
+const PROBES: usize = 64;
+
+/// Workgroup memory that the selection and the open lists take, and a little for what the driver adds.
+const OTHER_BYTES: usize = selection::QUEUE * size_of::<Ranked>() + PROBES * 6 * size_of::<u32>() + 64;
+
+/// Most quads whose tables the kernel holds at a time.
+const MOST_QUADS: usize = 3;
+
+/// Entries of the table of a look-up.
+fn table_rows(nbits: usize) -> usize {
+    if nbits == 4 { 256 } else { 1 << nbits }
+}
+
+/// Words of a code, four look-ups each, for whose tables workgroup memory has room.
+pub(in crate::ops) fn words_held(variant: Variant, nbits: usize) -> usize {
+    (variant.workgroup_bytes as usize).saturating_sub(OTHER_BYTES) / (4 * table_rows(nbits) * size_of::<f32>())
+}
+
+/// What a workgroup holds of a query's table at a time.
+struct Held {
+    quads: usize,
+    /// Words that are in no quad.
+    words: usize,
+    /// Whether that is less than all.
+    parts: bool,
+}
+
+impl Held {
+    fn new(variant: Variant, layout: Layout, nbits: usize) -> Self {
+        let room = words_held(variant, nbits);
+        let rest = layout.words - QUAD * layout.quads;
+        let words = rest.min(if layout.quads > 0 { room - QUAD } else { room });
+        // Parts of about the same size.
+        let most = ((room - words) / QUAD).clamp(1, MOST_QUADS);
+        let quads = layout.quads.div_ceil(layout.quads.div_ceil(most).max(1));
+        Held { quads, words, parts: quads < layout.quads || words < rest }
+    }
+}
 
 pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
     let mut kernels = vec![];
-    for (m, nbits) in [(4, 4), (4, 6), (4, 8), (64, 4), (64, 6), (64, 8)] {
+    for (m, nbits) in [(8, 8), (16, 8), (24, 8), (32, 8), (64, 8), (64, 4), (16, 6)] {
         for (terms, add_probe) in [(false, false), (false, true), (true, true)] {
             kernels.push(kernel(variant, m, nbits, terms, add_probe));
         }
@@ -47,32 +87,29 @@ pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
 }
 
 fn kernel(variant: Variant, m: usize, nbits: usize, terms: bool, add_probe: bool) -> Kernel {
-    let mut flags = vec![];
+    let held = Held::new(variant, Layout::new(variant, m, nbits), nbits);
+    let flags = [
+        ("QUADS", held.quads > 0),
+        ("SECOND_QUAD", held.quads > 1),
+        ("THIRD_QUAD", held.quads > 2),
+        ("WORDS", held.words > 0),
+        ("PARTS", held.parts),
+        ("PAIRS", nbits == 4),
+        ("TERMS", terms),
+        ("ADD_PROBE", add_probe),
+    ];
     let mut numbers = selection::NUMBERS.to_vec();
-    numbers.push(("KSUB", 1 << nbits));
-    if 32 % nbits == 0 {
-        flags.push("WHOLE_CODES");
-        numbers.extend([("NBITS", nbits as u32), ("PER_WORD", (32 / nbits) as u32)]);
-    }
-    // Powers of two, so that close values of M share a pipeline.
-    let table = (m << nbits).next_power_of_two();
-    if table * size_of::<f32>() + SELECTION_BYTES <= variant.workgroup_bytes as usize {
-        flags.push("LOCAL_TABLE");
-        numbers.push(("TABLE", table as u32));
-    }
-    if terms {
-        flags.push("TERMS");
-    }
-    if add_probe {
-        flags.push("ADD_PROBE");
-    }
+    numbers.push(("PROBES", PROBES as u32));
+    numbers.push(("ROWS", table_rows(nbits) as u32));
+    numbers.extend((held.quads > 0).then_some(("QUADS", held.quads as u32)));
+    numbers.extend((held.words > 0).then_some(("WORDS", held.words as u32)));
     Kernel {
         name: "pq_scan",
         source: include_str!("../../../shaders/pq_scan.wgsl"),
         params: Params::WGSL,
         entry: "main",
         numbers,
-        flags,
+        flags: flags.into_iter().filter_map(|(flag, holds)| holds.then_some(flag)).collect(),
     }
 }
 
@@ -81,7 +118,7 @@ pub(super) fn pq_scan(
     recording: &mut Recording,
     tables: &DeviceArray<f32>,
     codebook: &Codebook,
-    codes: &DeviceArray<u32>,
+    codes: &PqCodes,
     lists: &Lists,
     terms: Option<&DeviceArray<f32>>,
     probes: &DeviceArray<Ranked>,
@@ -89,21 +126,22 @@ pub(super) fn pq_scan(
     k: usize,
 ) -> Result<DeviceArray<Ranked>> {
     tables.check_on(recording.device(), "tables")?;
-    codes.check_on(recording.device(), "codes")?;
+    let blocks = codes.blocks(recording.device())?;
+    let layout = codes.layout(recording.device());
     probes.check_on(recording.device(), "probes")?;
     lists.check_on(recording.device())?;
     let found = recording.array(tables.rows(), k)?;
-    let plan = selection::ScanPlan::new(tables.rows(), lists, codes.rows_per_part(), probes.columns(), LEAST_CODES);
+    let plan = selection::ScanPlan::new(tables.rows(), lists, codes.per_part(), probes.columns(), LEAST_CODES);
     let per_part = [tables.rows_per_part(), probes.rows_per_part(), found.rows_per_part()];
     let kernel = kernel(recording.device().variant(), codebook.m(), codebook.nbits(), terms.is_some(), add_probe);
     let terms = terms.map(|terms| terms.whole("bytes of terms")).transpose()?;
     selection::passes(recording, &found, &plan.batches(tables.rows(), &per_part, k), |recording, batch, pass| {
         let candidates = plan.candidates(recording, batch, pass)?;
         for (stretch, first_slab) in plan.stretches() {
-            let params = scan_params(codebook, tables, probes, batch, pass, &plan, stretch, first_slab)?;
+            let params = scan_params(codebook, layout, tables, probes, batch, pass, &plan, stretch, first_slab)?;
             let mut buffers = vec![
                 ("tables", tables.part(batch.first_row)?.0),
-                ("codes", codes.part(stretch.first_row)?.0),
+                ("codes", blocks.part(stretch.first_row / BLOCK)?.0),
                 ("offsets", lists.offsets.whole("bytes of list offsets")?),
                 ("ids", lists.ids.whole("bytes of ids")?),
                 ("probes", probes.part(batch.first_row)?.0),
@@ -121,6 +159,7 @@ pub(super) fn pq_scan(
 #[expect(clippy::too_many_arguments, reason = "everything the kernel is told")]
 fn scan_params(
     codebook: &Codebook,
+    layout: Layout,
     tables: &DeviceArray<f32>,
     probes: &DeviceArray<Ranked>,
     batch: &Segment,
@@ -132,13 +171,14 @@ fn scan_params(
     Ok(Params {
         queries: batch.rows as u32,
         table_place: tables.part(batch.first_row)?.1 as u32,
+        table_quarters: (tables.columns() / 4) as u32,
         probe_place: probes.part(batch.first_row)?.1 as u32,
         nprobe: probes.columns() as u32,
         m: codebook.m() as u32,
-        nbits: codebook.nbits() as u32,
-        words: codebook.words() as u32,
-        rows: stretch.rows as u32,
-        first_row: stretch.first_row as u32,
+        words: layout.words as u32,
+        quads: layout.quads as u32,
+        entries: stretch.rows as u32,
+        first_entry: stretch.first_row as u32,
         slabs: plan.slabs as u32,
         first_slab: first_slab as u32,
         all_slabs: plan.all_slabs() as u32,
