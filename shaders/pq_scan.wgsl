@@ -21,7 +21,11 @@
 #include ranked
 #include queue
 
+// No entry.
 const NOTHING = 0xffffffffu;
+
+// No distance is more.
+const MOST = 3.4028234e38;
 
 // A block for every 32 threads, four times.
 const UNITS = {{THREADS}}u / 32u;
@@ -72,34 +76,33 @@ fn open_lists(thread: u32, query: u32, first: u32) -> u32 {
     return workgroupUniformLoad(&all_blocks);
 }
 
-// A thread's part of a block.
-struct Place {
-    // The block's number in `codes`.
-    block: u32,
-    // NOTHING where the list has no entry.
-    entry: u32,
-    // What the probe adds.
-    distance: f32,
-}
-
-// Block `number` of those that the opened lists have before `end`; `rank` is that of a list that is not past it.
-fn find_place(number: u32, end: u32, lane: u32, rank: ptr<function, u32>) -> Place {
-    var place = Place(0u, NOTHING, 0.0);
-    if (number < end) {
-        while (probed[*rank].x <= number) {
-            *rank += 1u;
-        }
-        let list = probed[*rank];
-        let entry = 32u * (number + list.y) + lane;
-        place.block = number + list.y - params.first_entry / 32u;
-        if (entry >= list.z && entry < list.w) {
-            place.entry = entry;
-        }
+// The blocks that are scanned together: each one's number in `codes`, that of its first entry, the first lane that has
+// an entry of the list, and how many have.
+var<workgroup> tile_blocks: array<vec4<u32>, TILE>;
 #if ADD_PROBE
-        place.distance = probe_distances[*rank];
+var<workgroup> tile_distances: array<f32, TILE>;
 #endif
+
+// Finds the blocks from `first` to `end` of those that the opened lists have, a thread a block; `rank` is that of a
+// list that is not past the thread's. Holds a barrier.
+fn open_tile(thread: u32, first: u32, end: u32, rank: ptr<function, u32>) {
+    if (thread < TILE) {
+        var block = vec4<u32>();
+        if (first + thread < end) {
+            while (probed[*rank].x <= first + thread) {
+                *rank += 1u;
+            }
+            let list = probed[*rank];
+            let number = first + thread + list.y;
+            let begin = max(list.z, 32u * number) - 32u * number;
+            block = vec4<u32>(number - params.first_entry / 32u, 32u * number, begin, min(list.w - 32u * number, 32u) - begin);
+#if ADD_PROBE
+            tile_distances[thread] = probe_distances[*rank];
+#endif
+        }
+        tile_blocks[thread] = block;
     }
-    return place;
+    workgroupBarrier();
 }
 
 // Entries 4 * quarter.. of the table of look-up `number`; zero past the last.
@@ -135,34 +138,46 @@ fn load_quads(thread: u32, table: u32, first: u32) {
     }
 }
 
-// The four look-ups of a word. Neighbouring lanes look up different columns, so that they use different banks.
-fn sum_word(word: u32, first_row: u32, column: u32) -> f32 {
-    let low = quad_table[first_row + (word & 255u)][column]
-        + quad_table[first_row + extractBits(word, 8u, 8u)][column ^ 1u];
-    let high = quad_table[first_row + extractBits(word, 16u, 8u)][column ^ 2u]
-        + quad_table[first_row + (word >> 24u)][column ^ 3u];
+// The four look-ups of a word in their columns. Neighbouring lanes have different ones, and so use different banks.
+fn sum_word(word: u32, first_row: u32, columns: vec4<u32>) -> f32 {
+    let low = quad_table[first_row + (word & 255u)][columns.x]
+        + quad_table[first_row + extractBits(word, 8u, 8u)][columns.y];
+    let high = quad_table[first_row + extractBits(word, 16u, 8u)][columns.z]
+        + quad_table[first_row + (word >> 24u)][columns.w];
     return low + high;
+}
+
+// The columns of the sixteen look-ups of a quad, as a lane has them.
+struct Columns {
+    x: vec4<u32>,
+    y: vec4<u32>,
+    z: vec4<u32>,
+    w: vec4<u32>,
+}
+
+fn columns_of(lane: u32) -> Columns {
+    let x = vec4<u32>(lane % 16u) ^ vec4<u32>(0u, 1u, 2u, 3u);
+    return Columns(x, x ^ vec4<u32>(4u), x ^ vec4<u32>(8u), x ^ vec4<u32>(12u));
 }
 
 // The sixteen of a quad, in pairs of pairs: the sum is the same to the last bit in whatever lane the code lies.
-fn sum_quad(words: vec4<u32>, first_row: u32, lane: u32) -> f32 {
-    let column = lane % 16u;
-    let low = sum_word(words.x, first_row, column) + sum_word(words.y, first_row, column ^ 4u);
-    let high = sum_word(words.z, first_row, column ^ 8u) + sum_word(words.w, first_row, column ^ 12u);
+fn sum_quad(words: vec4<u32>, first_row: u32, columns: Columns) -> f32 {
+    let low = sum_word(words.x, first_row, columns.x) + sum_word(words.y, first_row, columns.y);
+    let high = sum_word(words.z, first_row, columns.z) + sum_word(words.w, first_row, columns.w);
     return low + high;
 }
 
-fn sum_quads(blocks: vec4<u32>, quad: u32, first_row: u32, lane: u32) -> vec4<f32> {
+fn sum_quads(blocks: vec4<u32>, quad: u32, first_row: u32, lane: u32, columns: Columns) -> vec4<f32> {
     let place = blocks * (8u * params.words) + vec4<u32>(32u * quad + lane);
     let words0 = codes[place.x];
     let words1 = codes[place.y];
     let words2 = codes[place.z];
     let words3 = codes[place.w];
     return vec4<f32>(
-        sum_quad(words0, first_row, lane),
-        sum_quad(words1, first_row, lane),
-        sum_quad(words2, first_row, lane),
-        sum_quad(words3, first_row, lane),
+        sum_quad(words0, first_row, columns),
+        sum_quad(words1, first_row, columns),
+        sum_quad(words2, first_row, columns),
+        sum_quad(words3, first_row, columns),
     );
 }
 
@@ -211,21 +226,22 @@ fn sums_of(thread: u32, table: u32, blocks: vec4<u32>) -> vec4<f32> {
     let lane = thread % 32u;
     var sums = vec4<f32>();
 #if QUADS
+    let columns = columns_of(lane);
     for (var first = 0u; first < params.quads; first += {{QUADS}}u) {
 #if PARTS
         workgroupBarrier();
         load_quads(thread, table, first);
         workgroupBarrier();
 #endif
-        sums += sum_quads(blocks, first, 0u, lane);
+        sums += sum_quads(blocks, first, 0u, lane, columns);
 #if SECOND_QUAD
         if (first + 1u < params.quads) {
-            sums += sum_quads(blocks, first + 1u, {{ROWS}}u, lane);
+            sums += sum_quads(blocks, first + 1u, {{ROWS}}u, lane, columns);
         }
 #endif
 #if THIRD_QUAD
         if (first + 2u < params.quads) {
-            sums += sum_quads(blocks, first + 2u, 2u * {{ROWS}}u, lane);
+            sums += sum_quads(blocks, first + 2u, 2u * {{ROWS}}u, lane, columns);
         }
 #endif
     }
@@ -247,11 +263,10 @@ fn sums_of(thread: u32, table: u32, blocks: vec4<u32>) -> vec4<f32> {
     return sums;
 }
 
-// Offers an entry that may be among the nearest. False where it is to be offered again.
+// Offers an entry. False where it is to be offered again.
 fn offer(entry: u32, distance: f32, floor: vec2<u32>) -> bool {
-    let key = ranked(distance, 0u).y;
-    if (entry == NOTHING || key > queue_bound.y) { return true; }
-    let candidate = vec2<u32>(ids[entry], key);
+    if (entry == NOTHING) { return true; }
+    let candidate = ranked(distance, ids[entry]);
     if (!before(floor, candidate)) { return true; }
     return queue_offer(candidate);
 }
@@ -282,27 +297,37 @@ fn main(
 #endif
 #endif
     queue_open(thread);
+    let lane = thread % 32u;
+    let unit = thread / 32u;
     for (var first = 0u; first < params.nprobe; first += {{PROBES}}u) {
         let blocks = open_lists(thread, query, first);
         let share = (blocks + params.slabs - 1u) / params.slabs;
         let end = min(share * (slab + 1u), blocks);
         var rank = 0u;
         for (var tile = share * slab; tile < end; tile += TILE) {
-            let mine = tile + thread / 32u;
-            let a = find_place(mine, end, thread % 32u, &rank);
-            let b = find_place(mine + UNITS, end, thread % 32u, &rank);
-            let c = find_place(mine + 2u * UNITS, end, thread % 32u, &rank);
-            let d = find_place(mine + 3u * UNITS, end, thread % 32u, &rank);
-            var distances = sums_of(thread, table, vec4<u32>(a.block, b.block, c.block, d.block));
-            var entries = vec4<u32>(a.entry, b.entry, c.entry, d.entry);
+            open_tile(thread, tile, end, &rank);
+            let a = tile_blocks[unit];
+            let b = tile_blocks[unit + UNITS];
+            let c = tile_blocks[unit + 2u * UNITS];
+            let d = tile_blocks[unit + 3u * UNITS];
+            var distances = sums_of(thread, table, vec4<u32>(a.x, b.x, c.x, d.x));
+            var entries = vec4<u32>(a.y, b.y, c.y, d.y) + vec4<u32>(lane);
+            let exist = (vec4<u32>(lane) - vec4<u32>(a.z, b.z, c.z, d.z)) < vec4<u32>(a.w, b.w, c.w, d.w);
 #if TERMS
             // Without an entry, what is added does not matter.
             let known = min(entries, vec4<u32>(params.first_entry + params.entries - 1u));
             distances += vec4<f32>(terms[known.x], terms[known.y], terms[known.z], terms[known.w]);
 #endif
 #if ADD_PROBE
-            distances += vec4<f32>(a.distance, b.distance, c.distance, d.distance);
+            distances += vec4<f32>(
+                tile_distances[unit],
+                tile_distances[unit + UNITS],
+                tile_distances[unit + 2u * UNITS],
+                tile_distances[unit + 3u * UNITS],
+            );
 #endif
+            let bound = select(distance_of(queue_bound), MOST, is_none(queue_bound));
+            entries = select(vec4<u32>(NOTHING), entries, exist & (distances <= vec4<f32>(bound)));
             loop {
                 if (offer(entries.x, distances.x, floor)) { entries.x = NOTHING; }
                 if (offer(entries.y, distances.y, floor)) { entries.y = NOTHING; }

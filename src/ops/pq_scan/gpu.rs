@@ -7,6 +7,7 @@ use crate::{
         Codebook, Lists, PqCodes, Ranked,
         pq_interleave::gpu::{BLOCK, Layout, QUAD},
         selection::{self, Pass},
+        tile::THREADS,
     },
 };
 
@@ -33,14 +34,18 @@ params! {
     }
 }
 
-/// Fewest codes worth a workgroup of their own: what it scans at a time.
-const LEAST_CODES: usize = 1024;
+/// Fewest codes worth a workgroup of their own, whose table and final sorting cost about as much as scanning them.
+const LEAST_CODES: usize = 2048;
+
+/// Blocks that a workgroup scans at a time: four a thread.
+const TILE: usize = 4 * THREADS / BLOCK;
 
 /// Lists that a workgroup has open at a time.
 const PROBES: usize = 64;
 
 /// Workgroup memory that the selection and the open lists take, and a little for what the driver adds.
-const OTHER_BYTES: usize = selection::QUEUE * size_of::<Ranked>() + PROBES * 6 * size_of::<u32>() + 64;
+const OTHER_BYTES: usize =
+    selection::QUEUE * size_of::<Ranked>() + PROBES * 6 * size_of::<u32>() + TILE * 5 * size_of::<u32>() + 64;
 
 /// Most quads whose tables the kernel holds at a time.
 const MOST_QUADS: usize = 3;
@@ -78,7 +83,7 @@ impl Held {
 
 pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
     let mut kernels = vec![];
-    for (m, nbits) in [(8, 8), (16, 8), (24, 8), (32, 8), (64, 8), (64, 4), (16, 6)] {
+    for (m, nbits) in [(8, 8), (16, 8), (24, 8), (32, 8), (64, 8), (64, 4), (48, 6)] {
         for (terms, add_probe) in [(false, false), (false, true), (true, true)] {
             kernels.push(kernel(variant, m, nbits, terms, add_probe));
         }
