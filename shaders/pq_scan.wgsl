@@ -3,6 +3,22 @@
 // neither begin at a block nor be long. The query's table lies in workgroup memory, as much of it at a time as there
 // is room for. How codes and tables are laid out, and why, is said in `src/ops/pq_scan/gpu.rs`.
 
+#if FIRST_LISTS
+@group(0) @binding(1) var<storage, read> probes: array<vec2<u32>>;
+@group(0) @binding(2) var<storage, read_write> labels: array<u32>;
+
+// The list that each query probes first.
+@compute @workgroup_size({{THREADS}})
+fn first_lists(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let query = (group.y * groups.x + group.x) * {{THREADS}}u + thread;
+    if (query >= params.queries) { return; }
+    labels[query] = probes[(params.probe_place + query) * params.nprobe].x;
+}
+#else
 @group(0) @binding(1) var<storage, read> tables: array<vec4<f32>>;
 #if QUADS
 @group(0) @binding(2) var<storage, read> codes: array<vec4<u32>>;
@@ -12,7 +28,11 @@
 @group(0) @binding(3) var<storage, read> offsets: array<u32>;
 @group(0) @binding(4) var<storage, read> ids: array<u32>;
 @group(0) @binding(5) var<storage, read> probes: array<vec2<u32>>;
+#if ORDERED
+@group(0) @binding(6) var<storage, read> order: array<u32>;
+#else
 @group(0) @binding(6) var<storage, read> found: array<vec2<u32>>;
+#endif
 @group(0) @binding(7) var<storage, read_write> candidates: array<vec2<u32>>;
 #if TERMS
 @group(0) @binding(8) var<storage, read> terms: array<f32>;
@@ -253,11 +273,17 @@ fn sums_of(thread: u32, table: u32, blocks: vec4<u32>) -> vec4<f32> {
         load_words(thread, table, first);
         workgroupBarrier();
 #endif
-        for (var word = 0u; word < {{WORDS}}u; word++) {
-            if (first + word < params.words) {
-                sums += sum_words(blocks, first + word, 4u * {{ROWS}}u * word, lane);
-            }
+        sums += sum_words(blocks, first, 0u, lane);
+#if SECOND_WORD
+        if (first + 1u < params.words) {
+            sums += sum_words(blocks, first + 1u, 4u * {{ROWS}}u, lane);
         }
+#endif
+#if THIRD_WORD
+        if (first + 2u < params.words) {
+            sums += sum_words(blocks, first + 2u, 8u * {{ROWS}}u, lane);
+        }
+#endif
     }
 #endif
     return sums;
@@ -280,12 +306,16 @@ fn main(
     let number = group.y * groups.x + group.x;
     if (number >= params.queries * params.slabs) { return; }
     // What runs at the same time reads the same part of the lists.
-    let query = number % params.queries;
     let slab = number / params.queries;
     var floor = vec2<u32>(0u, 0u);
+#if ORDERED
+    let query = order[number % params.queries];
+#else
+    let query = number % params.queries;
     if (params.taken > 0u) {
         floor = found[(params.found_place + query) * params.k + params.taken - 1u];
     }
+#endif
     let table = (params.table_place + query) * params.table_quarters;
 #if PARTS
 #else
@@ -343,3 +373,4 @@ fn main(
         candidates[place * params.keep + rank] = queue_at(rank);
     }
 }
+#endif

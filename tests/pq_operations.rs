@@ -247,6 +247,18 @@ fn pq_scan_takes_codes_of_any_length() {
     }
 }
 
+/// Many queries are scanned in the order of their lists.
+#[test]
+fn pq_scan_gives_each_of_many_queries_its_own() {
+    for device in &devices() {
+        for k in [3, 260] {
+            let case = Case { rows: 300, m: 3, nbits: 4, dsub: 1, kind: Kind::Whole, seed: 5 };
+            let lists = Lists { nlist: 9, entries: 400, nprobe: 4, k, with_terms: true, add_probe: true };
+            check_scan(device, &case, &lists);
+        }
+    }
+}
+
 /// Scans of random codes give what the reference gives.
 fn check_scan(device: &Device, case: &Case, lists: &Lists) {
     let &Lists { nlist, entries, nprobe, k, with_terms, add_probe } = lists;

@@ -4,7 +4,7 @@ use crate::{
     DeviceArray, Result,
     device::{Kernel, Recording, Segment, Variant, params},
     ops::{
-        Codebook, Lists, PqCodes, Ranked,
+        Codebook, Lists, PqCodes, Ranked, group,
         pq_interleave::gpu::{BLOCK, Layout, QUAD},
         selection::{self, Pass},
         tile::THREADS,
@@ -47,8 +47,11 @@ const PROBES: usize = 64;
 const OTHER_BYTES: usize =
     selection::QUEUE * size_of::<Ranked>() + PROBES * 6 * size_of::<u32>() + TILE * 5 * size_of::<u32>() + 64;
 
-/// Most quads whose tables the kernel holds at a time.
-const MOST_QUADS: usize = 3;
+/// Most quads, and most words that are in none, whose tables the kernel holds at a time.
+const MOST: usize = 3;
+
+/// Fewest queries that are worth ordering by list: fewer leave no two of a list running at the same time.
+const ORDERED_QUERIES: usize = 256;
 
 /// Entries of the table of a look-up.
 fn table_rows(nbits: usize) -> usize {
@@ -73,9 +76,9 @@ impl Held {
     fn new(variant: Variant, layout: Layout, nbits: usize) -> Self {
         let room = words_held(variant, nbits);
         let rest = layout.words - QUAD * layout.quads;
-        let words = rest.min(if layout.quads > 0 { room - QUAD } else { room });
+        let words = rest.min(if layout.quads > 0 { room - QUAD } else { room }).min(MOST);
         // Parts of about the same size.
-        let most = ((room - words) / QUAD).clamp(1, MOST_QUADS);
+        let most = ((room - words) / QUAD).clamp(1, MOST);
         let quads = layout.quads.div_ceil(layout.quads.div_ceil(most).max(1));
         Held { quads, words, parts: quads < layout.quads || words < rest }
     }
@@ -85,37 +88,52 @@ pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
     let mut kernels = vec![];
     for (m, nbits) in [(8, 8), (16, 8), (24, 8), (32, 8), (64, 8), (64, 4), (48, 6)] {
         for (terms, add_probe) in [(false, false), (false, true), (true, true)] {
-            kernels.push(kernel(variant, m, nbits, terms, add_probe));
+            kernels.push(kernel(variant, m, nbits, terms, add_probe, false));
         }
     }
+    kernels.extend([kernel(variant, 16, 8, true, true, true), first_lists()]);
     kernels
 }
 
-fn kernel(variant: Variant, m: usize, nbits: usize, terms: bool, add_probe: bool) -> Kernel {
+fn kernel(variant: Variant, m: usize, nbits: usize, terms: bool, add_probe: bool, ordered: bool) -> Kernel {
     let held = Held::new(variant, Layout::new(variant, m, nbits), nbits);
     let flags = [
         ("QUADS", held.quads > 0),
         ("SECOND_QUAD", held.quads > 1),
         ("THIRD_QUAD", held.quads > 2),
         ("WORDS", held.words > 0),
+        ("SECOND_WORD", held.words > 1),
+        ("THIRD_WORD", held.words > 2),
         ("PARTS", held.parts),
         ("PAIRS", nbits == 4),
         ("TERMS", terms),
         ("ADD_PROBE", add_probe),
+        ("ORDERED", ordered),
     ];
     let mut numbers = selection::NUMBERS.to_vec();
     numbers.push(("PROBES", PROBES as u32));
     numbers.push(("ROWS", table_rows(nbits) as u32));
     numbers.extend((held.quads > 0).then_some(("QUADS", held.quads as u32)));
     numbers.extend((held.words > 0).then_some(("WORDS", held.words as u32)));
-    Kernel {
-        name: "pq_scan",
-        source: include_str!("../../../shaders/pq_scan.wgsl"),
-        params: Params::WGSL,
-        entry: "main",
-        numbers,
-        flags: flags.into_iter().filter_map(|(flag, holds)| holds.then_some(flag)).collect(),
-    }
+    entry("main", numbers, flags.into_iter().filter_map(|(flag, holds)| holds.then_some(flag)).collect())
+}
+
+fn first_lists() -> Kernel {
+    entry("first_lists", vec![("THREADS", THREADS as u32)], vec!["FIRST_LISTS"])
+}
+
+fn entry(entry: &'static str, numbers: Vec<(&'static str, u32)>, flags: Vec<&'static str>) -> Kernel {
+    let source = include_str!("../../../shaders/pq_scan.wgsl");
+    Kernel { name: "pq_scan", source, params: Params::WGSL, entry, numbers, flags }
+}
+
+/// The queries of a batch in the order of the lists that they probe first, so that what runs at the same time reads much
+/// of the same.
+fn order(recording: &mut Recording, params: &Params, probes: &wgpu::Buffer, nlist: usize) -> Result<DeviceArray<u32>> {
+    let labels: DeviceArray<u32> = recording.array(params.queries as usize, 1)?;
+    let buffers = [("probes", probes), ("labels", labels.whole("bytes of labels")?)];
+    recording.dispatch(first_lists(), params, &buffers, (params.queries as usize).div_ceil(THREADS))?;
+    Ok(group::gpu::group(recording, &labels, nlist)?.order)
 }
 
 #[expect(clippy::too_many_arguments, reason = "what a scan reads is many arrays, each its own")]
@@ -138,23 +156,32 @@ pub(super) fn pq_scan(
     let found = recording.array(tables.rows(), k)?;
     let plan = selection::ScanPlan::new(tables.rows(), lists, codes.per_part(), probes.columns(), LEAST_CODES);
     let per_part = [tables.rows_per_part(), probes.rows_per_part(), found.rows_per_part()];
-    let kernel = kernel(recording.device().variant(), codebook.m(), codebook.nbits(), terms.is_some(), add_probe);
+    let (variant, m, nbits) = (recording.device().variant(), codebook.m(), codebook.nbits());
     let terms = terms.map(|terms| terms.whole("bytes of terms")).transpose()?;
     selection::passes(recording, &found, &plan.batches(tables.rows(), &per_part, k), |recording, batch, pass| {
         let candidates = plan.candidates(recording, batch, pass)?;
+        let probes_part = probes.part(batch.first_row)?.0;
+        let mut ordered = None;
         for (stretch, first_slab) in plan.stretches() {
             let params = scan_params(codebook, layout, tables, probes, batch, pass, &plan, stretch, first_slab)?;
+            if ordered.is_none() && pass.taken == 0 && batch.rows >= ORDERED_QUERIES && lists.nlist() > 1 {
+                ordered = Some(order(recording, &params, probes_part, lists.nlist())?);
+            }
             let mut buffers = vec![
                 ("tables", tables.part(batch.first_row)?.0),
                 ("codes", blocks.part(stretch.first_row / BLOCK)?.0),
                 ("offsets", lists.offsets.whole("bytes of list offsets")?),
                 ("ids", lists.ids.whole("bytes of ids")?),
-                ("probes", probes.part(batch.first_row)?.0),
-                ("found", pass.found),
+                ("probes", probes_part),
+                match &ordered {
+                    Some(order) => ("order", order.whole("bytes of row numbers")?),
+                    None => ("found", pass.found),
+                },
                 ("candidates", &candidates.buffer),
             ];
             buffers.extend(terms.map(|terms| ("terms", terms)));
-            recording.dispatch(kernel.clone(), &params, &buffers, batch.rows * plan.slabs)?;
+            let kernel = kernel(variant, m, nbits, terms.is_some(), add_probe, ordered.is_some());
+            recording.dispatch(kernel, &params, &buffers, batch.rows * plan.slabs)?;
         }
         Ok(candidates)
     })?;
