@@ -22,8 +22,10 @@ fn first_lists(
 @group(0) @binding(1) var<storage, read> tables: array<vec4<f32>>;
 #if QUADS
 @group(0) @binding(2) var<storage, read> codes: array<vec4<u32>>;
+const BLOCK_SIZE = 8u;
 #else
 @group(0) @binding(2) var<storage, read> codes: array<u32>;
+const BLOCK_SIZE = 32u;
 #endif
 @group(0) @binding(3) var<storage, read> offsets: array<u32>;
 @group(0) @binding(4) var<storage, read> ids: array<u32>;
@@ -96,7 +98,7 @@ fn open_lists(thread: u32, query: u32, first: u32) -> u32 {
     return workgroupUniformLoad(&all_blocks);
 }
 
-// The blocks that are scanned together: each one's number in `codes`, that of its first entry, the first lane that has
+// The blocks that are scanned together: where each one begins in `codes`, the number of its first entry, the first lane that has
 // an entry of the list, and how many have.
 var<workgroup> tile_blocks: array<vec4<u32>, TILE>;
 #if ADD_PROBE
@@ -115,7 +117,8 @@ fn open_tile(thread: u32, first: u32, end: u32, rank: ptr<function, u32>) {
             let list = probed[*rank];
             let number = first + thread + list.y;
             let begin = max(list.z, 32u * number) - 32u * number;
-            block = vec4<u32>(number - params.first_entry / 32u, 32u * number, begin, min(list.w - 32u * number, 32u) - begin);
+            let place = (number - params.first_entry / 32u) * params.words * BLOCK_SIZE;
+            block = vec4<u32>(place, 32u * number, begin, min(list.w - 32u * number, 32u) - begin);
 #if ADD_PROBE
             tile_distances[thread] = probe_distances[*rank];
 #endif
@@ -188,7 +191,7 @@ fn sum_quad(words: vec4<u32>, first_row: u32, columns: Columns) -> f32 {
 }
 
 fn sum_quads(blocks: vec4<u32>, quad: u32, first_row: u32, lane: u32, columns: Columns) -> vec4<f32> {
-    let place = blocks * (8u * params.words) + vec4<u32>(32u * quad + lane);
+    let place = blocks + vec4<u32>(32u * quad + lane);
     let words0 = codes[place.x];
     let words1 = codes[place.y];
     let words2 = codes[place.z];
@@ -202,11 +205,11 @@ fn sum_quads(blocks: vec4<u32>, quad: u32, first_row: u32, lane: u32, columns: C
 }
 
 fn word_of(block: u32, word: u32, lane: u32) -> u32 {
-    return codes[8u * (block * params.words + word) + lane / 4u][lane % 4u];
+    return codes[block + 8u * word + lane / 4u][lane % 4u];
 }
 #else
 fn word_of(block: u32, word: u32, lane: u32) -> u32 {
-    return codes[32u * (block * params.words + word) + lane];
+    return codes[block + 32u * word + lane];
 }
 #endif
 

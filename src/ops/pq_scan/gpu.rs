@@ -1,4 +1,36 @@
 //! Bindings and dispatch of `shaders/pq_scan.wgsl`.
+//!
+//! # What bounds it
+//! A look-up has one byte of a code to load, four bytes of workgroup memory to read, and an addition: no scan of f32
+//! tables does with less. A compute unit of RDNA reads 32 words of workgroup memory and issues 64 lanes of a vector
+//! instruction a clock, but words that lie in one of the 32 banks come one after the other, and random ones do. What 64
+//! lanes' look-ups take, in clocks; conflicts are the mean over random codes of the most different words in a bank,
+//! instructions are counted in the machine code for RDNA2 and RDNA3, or estimated (~) from it:
+//!
+//! | tables | vector instructions | conflicts | workgroup memory | the more |
+//! | --- | --- | --- | --- | --- |
+//! | look-up after look-up, all lanes in the same one | 2.2, 3.2 | 3.16 | 6.3 | 6.3 |
+//! | the same of f16, two bytes an entry | ~4 | 2.80 | 5.6 | 5.6 |
+//! | the same for two queries, eight bytes an entry | ~1.6, 2.1 | 2.94 | 5.9 | 5.9 |
+//! | rows of 16, lane `i` in column `n ^ i` | 3.4, 3.4 | 2.00 | 4.0 | 4.0 |
+//! | rows of 32, the same | ~3.4 | 1.00 | 2.0 | 3.4 |
+//! | rows of 16 for two queries | ~2.2 | 1.00 | 2.0 | 2.2 |
+//! | 4 bits, a look-up a sub-quantizer | ~3 | 1.00 | 2.0 | 3.0 |
+//! | 4 bits, a look-up for two in rows of 16, by sub-quantizer | 1.7, 1.7 | 2.00 | 2.0 | 2.0 |
+//!
+//! So look-ups are made by sixteens in rows of 16, which [`PqCodes`] is laid out for, and what is left of a code one
+//! after the other: one clock in three is saved. Rows of 32 would take twice the memory to save another one in seven.
+//! Two queries a workgroup would pay where both scan the same lists. They seldom do in inverted files, where a table, of
+//! 1024 bytes a sub-quantizer, is as large as the codes of a list of 1024: tables loaded again for every list move more
+//! than codes read again from the second-level cache. Instead, queries that probe the same list first are scanned at the
+//! same time. Tables of 4 bits in registers, looked up by shuffles, would save nothing: these go through the same banks.
+//!
+//! Beside the look-ups, a tile of four codes a thread takes some 100 vector instructions to find its blocks and compare
+//! with the k-th distance so far, as many as 30 look-ups. Sums are never given up halfway: table entries may be negative,
+//! and lanes that have finished would wait for others.
+//!
+//! A table that does not fit goes through workgroup memory in parts for every tile: as many bytes as the tile's codes
+//! have, a quarter of the look-ups' own time at most.
 
 use crate::{
     DeviceArray, Result,
