@@ -2,7 +2,7 @@
 
 @group(0) @binding(1) var<storage, read> queries: array<f32>;
 @group(0) @binding(2) var<storage, read> codebook: array<f32>;
-@group(0) @binding(3) var<storage, read> codes: array<u32>;
+@group(0) @binding(3) var<storage, read> interleaved: array<u32>;
 @group(0) @binding(4) var<storage, read> offsets: array<u32>;
 @group(0) @binding(5) var<storage, read> positions: array<u32>;
 @group(0) @binding(6) var<storage, read> centroids: array<f32>;
@@ -10,7 +10,14 @@
 @group(0) @binding(8) var<storage, read_write> exact: array<vec2<u32>>;
 
 #include ranked
-#include code
+#include interleaved
+
+fn code_at(row: u32, sub: u32) -> u32 {
+    if (params.nbits == 4u) {
+        return extractBits(interleaved_byte(row, sub / 2u), 4u * (sub % 2u), 4u);
+    }
+    return interleaved_byte(row, sub);
+}
 
 // The list that holds an entry: the last whose offset is not past it.
 fn list_of(position: u32) -> u32 {
@@ -47,7 +54,7 @@ fn main(
     let centroid = list_of(position) * params.m * params.dsub;
     var sum = 0.0;
     for (var sub = 0u; sub < params.m; sub++) {
-        let code = code_at((position - params.first_row) * params.words, sub);
+        let code = code_at(position - params.first_row, sub);
         let codeword = (sub * params.ksub + code) * params.dsub;
         for (var column = 0u; column < params.dsub; column++) {
             let dimension = sub * params.dsub + column;

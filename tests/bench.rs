@@ -14,7 +14,7 @@ use serde_json::Value;
 
 const TINY: Size = Size { rows: 400, dimension: 16, nlist: 4, queries: 3, m: 4, nprobe: 2 };
 
-const OPERATIONS: [&str; 14] = [
+const OPERATIONS: [&str; 15] = [
     "nearest",
     "knn",
     "select",
@@ -23,6 +23,7 @@ const OPERATIONS: [&str; 14] = [
     "update_centroids",
     "gather",
     "pq_encode",
+    "pq_interleave",
     "pq_tables",
     "pq_terms",
     "pq_scan",

@@ -3,8 +3,8 @@
 mod common;
 
 use cellprobe::{
-    Device,
-    ops::{self, Codebook, Ranked, Table, reference},
+    Device, Work,
+    ops::{self, Codebook, PqCodes, Ranked, Table, reference},
 };
 use common::*;
 use proptest::prelude::*;
@@ -54,6 +54,12 @@ impl Case {
 
     fn codebook(&self, device: &Device, data: &Data) -> Codebook {
         Codebook::new(upload(device, &data.centroids, self.dsub), self.m, self.nbits).unwrap()
+    }
+
+    /// Codes as scans read them.
+    fn interleaved(&self, device: &Device, work: &mut Work, data: &Data, codes: &[u32]) -> PqCodes {
+        let rows = upload(device, codes, self.codewords(data).words());
+        ops::pq_interleave(work, &rows, &self.codebook(device, data)).unwrap()
     }
 
     /// Any codes, word after word.
@@ -179,48 +185,120 @@ fn pq_terms_are_the_part_without_the_query() {
 }
 
 #[test]
+fn interleaved_codes_come_back_as_they_were() {
+    on_devices(&(cases(20), prop_oneof![Just(0), 1..400usize]), |device, (case, entries)| {
+        let mut data = case.data();
+        let codes = case.codes(&mut data, entries);
+        let mut work = device.work();
+        let interleaved = case.interleaved(device, &mut work, &data, &codes);
+        assert_eq!(interleaved.len(), entries);
+        let rows = interleaved.rows(&mut work).unwrap();
+        assert_eq!(read(work, rows), codes);
+    });
+}
+
+/// What a scan looks for, and where.
+#[derive(Clone, Debug)]
+struct Lists {
+    nlist: usize,
+    entries: usize,
+    nprobe: usize,
+    k: usize,
+    with_terms: bool,
+    add_probe: bool,
+}
+
+#[test]
 fn pq_scan_finds_the_smallest_sums_of_the_probed_lists() {
     let lists = (1..12usize, 0..400usize, 1..5usize, prop_oneof![Just(1), 1..20usize, 257..400usize]);
     on_devices(&(cases(20), lists, any::<[bool; 2]>()), |device, (case, lists, [with_terms, add_probe])| {
         let (nlist, entries, nprobe, k) = lists;
-        let mut data = case.data();
-        let columns = case.m << case.nbits;
-        let tables = data.numbers.vector(case.kind, case.rows * columns);
-        let codes = case.codes(&mut data, entries);
-        let (offsets, ids) = data.numbers.lists(nlist, entries);
-        let terms = with_terms.then(|| data.numbers.vector(case.kind, entries));
-        let probes = data.numbers.probes(case.kind, nlist, case.rows, nprobe);
-        let codewords = case.codewords(&data);
-        let mut work = device.work();
-        let found = ops::pq_scan(
-            &mut work,
-            &upload(device, &tables, columns),
-            &case.codebook(device, &data),
-            &upload(device, &codes, codewords.words()),
-            &upload_lists(device, &offsets, &ids),
-            terms.as_ref().map(|terms| upload(device, terms, 1)).as_ref(),
-            &upload(device, &probes, nprobe),
-            add_probe,
-            k,
-        )
-        .unwrap();
-        let found = read(work, found);
-        let lists = reference::ProbedLists { offsets: &offsets, ids: &ids, probes: &probes, nprobe };
-        let terms = terms.as_deref();
-        let search = |k| reference::pq_scan(&tables, &codewords, &codes, terms, &lists, add_probe, k);
-        let (expected, all) = (search(k), search(usize::MAX));
-        assert_eq!(found.len(), expected.len() * k);
-        for (query, (found, expected)) in found.chunks(k).zip(expected).enumerate() {
-            // What is added may be as large as the largest number among it.
-            let largest = tables.iter().chain(terms.unwrap_or_default()).fold(0.0_f32, |a, &b| a.max(b.abs()));
-            let largest =
-                probes.iter().filter(|probe| !probe.is_none()).fold(largest, |a, b| a.max(b.distance().abs()));
-            let rounding = rounding((0..case.m + 2).map(|_| f64::from(largest)));
-            assert_neighbours(found, &expected, case.kind, |id| {
-                (all[query].iter().find(|candidate| candidate.0 == id).map_or(f64::NAN, |found| found.1), rounding)
-            });
-        }
+        check_scan(device, &case, &Lists { nlist, entries, nprobe, k, with_terms, add_probe });
     });
+}
+
+/// Few and many sub-quantizers: words without sixteens of look-ups, sixteens with and without words, tables that fit
+/// workgroup memory and that do not; more lists than a workgroup has open, empty and unaligned ones, more entries than
+/// it scans at a time.
+#[test]
+fn pq_scan_takes_codes_of_any_length() {
+    let shapes = [
+        (1, 8, 3000, 2, 1),
+        (7, 8, 900, 90, 100),
+        (16, 8, 2500, 3, 300),
+        (16, 5, 700, 5, 10),
+        (21, 7, 1200, 100, 10),
+        (30, 6, 300, 7, 5),
+        (31, 4, 2000, 5, 20),
+        (64, 4, 500, 3, 100),
+        (64, 8, 1500, 150, 100),
+        (75, 8, 400, 3, 10),
+        (128, 4, 200, 9, 10),
+        (128, 8, 300, 2, 1),
+    ];
+    for device in &devices() {
+        for (seed, (m, nbits, entries, nlist, k)) in shapes.into_iter().enumerate() {
+            for kind in [Kind::Whole, Kind::Even] {
+                let case = Case { rows: 3, m, nbits, dsub: 1, kind, seed: seed as u64 };
+                let with_terms = kind == Kind::Even;
+                check_scan(device, &case, &Lists { nlist, entries, nprobe: nlist, k, with_terms, add_probe: true });
+            }
+        }
+    }
+}
+
+/// Many queries are scanned in the order of their lists.
+#[test]
+fn pq_scan_gives_each_of_many_queries_its_own() {
+    for device in &devices() {
+        for k in [3, 260] {
+            let case = Case { rows: 300, m: 3, nbits: 4, dsub: 1, kind: Kind::Whole, seed: 5 };
+            let lists = Lists { nlist: 9, entries: 400, nprobe: 4, k, with_terms: true, add_probe: true };
+            check_scan(device, &case, &lists);
+        }
+    }
+}
+
+/// Scans of random codes give what the reference gives.
+fn check_scan(device: &Device, case: &Case, lists: &Lists) {
+    let &Lists { nlist, entries, nprobe, k, with_terms, add_probe } = lists;
+    let mut data = case.data();
+    let columns = case.m << case.nbits;
+    let tables = data.numbers.vector(case.kind, case.rows * columns);
+    let codes = case.codes(&mut data, entries);
+    let (offsets, ids) = data.numbers.lists(nlist, entries);
+    let terms = with_terms.then(|| data.numbers.vector(case.kind, entries));
+    let probes = data.numbers.probes(case.kind, nlist, case.rows, nprobe);
+    let codewords = case.codewords(&data);
+    let mut work = device.work();
+    let interleaved = case.interleaved(device, &mut work, &data, &codes);
+    let found = ops::pq_scan(
+        &mut work,
+        &upload(device, &tables, columns),
+        &case.codebook(device, &data),
+        &interleaved,
+        &upload_lists(device, &offsets, &ids),
+        terms.as_ref().map(|terms| upload(device, terms, 1)).as_ref(),
+        &upload(device, &probes, nprobe),
+        add_probe,
+        k,
+    )
+    .unwrap();
+    let found = read(work, found);
+    let lists = reference::ProbedLists { offsets: &offsets, ids: &ids, probes: &probes, nprobe };
+    let terms = terms.as_deref();
+    let search = |k| reference::pq_scan(&tables, &codewords, &codes, terms, &lists, add_probe, k);
+    let (expected, all) = (search(k), search(usize::MAX));
+    assert_eq!(found.len(), expected.len() * k);
+    for (query, (found, expected)) in found.chunks(k).zip(expected).enumerate() {
+        // What is added may be as large as the largest number among it.
+        let largest = tables.iter().chain(terms.unwrap_or_default()).fold(0.0_f32, |a, &b| a.max(b.abs()));
+        let largest = probes.iter().filter(|probe| !probe.is_none()).fold(largest, |a, b| a.max(b.distance().abs()));
+        let rounding = rounding((0..case.m + 2).map(|_| f64::from(largest)));
+        assert_neighbours(found, &expected, case.kind, |id| {
+            (all[query].iter().find(|candidate| candidate.0 == id).map_or(f64::NAN, |found| found.1), rounding)
+        });
+    }
 }
 
 #[test]
@@ -236,11 +314,12 @@ fn pq_rerank_gives_the_distance_to_the_decoded_row() {
         let given = data.numbers.probes(case.kind, entries, case.rows, candidates);
         let codewords = case.codewords(&data);
         let mut work = device.work();
+        let interleaved = case.interleaved(device, &mut work, &data, &codes);
         let found = ops::pq_rerank(
             &mut work,
             &upload(device, &queries, data.dimension),
             &case.codebook(device, &data),
-            &upload(device, &codes, codewords.words()),
+            &interleaved,
             &upload_lists(device, &offsets, &ids),
             &upload(device, &positions, 1),
             &upload(device, &centroids, data.dimension),
@@ -277,6 +356,7 @@ fn arguments_that_do_not_fit_are_errors() {
         let (labels, tables) = (upload(device, &[0_u32; 2], 1), upload(device, &[0.0; 32], 32));
         let lists = upload_lists(device, &[0, 1], &[0]);
         let probes = upload(device, &[Ranked::NONE], 1);
+        let three_words = upload(device, &[0_u32; 3], 3);
         let work = &mut device.work();
         assert_eq!(error_of(ops::pq_encode(work, &three, &codebook, None)), "Dimension");
         assert_eq!(error_of(ops::pq_encode(work, &four, &codebook, Some((&three, &label)))), "Dimension");
@@ -285,6 +365,8 @@ fn arguments_that_do_not_fit_are_errors() {
         assert_eq!(error_of(ops::pq_tables(work, &four, &codebook, Table::Residual(&three))), "Dimension");
         assert_eq!(error_of(ops::pq_terms(work, &codes, &codebook, &three, &label, &three)), "Dimension");
         assert_eq!(error_of(ops::pq_terms(work, &codes, &codebook, &four, &labels, &four)), "Length");
+        let codes = ops::pq_interleave(work, &codes, &codebook).unwrap();
+        assert_eq!(error_of(ops::pq_interleave(work, &three_words, &codebook)), "Dimension");
         let mut scan = |tables, k| ops::pq_scan(work, tables, &codebook, &codes, &lists, None, &probes, true, k);
         assert_eq!(error_of(scan(&tables, 0)), "Parameter");
         assert_eq!(error_of(scan(&four, 1)), "Dimension");

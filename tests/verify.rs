@@ -53,6 +53,7 @@ fn every_operation_is_checked() -> Result<()> {
         "gather",
         "concat",
         "pq_encode",
+        "pq_interleave",
         "pq_terms",
         "pq_tables",
         "pq_scan",

@@ -87,19 +87,29 @@ struct Line<'a> {
     target: Option<u32>,
 }
 
+/// Vector instructions for each word that the loop with the most reads of workgroup memory reads there, without those of
+/// the loops in it: what a look-up takes where look-ups are what a kernel does.
+pub fn vector_a_read(assembly: &str) -> Option<f64> {
+    let code = lines(assembly);
+    let loops = loops(&code);
+    let own = |&(start, end): &(usize, usize)| {
+        let inside =
+            |at: usize| loops.iter().any(|&inner| within(inner, (start, end)) && (inner.0..=inner.1).contains(&at));
+        let lines = (start..=end).filter(|&at| !inside(at)).map(|at| &code[at]);
+        lines.fold((0.0, 0.0), |(words, vector), line| {
+            let reads = line.opcode.starts_with("ds_read") || line.opcode.starts_with("ds_load");
+            let words = words + if reads { bytes(line.opcode) / 4.0 } else { 0.0 };
+            (words, vector + Issued::default().and(line.opcode).vector)
+        })
+    };
+    let (words, vector) = loops.iter().map(own).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (words > 0.0).then(|| vector / words)
+}
+
 /// The innermost loop with the most multiply-adds, or the most instructions where there are none.
 pub fn hot_loop(assembly: &str) -> Option<HotLoop> {
     let code = lines(assembly);
-    let start = |block| code.iter().position(|line| line.block == Some(block));
-    let mut loops: Vec<(usize, usize)> = code
-        .iter()
-        .enumerate()
-        .filter_map(|(end, line)| Some((start(line.target?).filter(|&start| start <= end)?, end)))
-        .collect();
-    // Several jumps back to one place are one loop, the longest.
-    loops.sort_by_key(|&(start, end)| (start, std::cmp::Reverse(end)));
-    loops.dedup_by_key(|&mut (start, _)| start);
-    let within = |a: (usize, usize), b: (usize, usize)| a != b && b.0 <= a.0 && a.1 <= b.1;
+    let loops = loops(&code);
     let innermost = loops.iter().filter(|&&outer| !loops.iter().any(|&inner| within(inner, outer)));
     let issued = |&(start, end): &(usize, usize)| Issued::of(&code[start..=end]);
     let hot = innermost.max_by(|a, b| {
@@ -111,6 +121,25 @@ pub fn hot_loop(assembly: &str) -> Option<HotLoop> {
         Issued::of(&code[outer.0..hot.0]).plus(Issued::of(&code[hot.1 + 1..=outer.1]))
     });
     Some(HotLoop { issued: issued(hot), around })
+}
+
+/// First and last line of each loop.
+fn loops(code: &[Line<'_>]) -> Vec<(usize, usize)> {
+    let start = |block| code.iter().position(|line| line.block == Some(block));
+    let mut loops: Vec<(usize, usize)> = code
+        .iter()
+        .enumerate()
+        .filter_map(|(end, line)| Some((start(line.target?).filter(|&start| start <= end)?, end)))
+        .collect();
+    // Several jumps back to one place are one loop, the longest.
+    loops.sort_by_key(|&(start, end)| (start, std::cmp::Reverse(end)));
+    loops.dedup_by_key(|&mut (start, _)| start);
+    loops
+}
+
+/// Whether one loop is in another.
+fn within(a: (usize, usize), b: (usize, usize)) -> bool {
+    a != b && b.0 <= a.0 && a.1 <= b.1
 }
 
 fn lines(assembly: &str) -> Vec<Line<'_>> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{
     Outcome,
-    code::{HotLoop, hot_loop},
+    code::{HotLoop, hot_loop, vector_a_read},
     radv::Compiled,
 };
 
@@ -17,12 +17,13 @@ Mesa's RADV compiles it. Registers are vector registers a lane, subgroups those 
 loop is the innermost one with the most multiply-adds (FMA): how many of its vector instructions they are, and how many
 more the loop around it takes a round. The ceiling is the share of the multiply-add peak that the hot loop leaves if
 nothing ever waits, bound by vector instructions, 128 bytes of workgroup memory or 64 bytes of the first-level cache a
-clock. It is read off the code, not timed.
+clock. It is read off the code, not timed. Where a kernel looks numbers up in workgroup memory rather than multiplies, the
+last column has the vector instructions a look-up.
 
 The table is written and kept by `cargo bench --profile dev --bench ceilings`, which needs no GPU.
 
-| kernel | GPU | registers | spills | subgroups | FMA of vector instructions | around | ceiling | bound by |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| kernel | GPU | registers | spills | subgroups | FMA of vector instructions | around | ceiling | bound by | a look-up |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 ";
 
 /// Figures by kernel and GPU.
@@ -45,10 +46,12 @@ pub struct Figures {
     /// Share of the multiply-add peak, in percent.
     pub ceiling: f64,
     pub bound: String,
+    /// Vector instructions a look-up, of a kernel that looks numbers up.
+    pub lookup: Option<f64>,
 }
 
 impl Figures {
-    pub fn of(compiled: &Compiled) -> Outcome<Self> {
+    pub fn of(compiled: &Compiled, looks_up: bool) -> Outcome<Self> {
         let figure = |name: &str| {
             let found = compiled.statistics.iter().find(|(known, _)| known == name);
             found.map(|(_, value)| *value).ok_or_else(|| format!("the driver does not tell {name}"))
@@ -64,6 +67,10 @@ impl Figures {
             around: around.vector,
             ceiling: ceiling.round(),
             bound: bound.into(),
+            lookup: looks_up
+                .then(|| vector_a_read(&compiled.assembly))
+                .flatten()
+                .map(|count| (count * 100.0).round() / 100.0),
         })
     }
 }
@@ -73,9 +80,10 @@ impl Table {
     pub fn render(&self) -> String {
         let mut text = HEADER.to_owned();
         for ((kernel, gpu), figures) in &self.rows {
-            let Figures { registers, spills, subgroups, fma, vector, around, ceiling, bound } = figures;
+            let Figures { registers, spills, subgroups, fma, vector, around, ceiling, bound, lookup } = figures;
+            let lookup = lookup.map_or_else(String::new, |count| count.to_string());
             let row = format!(
-                "| {kernel} | {gpu} | {registers} | {spills} | {subgroups} | {fma} of {vector} | {around} | {ceiling} % | {bound} |"
+                "| {kernel} | {gpu} | {registers} | {spills} | {subgroups} | {fma} of {vector} | {around} | {ceiling} % | {bound} | {lookup} |"
             );
             writeln!(text, "{row}").unwrap_or_default();
         }
@@ -86,8 +94,14 @@ impl Table {
     pub fn parse(text: &str) -> Outcome<Self> {
         let mut table = Table::default();
         for line in text.lines().filter(|line| line.starts_with('|')).skip(2) {
-            let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-            let [kernel, gpu, registers, spills, subgroups, issued, around, ceiling, bound] = cells[..] else {
+            let cells: Vec<&str> = line
+                .strip_prefix('|')
+                .and_then(|line| line.strip_suffix('|'))
+                .unwrap_or(line)
+                .split('|')
+                .map(str::trim)
+                .collect();
+            let [kernel, gpu, registers, spills, subgroups, issued, around, ceiling, bound, lookup] = cells[..] else {
                 return Err(format!("not a row of the table: {line}").into());
             };
             let (fma, vector) = issued.split_once(" of ").ok_or("not a count of instructions")?;
@@ -100,6 +114,7 @@ impl Table {
                 around: around.parse()?,
                 ceiling: ceiling.trim_end_matches(" %").parse()?,
                 bound: bound.into(),
+                lookup: if lookup.is_empty() { None } else { Some(lookup.parse()?) },
             };
             table.rows.insert((kernel.into(), gpu.into()), figures);
         }

@@ -16,22 +16,30 @@ fn queue_open(thread: u32) {
     workgroupBarrier();
 }
 
-fn queue_offer(candidate: vec2<u32>) {
+// False where there is no room: then the candidate is to be offered again once the queue is settled.
+fn queue_offer(candidate: vec2<u32>) -> bool {
     if (before(candidate, queue_bound)) {
-        queue[atomicAdd(&queued, 1u)] = candidate;
+        let slot = atomicAdd(&queued, 1u);
+        if (slot >= {{QUEUE}}u) {
+            return false;
+        }
+        queue[slot] = candidate;
     }
+    return true;
 }
 
-// To be called by all threads after at most {{THREADS}} offers together. With `last`, sorts whatever there is.
-fn queue_settle(thread: u32, keep: u32, last: bool) {
+// To be called by all threads after offers, of which {{THREADS}} together always find room. With `last`, sorts whatever
+// there is. False if some offer found no room.
+fn queue_settle(thread: u32, keep: u32, last: bool) -> bool {
     workgroupBarrier();
     if (thread == 0u) {
         queue_length = atomicLoad(&queued);
     }
-    let length = workgroupUniformLoad(&queue_length);
-    if (length <= {{QUEUE}}u - {{THREADS}}u && !last) {
-        return;
+    let offered = workgroupUniformLoad(&queue_length);
+    if (offered <= {{QUEUE}}u - {{THREADS}}u && !last) {
+        return true;
     }
+    let length = min(offered, {{QUEUE}}u);
     var width = 2u;
     while (width < length) {
         width <<= 1u;
@@ -50,6 +58,7 @@ fn queue_settle(thread: u32, keep: u32, last: bool) {
         }
     }
     workgroupBarrier();
+    return offered == length;
 }
 
 // What the sorted queue holds at `rank`, after the last settling.

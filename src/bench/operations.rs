@@ -8,7 +8,7 @@ use super::{Amount, Case, NBITS, NEIGHBORS, Size, random};
 use crate::{
     Device, DeviceArray, Metric, Result, Work,
     device::block_on,
-    ops::{self, Codebook, Grouping, Lists, Nearest, Ranked, Table},
+    ops::{self, Codebook, Grouping, Lists, Nearest, PqCodes, Ranked, Table},
 };
 
 /// Number of operations.
@@ -23,7 +23,7 @@ const CANDIDATES: usize = 100;
 /// An operation: its name, what a run of it does, and the run.
 type Operation = (&'static str, fn(&Inputs) -> Amount, fn(&Inputs, &mut Work) -> Result<()>);
 
-const OPERATIONS: [Operation; 14] = [
+const OPERATIONS: [Operation; 15] = [
     ("nearest", Inputs::row_distances, |i, w| ops::nearest(w, &i.rows, &i.centroids, Metric::L2).map(drop)),
     (
         "knn",
@@ -56,6 +56,11 @@ const OPERATIONS: [Operation; 14] = [
         |i, w| ops::pq_encode(w, &i.rows, &i.codebook, Some((&i.centroids, &i.nearest.labels))).map(drop),
     ),
     (
+        "pq_interleave",
+        |i| Amount::words(2 * i.size.rows * i.codebook.words()),
+        |i, w| ops::pq_interleave(w, &i.codes, &i.codebook).map(drop),
+    ),
+    (
         "pq_tables",
         |i| Amount::distances(i.size.queries << NBITS, i.size.dimension),
         |i, w| ops::pq_tables(w, &i.queries, &i.codebook, Table::L2).map(drop),
@@ -70,7 +75,8 @@ const OPERATIONS: [Operation; 14] = [
         |i| Amount::words(i.scanned * i.codebook.words()),
         |i, w| {
             let terms = Some(&i.terms);
-            ops::pq_scan(w, &i.tables, &i.codebook, &i.codes, &i.lists, terms, &i.probes, true, NEIGHBORS).map(drop)
+            ops::pq_scan(w, &i.tables, &i.codebook, &i.interleaved, &i.lists, terms, &i.probes, true, NEIGHBORS)
+                .map(drop)
         },
     ),
     (
@@ -83,7 +89,8 @@ const OPERATIONS: [Operation; 14] = [
     }),
     ("pq_rerank", Inputs::candidate_distances, |i, w| {
         let (codebook, candidates) = (&i.codebook, &i.candidates);
-        ops::pq_rerank(w, &i.queries, codebook, &i.codes, &i.lists, &i.positions, &i.centroids, candidates).map(drop)
+        ops::pq_rerank(w, &i.queries, codebook, &i.interleaved, &i.lists, &i.positions, &i.centroids, candidates)
+            .map(drop)
     }),
 ];
 
@@ -124,6 +131,7 @@ struct Inputs {
     codebook: Codebook,
     /// Codes, terms, labels, lists, positions: in the order of the lists' entries.
     codes: DeviceArray<u32>,
+    interleaved: PqCodes,
     terms: DeviceArray<f32>,
     entry_labels: DeviceArray<u32>,
     lists: Lists,
@@ -156,6 +164,7 @@ impl Inputs {
         let inertia = ops::segment_sums(w, &nearest.distances, &grouping)?;
         let codes = ops::pq_encode(w, &rows, &codebook, Some((&centroids, &nearest.labels)))?;
         let codes = ops::gather(w, &codes, &grouping.order)?;
+        let interleaved = ops::pq_interleave(w, &codes, &codebook)?;
         let entry_labels = ops::gather(w, &nearest.labels, &grouping.order)?;
         let lists = Lists { offsets: grouping.offsets.clone(), ids: grouping.order.clone() };
         let positions = ops::group(w, &lists.ids, n)?.order;
@@ -186,6 +195,7 @@ impl Inputs {
             inertia,
             codebook,
             codes,
+            interleaved,
             terms,
             entry_labels,
             lists,

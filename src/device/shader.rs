@@ -67,6 +67,7 @@ const SHARED: &[(&str, &str)] = &[
     ("code", include_str!("../../shaders/shared/code.wgsl")),
     ("doubt", include_str!("../../shaders/shared/doubt.wgsl")),
     ("exact", include_str!("../../shaders/shared/exact.wgsl")),
+    ("interleaved", include_str!("../../shaders/shared/interleaved.wgsl")),
     ("lanes", include_str!("../../shaders/shared/lanes.wgsl")),
     ("listed", include_str!("../../shaders/shared/listed.wgsl")),
     ("products", include_str!("../../shaders/shared/products.wgsl")),

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Device, DeviceArray, Error, Metric, ProductQuantizer, Result,
-    ops::pq_terms,
+    ops::{PqCodes, pq_terms},
     storage::faiss::{self, DirectMap, Header, PqLayout, Stored},
 };
 
@@ -134,6 +134,7 @@ fn assembled_pq(context: Context, stored: faiss::Pq, ids: Ids, form: Form) -> Re
     let trained = if stored.header.is_trained {
         let quantizer = quantizer(&context.device, &stored.codebook)?;
         let codes = codes_to_device(&context.device, &stored.codes, &quantizer)?;
+        let codes = pq::codes_of(&context.device, &codes, quantizer.codebook())?;
         Some(pq::Trained { quantizer, codes, entries: Entries::single(&context.device, stored.header.ntotal)? })
     } else {
         None
@@ -181,7 +182,7 @@ fn assembled_ivf_pq(
         let codes = codes_to_device(&context.device, &stored.lists.entries, &quantizer)?;
         let ivf = Ivf { centroids: context.device.matrix(centroids.view())?, entries };
         let mut trained = ivf_pq::Trained::empty(&context, &kind, ivf, quantizer, centroids.view())?;
-        trained.codes = codes;
+        trained.codes = pq::codes_of(&context.device, &codes, trained.quantizer.codebook())?;
         if let Some(Residuals { origin, .. }) = &trained.residuals {
             let labels: Vec<u32> = stored
                 .lists
@@ -193,7 +194,7 @@ fn assembled_ivf_pq(
             let labels = context.device.upload(labels, 1)?;
             let mut work = context.device.work();
             let codebook = trained.quantizer.codebook();
-            let terms = pq_terms(&mut work, &trained.codes, codebook, &trained.ivf.centroids, &labels, origin)?;
+            let terms = pq_terms(&mut work, &codes, codebook, &trained.ivf.centroids, &labels, origin)?;
             let positions = ivf_pq::positions(&mut work, &trained.ivf.entries.lists.ids)?;
             work.submit()?;
             trained.residuals = Some(Residuals { origin: origin.clone(), terms, positions });
@@ -247,9 +248,12 @@ fn codes_to_device(device: &Device, codes: &[u8], quantizer: &ProductQuantizer) 
 }
 
 /// Codes of whole words as codes of whole bytes.
-async fn codes_from_device(device: &Device, codes: &DeviceArray<u32>, code_size: usize) -> Result<Vec<u8>> {
-    let words = read(device, codes).await?;
-    let rows = words.chunks_exact(codes.columns().max(1));
+async fn codes_from_device(device: &Device, codes: &PqCodes, code_size: usize) -> Result<Vec<u8>> {
+    let mut work = device.work();
+    let codes = codes.rows(&mut work)?;
+    let columns = codes.columns();
+    let words = work.read(codes).await?;
+    let rows = words.chunks_exact(columns.max(1));
     Ok(rows.flat_map(|row| row.iter().flat_map(|word| word.to_le_bytes()).take(code_size)).collect())
 }
 

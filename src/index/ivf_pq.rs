@@ -7,12 +7,12 @@ use super::{
     Context, Kind, Training, VectorIndex, Wanted,
     ivf::Ivf,
     kind,
-    pq::{plain_table, quantizer_training},
+    pq::{codes_moved, no_codes, plain_table, quantizer_training},
 };
 use crate::{
     Device, DeviceArray, Error, Metric, ProductQuantizer, Result, Work,
     kmeans::Warning,
-    ops::{self, Ranked, Table},
+    ops::{self, PqCodes, Ranked, Table},
     quantize,
 };
 
@@ -35,7 +35,7 @@ pub(super) struct Trained {
     pub ivf: Ivf,
     pub quantizer: ProductQuantizer,
     /// In the order of the entries.
-    pub codes: DeviceArray<u32>,
+    pub codes: PqCodes,
     /// What Euclidean distances to codes of residuals need.
     pub residuals: Option<Residuals>,
 }
@@ -178,7 +178,7 @@ impl Trained {
         centroids: ArrayView2<'_, f32>,
     ) -> Result<Self> {
         let device = &context.device;
-        let codes = device.upload(vec![], quantizer.codebook().words())?;
+        let codes = no_codes(device, quantizer.codebook())?;
         let residuals = if kind.has_terms(context.metric) {
             let mean = centroids.mapv(f64::from).mean_axis(Axis(0)).unwrap_or_default();
             let origin = device.upload(mean.iter().map(|&value| value as f32).collect(), context.dimension)?;
@@ -229,8 +229,10 @@ impl Kind for IvfPq {
         let labels = ops::nearest(&mut work, rows, &ivf.centroids, context.metric)?.labels;
         let added = ops::pq_encode(&mut work, rows, codebook, self.by_residual.then_some((&ivf.centroids, &labels)))?;
         let regrouping = ivf.regroup(context, &mut work, &old, &labels, first)?;
-        let codes = ops::concat(&mut work, before, &added)?;
+        let before = before.rows(&mut work)?;
+        let codes = ops::concat(&mut work, &before, &added)?;
         let codes = ops::gather(&mut work, &codes, &regrouping.order)?;
+        let codes = ops::pq_interleave(&mut work, &codes, codebook)?;
         let residuals = match residuals {
             Some(Residuals { origin, terms, .. }) => {
                 let added = ops::pq_terms(&mut work, &added, codebook, &ivf.centroids, &labels, origin)?;
@@ -305,7 +307,7 @@ impl Kind for IvfPq {
         let trained = Trained {
             ivf: ivf.moved(context, device).await?,
             quantizer: quantizer.to_device(device)?,
-            codes: kind::moved(codes, from, device).await?,
+            codes: codes_moved(codes, quantizer.codebook(), from, device).await?,
             residuals,
         };
         Ok(IvfPq { trained: Some(trained), ..self.clone() })

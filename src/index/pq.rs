@@ -5,12 +5,11 @@ use ndarray::ArrayView2;
 use super::{
     Context, Kind, Training, VectorIndex, Wanted,
     ivf::{Entries, every_entry},
-    kind,
 };
 use crate::{
     Device, DeviceArray, Error, Metric, ProductQuantizer, Result, Work,
     kmeans::Warning,
-    ops::{self, Ranked, Table},
+    ops::{self, Codebook, PqCodes, Ranked, Table},
     quantize,
     storage::faiss::PqLayout,
 };
@@ -31,7 +30,7 @@ pub struct Pq {
 #[derive(Clone, Debug)]
 pub(super) struct Trained {
     pub quantizer: ProductQuantizer,
-    pub codes: DeviceArray<u32>,
+    pub codes: PqCodes,
     /// All codes in one list.
     pub entries: Entries,
 }
@@ -77,6 +76,27 @@ pub(super) fn plain_table(metric: Metric) -> Table<'static> {
     }
 }
 
+/// No codes yet.
+pub(super) fn no_codes(device: &Device, codebook: &Codebook) -> Result<PqCodes> {
+    codes_of(device, &device.upload(vec![], codebook.words())?, codebook)
+}
+
+/// Codes as scans read them.
+pub(super) fn codes_of(device: &Device, rows: &DeviceArray<u32>, codebook: &Codebook) -> Result<PqCodes> {
+    let mut work = device.work();
+    let codes = ops::pq_interleave(&mut work, rows, codebook)?;
+    work.submit()?;
+    Ok(codes)
+}
+
+/// Codes on another device, whose scans may read them in another order.
+pub(super) async fn codes_moved(codes: &PqCodes, codebook: &Codebook, from: &Device, to: &Device) -> Result<PqCodes> {
+    let mut work = from.work();
+    let rows = codes.rows(&mut work)?;
+    let rows = to.upload(work.read(rows).await?, codebook.words())?;
+    codes_of(to, &rows, codebook)
+}
+
 impl Kind for Pq {
     const NAME: &'static str = "PQ index";
 
@@ -93,7 +113,7 @@ impl Kind for Pq {
         let options = quantizer_training(training);
         let quantizer = ProductQuantizer::train_async(&context.device, rows, self.m, self.nbits, &options).await?;
         let warnings = quantizer.warnings().to_vec();
-        let codes = context.device.upload(vec![], quantizer.codebook().words())?;
+        let codes = no_codes(&context.device, quantizer.codebook())?;
         let trained = Trained { quantizer, codes, entries: Entries::single(&context.device, 0)? };
         Ok((Pq { trained: Some(trained), ..self.clone() }, warnings))
     }
@@ -102,7 +122,9 @@ impl Kind for Pq {
         let Trained { quantizer, codes, .. } = self.trained()?;
         let mut work = context.device.work();
         let added = ops::pq_encode(&mut work, rows, quantizer.codebook(), None)?;
-        let codes = ops::concat(&mut work, codes, &added)?;
+        let before = codes.rows(&mut work)?;
+        let codes = ops::concat(&mut work, &before, &added)?;
+        let codes = ops::pq_interleave(&mut work, &codes, quantizer.codebook())?;
         work.submit()?;
         let entries = Entries::single(&context.device, first + rows.rows())?;
         Ok(Pq { trained: Some(Trained { quantizer: quantizer.clone(), codes, entries }), ..self.clone() })
@@ -135,7 +157,7 @@ impl Kind for Pq {
         let trained = match &self.trained {
             Some(Trained { quantizer, codes, entries }) => Some(Trained {
                 quantizer: quantizer.to_device(device)?,
-                codes: kind::moved(codes, &context.device, device).await?,
+                codes: codes_moved(codes, quantizer.codebook(), &context.device, device).await?,
                 entries: entries.moved(&context.device, device).await?,
             }),
             None => None,

@@ -38,6 +38,7 @@ mod lists;
 mod nearest;
 mod panels;
 mod pq_encode;
+mod pq_interleave;
 mod pq_rerank;
 mod pq_scan;
 mod pq_tables;
@@ -62,6 +63,7 @@ pub use knn::knn;
 pub use lists::{Codebook, Lists};
 pub use nearest::{Nearest, nearest};
 pub use pq_encode::pq_encode;
+pub use pq_interleave::{PqCodes, pq_interleave};
 pub use pq_rerank::pq_rerank;
 pub use pq_scan::pq_scan;
 pub use pq_tables::{Table, pq_tables};
@@ -204,6 +206,7 @@ pub(crate) fn kernels(variant: crate::device::Variant) -> Vec<crate::device::Ker
         knn::gpu::kernels,
         nearest::gpu::kernels,
         pq_encode::gpu::kernels,
+        pq_interleave::gpu::kernels,
         pq_rerank::gpu::kernels,
         pq_scan::gpu::kernels,
         pq_tables::gpu::kernels,

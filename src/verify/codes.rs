@@ -6,21 +6,26 @@ use super::{
     data::{Filed, Random, Values},
 };
 use crate::{
-    Device, Result,
+    Device, Result, Work,
     ops::{
-        self, Codebook, Ranked, Table,
+        self, Codebook, PqCodes, Ranked, Table,
         reference::{self, Codewords, ProbedLists},
     },
 };
 
 /// Sub-quantizers, bits, dimension of a subvector, entries, lists, k.
-const SHAPES: [(usize, usize, usize, usize, usize, usize); 6] = [
+const SHAPES: [(usize, usize, usize, usize, usize, usize); 10] = [
     (1, 4, 1, 1, 1, 1),
     (4, 8, 3, 60, 9, 10),
     (3, 5, 1, 500, 4, 300),
     (7, 6, 2, 90, 40, 200),
     (9, 4, 5, 300, 1, 5),
     (33, 7, 1, 30, 3, 20),
+    // Look-ups by sixteens, with and without others; tables that fit no workgroup memory at once.
+    (16, 8, 1, 700, 4, 300),
+    (41, 4, 1, 200, 9, 20),
+    (21, 8, 2, 90, 5, 10),
+    (128, 8, 1, 40, 3, 5),
 ];
 
 const VALUES: [Values; 4] = [Values::Uniform, Values::Integers, Values::Far, Values::Duplicates];
@@ -84,6 +89,10 @@ impl Data {
         Codebook::new(device.upload(self.codewords.clone(), self.book().dsub())?, self.m, self.nbits)
     }
 
+    fn interleaved(&self, device: &Device, work: &mut Work, codebook: &Codebook) -> Result<PqCodes> {
+        ops::pq_interleave(work, &device.upload(self.codes.clone(), codebook.words())?, codebook)
+    }
+
     fn upload(&self, device: &Device, rows: &[f32]) -> Result<crate::DeviceArray<f32>> {
         device.upload(rows.to_vec(), self.book().dimension())
     }
@@ -123,6 +132,7 @@ pub(super) async fn check(verifier: &mut Verifier<'_>) -> Result<()> {
                 let words = words.clone() + if residual { ", of residuals" } else { "" };
                 verifier.check("pq_encode", words, tolerance, pq_encode(device, data, residual)).await?;
             }
+            verifier.check("pq_interleave", words.clone(), 0.0, pq_interleave(device, data)).await?;
             verifier.check("pq_terms", words.clone(), tolerance, pq_terms(device, data)).await?;
             for (table, name) in [(Kind::L2, "l2"), (Kind::InnerProduct, "ip"), (Kind::Residual, "of residuals")] {
                 let words = format!("{words}, {name}");
@@ -167,6 +177,15 @@ async fn pq_encode(device: &Device, data: &Data, residual: bool) -> Result<f64> 
         (pairs.map(|(x, y)| (x - y) * (x - y)).sum(), rounding(terms))
     };
     Ok(codes(&found, labels.len(), &book, distance))
+}
+
+/// Codes come back as they went in.
+async fn pq_interleave(device: &Device, data: &Data) -> Result<f64> {
+    let rows = device.upload(data.codes.clone(), data.book().words())?;
+    let mut work = device.work();
+    let codes = ops::pq_interleave(&mut work, &rows, &data.codebook(device)?)?;
+    let rows = codes.rows(&mut work)?;
+    Ok(unequal(&work.read(rows).await?, &data.codes))
 }
 
 async fn pq_terms(device: &Device, data: &Data) -> Result<f64> {
@@ -238,11 +257,13 @@ async fn pq_scan(device: &Device, data: &Data, residual: bool) -> Result<f64> {
     let probes = random.candidates(QUERIES, nprobe, data.nlist, data.values);
     let uploaded = terms.clone().map(|terms| device.upload(terms, 1)).transpose()?;
     let mut work = device.work();
+    let codebook = data.codebook(device)?;
+    let codes = data.interleaved(device, &mut work, &codebook)?;
     let found = ops::pq_scan(
         &mut work,
         &device.upload(tables.clone(), columns)?,
-        &data.codebook(device)?,
-        &device.upload(data.codes.clone(), book.words())?,
+        &codebook,
+        &codes,
         &data.filed.on(device)?,
         uploaded.as_ref(),
         &device.upload(probes.clone(), nprobe + 1)?,
@@ -273,11 +294,13 @@ async fn pq_rerank(device: &Device, data: &Data) -> Result<f64> {
     let candidates = Random::new(12).candidates(QUERIES, per_query - 1, entries, data.values);
     let positions = data.filed.positions();
     let mut work = device.work();
+    let codebook = data.codebook(device)?;
+    let codes = data.interleaved(device, &mut work, &codebook)?;
     let found = ops::pq_rerank(
         &mut work,
         &data.upload(device, &data.queries)?,
-        &data.codebook(device)?,
-        &device.upload(data.codes.clone(), book.words())?,
+        &codebook,
+        &codes,
         &data.filed.on(device)?,
         &device.upload(positions.clone(), 1)?,
         &data.upload(device, &data.centroids)?,

@@ -86,7 +86,7 @@ impl Counts {
     }
 }
 
-pub(super) fn group(recording: &mut Recording, labels: &DeviceArray<u32>, groups: usize) -> Result<Grouping> {
+pub(in crate::ops) fn group(recording: &mut Recording, labels: &DeviceArray<u32>, groups: usize) -> Result<Grouping> {
     labels.check_on(recording.device(), "labels")?;
     let length = labels.rows();
     let blocks = length.div_ceil(BLOCK);

@@ -4,7 +4,8 @@ use crate::{
     DeviceArray, Result,
     device::{Kernel, Recording, Variant, bounded_segments, params, segments},
     ops::{
-        Codebook, Lists, Ranked,
+        Codebook, Lists, PqCodes, Ranked,
+        pq_interleave::gpu::BLOCK,
         selection::{self, Candidates, SCRATCH_BYTES},
         tile::THREADS,
     },
@@ -21,6 +22,7 @@ params! {
         ksub: u32,
         dsub: u32,
         words: u32,
+        quads: u32,
         nlist: u32,
         rows: u32,
         first_row: u32,
@@ -47,7 +49,7 @@ pub(super) fn pq_rerank(
     recording: &mut Recording,
     queries: &DeviceArray<f32>,
     codebook: &Codebook,
-    codes: &DeviceArray<u32>,
+    codes: &PqCodes,
     lists: &Lists,
     positions: &DeviceArray<u32>,
     centroids: &DeviceArray<f32>,
@@ -56,7 +58,8 @@ pub(super) fn pq_rerank(
     for (array, what) in [(queries, "queries"), (codebook.centroids(), "codebook"), (centroids, "centroids")] {
         array.check_on(recording.device(), what)?;
     }
-    codes.check_on(recording.device(), "codes")?;
+    let blocks = codes.blocks(recording.device())?;
+    let layout = codes.layout(recording.device());
     positions.check_on(recording.device(), "positions")?;
     candidates.check_on(recording.device(), "candidates")?;
     lists.check_on(recording.device())?;
@@ -67,7 +70,7 @@ pub(super) fn pq_rerank(
         let exact = recording.scratch(batch.rows * columns * size_of::<Ranked>())?;
         let (queries_part, query_place) = queries.part(batch.first_row)?;
         let (candidates_part, candidate_place) = candidates.part(batch.first_row)?;
-        for stretch in segments(codes.rows(), &[codes.rows_per_part()]) {
+        for stretch in segments(codes.len(), &[codes.per_part()]) {
             let params = Params {
                 queries: batch.rows as u32,
                 query_place: query_place as u32,
@@ -77,7 +80,8 @@ pub(super) fn pq_rerank(
                 nbits: codebook.nbits() as u32,
                 ksub: codebook.ksub() as u32,
                 dsub: codebook.dsub() as u32,
-                words: codebook.words() as u32,
+                words: layout.words as u32,
+                quads: layout.quads as u32,
                 nlist: lists.nlist() as u32,
                 rows: stretch.rows as u32,
                 first_row: stretch.first_row as u32,
@@ -85,7 +89,7 @@ pub(super) fn pq_rerank(
             let buffers = [
                 ("queries", queries_part),
                 ("codebook", codebook.centroids().whole("bytes of a codebook")?),
-                ("codes", codes.part(stretch.first_row)?.0),
+                ("interleaved", blocks.part(stretch.first_row / BLOCK)?.0),
                 ("offsets", lists.offsets.whole("bytes of list offsets")?),
                 ("positions", positions.whole("bytes of positions")?),
                 ("centroids", centroids.whole("bytes of the centroids of a residual")?),

@@ -4,14 +4,14 @@ mod cpu;
 pub(super) mod gpu;
 pub(super) mod reference;
 
-use super::{Codebook, Lists, Ranked};
+use super::{Codebook, Lists, PqCodes, Ranked};
 use crate::{DeviceArray, Error, Result, Work, device::Backend};
 
 /// Each of `candidates` with its squared distance to what its code stands for, |q - c - r|², by direct difference,
 /// and each row in order again. [`pq_scan`](super::pq_scan) sums the same in parts that may cancel; this makes
 /// the distances of the k that it found accurate.
 ///
-/// `codes` has one row an entry of `lists`, codes of residuals to `centroids`, one row a list; `positions` (one column)
+/// `codes` are one an entry of `lists`, of residuals to `centroids`, one row a list; `positions` (one column)
 /// is the inverse of `lists.ids`: the entry of each row number.
 ///
 /// # Errors
@@ -22,7 +22,7 @@ pub fn pq_rerank(
     work: &mut Work,
     queries: &DeviceArray<f32>,
     codebook: &Codebook,
-    codes: &DeviceArray<u32>,
+    codes: &PqCodes,
     lists: &Lists,
     positions: &DeviceArray<u32>,
     centroids: &DeviceArray<f32>,
@@ -30,7 +30,7 @@ pub fn pq_rerank(
 ) -> Result<DeviceArray<Ranked>> {
     super::check_columns("queries", queries, centroids)?;
     super::check_rows("candidates", candidates, queries.rows())?;
-    super::check_rows("codes", codes, lists.entries())?;
+    codes.check(codebook, lists.entries())?;
     super::check_rows("positions", positions, lists.entries())?;
     super::check_rows("centroids", centroids, lists.nlist())?;
     if queries.columns() != codebook.dimension() {
@@ -41,7 +41,7 @@ pub fn pq_rerank(
             let decoder = cpu::Decoder {
                 codebook,
                 codewords: codebook.centroids().host("codebook")?,
-                codes: codes.host("codes")?,
+                codes: codes.host()?,
                 offsets: lists.offsets.host("offsets")?,
                 positions: positions.host("positions")?,
                 centroids: centroids.host("centroids")?,

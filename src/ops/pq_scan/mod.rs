@@ -4,13 +4,13 @@ mod cpu;
 pub(super) mod gpu;
 pub(super) mod reference;
 
-use super::{Codebook, Lists, Ranked};
+use super::{Codebook, Lists, PqCodes, Ranked};
 use crate::{DeviceArray, Error, Result, Work, device::Backend};
 
 /// The `k` smallest asymmetric distances of each query to the codes of its probed lists, with the entries' row
 /// numbers, ordered by (distance, row number) and padded with [`Ranked::NONE`].
 ///
-/// `tables` are from [`pq_tables`](super::pq_tables), `codes` one row an entry of `lists`, `probes` the lists to
+/// `tables` are from [`pq_tables`](super::pq_tables), `codes` one an entry of `lists`, `probes` the lists to
 /// scan, one row a query ([`Ranked::NONE`] is skipped; each list at most once). The distance of an entry is the sum
 /// of its table entries, plus its number in `terms` if given, plus the probe's own distance if `add_probe`.
 ///
@@ -22,7 +22,7 @@ pub fn pq_scan(
     work: &mut Work,
     tables: &DeviceArray<f32>,
     codebook: &Codebook,
-    codes: &DeviceArray<u32>,
+    codes: &PqCodes,
     lists: &Lists,
     terms: Option<&DeviceArray<f32>>,
     probes: &DeviceArray<Ranked>,
@@ -30,7 +30,7 @@ pub fn pq_scan(
     k: usize,
 ) -> Result<DeviceArray<Ranked>> {
     super::check_k(k)?;
-    super::check_rows("codes", codes, lists.entries())?;
+    codes.check(codebook, lists.entries())?;
     super::check_rows("tables", tables, probes.rows())?;
     if let Some(terms) = terms {
         super::check_rows("terms", terms, lists.entries())?;
@@ -42,16 +42,13 @@ pub fn pq_scan(
             found: tables.columns(),
         });
     }
-    if codes.columns() != codebook.words() {
-        return Err(Error::Dimension { what: "codes", expected: codebook.words(), found: codes.columns() });
-    }
     match &mut work.0 {
         Backend::Cpu => {
             let terms = terms.map(|terms| terms.host("terms")).transpose()?;
             let scan = cpu::Scan {
                 tables: tables.host("tables")?,
                 codebook,
-                codes: codes.host("codes")?,
+                codes: codes.host()?,
                 offsets: lists.offsets.host("offsets")?,
                 ids: lists.ids.host("ids")?,
                 terms,
