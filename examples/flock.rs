@@ -15,9 +15,9 @@ use cellprobe::{
     wgpu::{self, util::DeviceExt},
 };
 
-const BIRDS: u32 = 2000;
+const BIRDS: u32 = 600;
 const NEIGHBORS: usize = 8;
-const FRAMES: usize = 25;
+const FRAMES: usize = 20;
 
 fn main() -> Result<(), Box<dyn Error>> {
     pollster::block_on(run())
