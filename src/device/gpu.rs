@@ -12,6 +12,7 @@ use futures::FutureExt;
 
 use super::{
     Options,
+    profile::{Profile, Profiler},
     shader::{Pipelines, Variant},
 };
 use crate::{Error, Result};
@@ -38,6 +39,7 @@ pub(super) struct Inner {
     pub(super) max_workgroups: u32,
     pub(super) uniform_alignment: u64,
     pub(super) checked: bool,
+    pub(super) profiler: Option<Profiler>,
     name: String,
     /// Why the device was lost, if it was. Only a device that this crate opened reports here.
     lost: Arc<Mutex<Option<String>>>,
@@ -57,9 +59,11 @@ impl Gpu {
     pub(super) async fn open(adapter: &wgpu::Adapter, options: &Options) -> Result<Self> {
         let offered = adapter.limits();
         Self::missing(&offered)?;
+        let mut wanted = wgpu::Features::SUBGROUP;
+        wanted.set(wgpu::Features::TIMESTAMP_QUERY, options.profile);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("cellprobe"),
-            required_features: adapter.features() & wgpu::Features::SUBGROUP,
+            required_features: adapter.features() & wanted,
             required_limits: offered,
             ..Default::default()
         };
@@ -94,6 +98,7 @@ impl Gpu {
                 .clamp(1, limits.max_compute_workgroups_per_dimension),
             uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
             checked: options.checked,
+            profiler: options.profile.then(|| Profiler::new(&device)),
             pipelines: Pipelines::default(),
             lost: Arc::default(),
             submissions: AtomicU64::new(0),
@@ -160,6 +165,13 @@ impl Gpu {
 
     pub(super) fn count_read_back(&self) {
         self.0.read_backs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What the kernels did since the last call. Profiling is off unless it was asked for.
+    pub(super) async fn take_profile(&self) -> Result<Profile> {
+        let Some(profiler) = &self.0.profiler else { return Ok(Profile::default()) };
+        profiler.settle(self).await?;
+        Ok(profiler.take())
     }
 
     pub(super) fn submit(&self, commands: wgpu::CommandBuffer) -> Result<()> {

@@ -4,6 +4,7 @@ mod array;
 mod choose;
 mod gpu;
 mod options;
+mod profile;
 mod shader;
 mod work;
 
@@ -13,6 +14,7 @@ pub use array::DeviceArray;
 pub use choose::{AdapterSummary, adapters};
 pub use gpu::Counters;
 pub use options::Options;
+pub use profile::{Profile, Stage};
 pub use shader::{RenderedShader, rendered_shaders};
 pub use work::Work;
 
@@ -173,6 +175,39 @@ impl Device {
         match &self.kind {
             Kind::Cpu => Counters::default(),
             Kind::Gpu(gpu) => gpu.counters(),
+        }
+    }
+
+    /// What each kernel did since the device was opened or since the last call, once all of it is done. Empty for the CPU
+    /// and without [`Options::profile`]; counts alone, which [`Profile::timed`] tells, without timestamps.
+    ///
+    /// ```
+    /// use cellprobe::{Device, Metric, device::Options, ops};
+    /// # fn main() -> cellprobe::Result<()> {
+    /// let device = Device::open("auto", &Options::default().profile(true))?;
+    /// let rows = device.upload(vec![0.0, 0.0, 3.0, 4.0], 2)?;
+    /// let mut work = device.work();
+    /// let nearest = ops::nearest(&mut work, &rows, &rows, Metric::L2)?;
+    /// pollster::block_on(work.read(nearest.labels))?;
+    /// println!("{}", device.take_profile()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub fn take_profile(&self) -> Result<Profile> {
+        block_on(self.take_profile_async())
+    }
+
+    /// [`Device::take_profile`] without blocking.
+    ///
+    /// # Errors
+    /// As [`Device::take_profile`].
+    pub async fn take_profile_async(&self) -> Result<Profile> {
+        match &self.kind {
+            Kind::Gpu(gpu) => gpu.take_profile().await,
+            Kind::Cpu => Ok(Profile::default()),
         }
     }
 

@@ -13,11 +13,14 @@ pub struct Options {
     pub max_binding: Option<u64>,
     /// Split dispatches at so many workgroups a dimension, whatever the device allows.
     pub max_workgroups: Option<u32>,
+    /// Time every kernel, for [`Device::take_profile`](super::Device::take_profile), where the device has timestamps.
+    /// Kernels then run one after the other, so that work as a whole takes a little longer.
+    pub profile: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { checked: false, subgroups: true, max_binding: None, max_workgroups: None }
+        Options { checked: false, subgroups: true, max_binding: None, max_workgroups: None, profile: false }
     }
 }
 
@@ -47,6 +50,13 @@ impl Options {
     #[must_use]
     pub fn max_workgroups(mut self, groups: u32) -> Self {
         self.max_workgroups = Some(groups);
+        self
+    }
+
+    /// Sets [`Options::profile`].
+    #[must_use]
+    pub fn profile(mut self, profile: bool) -> Self {
+        self.profile = profile;
         self
     }
 }

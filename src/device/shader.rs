@@ -163,6 +163,9 @@ pub fn rendered_shaders() -> Vec<RenderedShader> {
 pub(super) struct Pipeline {
     pub(super) compiled: wgpu::ComputePipeline,
     pub(super) layout: wgpu::BindGroupLayout,
+    /// The operation and the entry point.
+    pub(super) operation: &'static str,
+    pub(super) entry: &'static str,
     /// Name and place of each binding that the entry point is given.
     pub(super) places: Vec<(&'static str, u32)>,
 }
@@ -225,7 +228,7 @@ fn compile(gpu: &Gpu, kernel: &Kernel, names: &[&'static str]) -> Result<Pipelin
             },
             cache: None,
         });
-        Pipeline { compiled, layout, places }
+        Pipeline { compiled, layout, operation: kernel.name, entry: kernel.entry, places }
     })
 }
 

@@ -13,7 +13,7 @@ use std::{
 use bytemuck::Pod;
 use futures::channel::oneshot;
 
-use super::{DeviceArray, Gpu, Kernel, gpu::STORAGE, shader::Pipeline};
+use super::{DeviceArray, Gpu, Kernel, gpu::STORAGE, profile::Timer, shader::Pipeline};
 use crate::{Error, Result};
 
 /// What a device has been asked for. Operations take it first. On the CPU they run at once; on a GPU they are
@@ -43,6 +43,16 @@ enum Groups {
     Known([u32; 2]),
     /// What three words of a buffer, from this one on, say when its turn comes.
     Counted(wgpu::Buffer, u64),
+}
+
+impl Groups {
+    /// Workgroups, none where the GPU decides.
+    fn known(&self) -> u64 {
+        match self {
+            Groups::Known([width, height]) => u64::from(*width) * u64::from(*height),
+            Groups::Counted(..) => 0,
+        }
+    }
 }
 
 impl Work {
@@ -185,6 +195,7 @@ impl Recording {
         // Mapped, because that fails on a device that is lost; the calls after it would be ignored there.
         let uniforms = self.gpu.filled_buffer(&self.params, wgpu::BufferUsages::UNIFORM)?;
         let commands = &self.commands;
+        let mut timer = self.profiled()?;
         self.gpu.catching(0, || {
             let mut encoder =
                 device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("cellprobe") });
@@ -196,20 +207,55 @@ impl Recording {
                     continue;
                 }
                 // One pass for all dispatches up to the next copy: a pass costs tens of microseconds on some backends.
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                // Only passes can be timed, so that a dispatch that is has one of its own.
+                let timestamp_writes = match (&mut timer, &commands[next]) {
+                    (Some(timer), Command::Dispatch { pipeline, .. }) => {
+                        Some(timer.next(pipeline.operation, pipeline.entry))
+                    }
+                    _ => None,
+                };
+                let alone = timestamp_writes.is_some();
+                let descriptor = wgpu::ComputePassDescriptor { label: Some("cellprobe"), timestamp_writes };
+                let mut pass = encoder.begin_compute_pass(&descriptor);
                 while let Some(Command::Dispatch { pipeline, buffers, params, groups }) = commands.get(next) {
                     let group = bind(device, pipeline, buffers, &uniforms, params);
+                    pass.push_debug_group(pipeline.operation);
                     pass.set_pipeline(&pipeline.compiled);
                     pass.set_bind_group(0, &group, &[]);
                     match groups {
                         Groups::Known([width, height]) => pass.dispatch_workgroups(*width, *height, 1),
                         Groups::Counted(list, word) => pass.dispatch_workgroups_indirect(list, 4 * word),
                     }
+                    pass.pop_debug_group();
                     next += 1;
+                    if alone {
+                        break;
+                    }
                 }
+                drop(pass);
+                if let Some(timer) = &timer {
+                    timer.passed(&mut encoder);
+                }
+            }
+            if let Some(timer) = timer {
+                timer.finish(&mut encoder);
             }
             encoder.finish()
         })
+    }
+
+    /// Counts the dispatches and makes ready to time them, if the device is profiled.
+    fn profiled(&self) -> Result<Option<Timer<'_>>> {
+        let Some(profiler) = &self.gpu.inner().profiler else { return Ok(None) };
+        let mut dispatches = 0;
+        for command in &self.commands {
+            if let Command::Dispatch { pipeline, buffers, groups, .. } = command {
+                let bytes = buffers.iter().map(|(_, buffer)| buffer.size()).sum();
+                profiler.count(pipeline.operation, pipeline.entry, groups.known(), bytes);
+                dispatches += 1;
+            }
+        }
+        profiler.timer(&self.gpu, dispatches)
     }
 
     fn submit(mut self) -> Result<()> {
@@ -282,7 +328,7 @@ fn bind(
 ///
 /// Inside [`block_on`] the GPU is waited for in place. Elsewhere a short-lived thread waits, so that the caller's
 /// executor is not held up; in a browser the event loop does.
-struct Waiting {
+pub(super) struct Waiting {
     gpu: Gpu,
     mapped: Mapped,
     receiver: oneshot::Receiver<Outcome>,
@@ -306,7 +352,7 @@ impl Mapped {
 }
 
 impl Waiting {
-    fn new(gpu: &Gpu, staging: &wgpu::Buffer) -> Self {
+    pub(super) fn new(gpu: &Gpu, staging: &wgpu::Buffer) -> Self {
         let (sender, receiver) = oneshot::channel();
         let mapped = Mapped(Arc::new(Mutex::new(Some(sender))));
         let told = mapped.clone();
