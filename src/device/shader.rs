@@ -146,6 +146,8 @@ pub fn rendered_shaders() -> Vec<RenderedShader> {
     for (subgroup_lanes, workgroup_bytes) in variants {
         kernels.extend(crate::ops::kernels(Variant { subgroup_lanes, workgroup_bytes }));
     }
+    #[cfg(feature = "cli")]
+    kernels.extend(crate::bench::peak_kernels());
     let mut seen = std::collections::HashSet::new();
     kernels.retain(|kernel| seen.insert(kernel.clone()));
     kernels
