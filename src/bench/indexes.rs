@@ -49,7 +49,7 @@ pub fn indexes(device: &Device, size: Size) -> Result<Vec<Case>> {
     let options = quantize::Training::default().iterations(ITERATIONS);
     let trained = n.min(256 << NBITS);
     let needed =
-        Needed::new((ITERATIONS + 1) * trained << NBITS, dimension, (2 * ITERATIONS + 1) * trained * dimension);
+        Needed::new(((ITERATIONS + 1) * trained) << NBITS, dimension, (2 * ITERATIONS + 1) * trained * dimension);
     cases.push(Case::new(format!("train PQ{m}"), Amount::new(trained, Unit::Row), needed, move || {
         ProductQuantizer::train(&there, sample.view(), m, NBITS, &options).map(drop)
     }));

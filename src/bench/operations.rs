@@ -76,7 +76,7 @@ const OPERATIONS: [Operation; 14] = [
         "pq_tables",
         |i| {
             let Size { dimension, queries, m, .. } = i.size;
-            Needed::new(queries << NBITS, dimension, queries * m << NBITS)
+            Needed::new(queries << NBITS, dimension, (queries * m) << NBITS)
         },
         |i, w| ops::pq_tables(w, &i.queries, &i.codebook, Table::L2).map(drop),
     ),

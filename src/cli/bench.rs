@@ -1,6 +1,6 @@
 //! `cellprobe bench`.
 
-use std::{io::Write as _, path::PathBuf};
+use std::{fmt::Write as _, io::Write as _, path::PathBuf};
 
 use clap::{
     Args,
@@ -147,10 +147,10 @@ impl Report<'_> {
         );
         if number > 0 {
             let ratio = format!("{}x", digits(row.ratio(number)));
-            line += &format!("{ratio:>9}{:>8}{:>11}", digits(*submissions), digits(*read_backs));
+            let _ = write!(line, "{ratio:>9}{:>8}{:>11}", digits(*submissions), digits(*read_backs));
         }
         if matches!(row.amount.unit, Unit::Query | Unit::Row) {
-            line += &format!("  {} {}", digits(row.rate(number)), row.amount.unit);
+            let _ = write!(line, "  {} {}", digits(row.rate(number)), row.amount.unit);
         }
         line
     }
@@ -158,7 +158,7 @@ impl Report<'_> {
     fn json(&self) -> Value {
         let results = self.rows.iter().zip(self.stages).map(|(row, stages)| self.result(row, stages.as_ref()));
         let Size { rows, dimension, queries, nlist, m, nprobe } = self.size;
-        let name = self.devices.last().map(|device| device.name());
+        let name = self.devices.last().map(Device::name);
         let mut json = json!({
             "device": name,
             "rows": rows,
