@@ -11,7 +11,7 @@ use std::{
 use futures::FutureExt;
 
 use super::{
-    Options,
+    Device, Options,
     profile::{Profile, Profiler},
     shader::{Pipelines, Variant},
 };
@@ -51,20 +51,43 @@ pub(super) struct Inner {
 pub(super) const STORAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
-const STORAGE_BUFFERS: u32 = 8;
-const INVOCATIONS: u32 = 256;
-const WORKGROUP_BYTES: u32 = 16_384;
+/// Features that kernels have variants for.
+pub(super) const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP;
+
+/// What no kernel can do without.
+pub(super) fn least_limits() -> wgpu::Limits {
+    wgpu::Limits {
+        max_storage_buffers_per_shader_stage: 8,
+        max_compute_invocations_per_workgroup: 256,
+        max_compute_workgroup_size_x: 256,
+        max_compute_workgroup_storage_size: 16_384,
+        ..wgpu::Limits::downlevel_defaults()
+    }
+}
+
+/// All of what kernels adapt to, of the limits `offered`.
+pub(super) fn best_limits(offered: &wgpu::Limits) -> wgpu::Limits {
+    let best = wgpu::Limits {
+        max_buffer_size: offered.max_buffer_size,
+        max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+        max_compute_workgroup_storage_size: offered.max_compute_workgroup_storage_size,
+        max_compute_invocations_per_workgroup: offered.max_compute_invocations_per_workgroup,
+        max_compute_workgroups_per_dimension: offered.max_compute_workgroups_per_dimension,
+        min_storage_buffer_offset_alignment: offered.min_storage_buffer_offset_alignment,
+        min_uniform_buffer_offset_alignment: offered.min_uniform_buffer_offset_alignment,
+        ..wgpu::Limits::default()
+    };
+    best.or_worse_values_from(offered)
+}
 
 impl Gpu {
     pub(super) async fn open(adapter: &wgpu::Adapter, options: &Options) -> Result<Self> {
-        let offered = adapter.limits();
-        Self::missing(&offered)?;
-        let mut wanted = wgpu::Features::SUBGROUP;
-        wanted.set(wgpu::Features::TIMESTAMP_QUERY, options.profile);
+        Self::missing(&adapter.limits())?;
+        let timestamps = if options.profile { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("cellprobe"),
-            required_features: adapter.features() & wanted,
-            required_limits: offered,
+            required_features: Device::required_features(adapter) | (adapter.features() & timestamps),
+            required_limits: Device::required_limits(adapter),
             ..Default::default()
         };
         let (device, queue) = adapter
@@ -110,13 +133,19 @@ impl Gpu {
 
     /// Fails on limits below what every kernel needs.
     pub(super) fn missing(limits: &wgpu::Limits) -> Result<()> {
-        let needed = [
-            ("storage buffers a shader stage", limits.max_storage_buffers_per_shader_stage, STORAGE_BUFFERS),
-            ("invocations a workgroup", limits.max_compute_invocations_per_workgroup, INVOCATIONS),
-            ("bytes of workgroup memory", limits.max_compute_workgroup_storage_size, WORKGROUP_BYTES),
-        ];
-        match needed.into_iter().find(|(_, allowed, asked)| allowed < asked) {
-            Some((limit, allowed, asked)) => Err(Error::Limit { limit, allowed: allowed.into(), asked: asked.into() }),
+        let least = least_limits();
+        let of = |limits: &wgpu::Limits| {
+            [
+                ("storage buffers a shader stage", limits.max_storage_buffers_per_shader_stage),
+                ("invocations a workgroup", limits.max_compute_invocations_per_workgroup),
+                ("invocations a workgroup's row", limits.max_compute_workgroup_size_x),
+                ("bytes of workgroup memory", limits.max_compute_workgroup_storage_size),
+            ]
+        };
+        match of(limits).into_iter().zip(of(&least)).find(|((_, allowed), (_, asked))| allowed < asked) {
+            Some(((limit, allowed), (_, asked))) => {
+                Err(Error::Limit { limit, allowed: allowed.into(), asked: asked.into() })
+            }
             None => Ok(()),
         }
     }
@@ -136,6 +165,11 @@ impl Gpu {
     /// Bytes that one binding may have.
     pub(crate) fn max_part(&self) -> u64 {
         self.0.max_part
+    }
+
+    /// Where storage bindings may begin: bytes that an offset is a multiple of.
+    pub(super) fn offset_alignment(&self) -> u64 {
+        u64::from(self.0.device.limits().min_storage_buffer_offset_alignment)
     }
 
     /// Workgroups that a dimension of a dispatch takes.

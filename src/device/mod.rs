@@ -1,9 +1,12 @@
 //! Where work runs: the CPU, a GPU that was found, or somebody's own wgpu device.
 
 mod array;
+mod buffer_rows;
 mod choose;
 mod gpu;
+mod hand_over;
 mod options;
+mod part;
 mod profile;
 mod shader;
 mod work;
@@ -11,6 +14,7 @@ mod work;
 use std::fmt;
 
 pub use array::DeviceArray;
+pub use buffer_rows::BufferRows;
 pub use choose::{AdapterSummary, adapters};
 pub use gpu::Counters;
 pub use options::Options;
@@ -20,10 +24,12 @@ pub use work::Work;
 
 pub(crate) use array::{Segment, bounded_segments, segments};
 pub(crate) use gpu::Gpu;
+pub(crate) use part::Part;
 pub(crate) use shader::{Kernel, Variant, params};
 pub(crate) use work::{Backend, Recording, block_on};
 
 use crate::{Error, Result};
+use gpu::{FEATURES, best_limits, least_limits};
 
 /// Where work runs. Cheap to clone; clones are the same device.
 ///
@@ -119,10 +125,10 @@ impl Device {
     }
 
     /// Somebody's own wgpu device: used with the features and limits it has, its error and loss handlers left alone.
+    /// [`Device::required_features`] and [`Device::required_limits`] say what to open it with.
     ///
     /// # Errors
-    /// [`Error::Limit`] if its limits are below what the kernels need: 8 storage buffers a stage,
-    /// 256 invocations and 16 KiB of memory a workgroup.
+    /// [`Error::Limit`] if its limits are below [`Device::least_limits`].
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         Self::from_wgpu_with(device, queue, &Options::default())
     }
@@ -133,6 +139,39 @@ impl Device {
     /// As [`Device::from_wgpu`].
     pub fn from_wgpu_with(device: wgpu::Device, queue: wgpu::Queue, options: &Options) -> Result<Self> {
         Ok(Device { kind: Kind::Gpu(Gpu::new(device, queue, options)?), reason: "handed over by the caller".into() })
+    }
+
+    /// The wgpu device and queue behind this device; none on the CPU. Buffers of theirs can be handed to
+    /// [`DeviceArray::from_wgpu`], and their encoders to [`Work::record`].
+    #[must_use]
+    pub fn wgpu(&self) -> Option<(&wgpu::Device, &wgpu::Queue)> {
+        match &self.kind {
+            Kind::Cpu => None,
+            Kind::Gpu(gpu) => Some((&gpu.inner().device, &gpu.inner().queue)),
+        }
+    }
+
+    /// What to ask of `adapter` when opening a device for [`Device::from_wgpu`], so that this crate is as fast on it as
+    /// on one that it opens itself: subgroups, where it has them. All of it is optional.
+    #[must_use]
+    pub fn required_features(adapter: &wgpu::Adapter) -> wgpu::Features {
+        adapter.features() & FEATURES
+    }
+
+    /// The limits that go with [`Device::required_features`]: all that `adapter` offers of what kernels adapt to,
+    /// the size of buffers and bindings, memory and invocations of a workgroup, workgroups of a dispatch and alignment
+    /// of offsets. The others are WebGPU's defaults, or less where it offers less. A program with needs of its own can
+    /// join both by [`wgpu::Limits::or_better_values_from`].
+    #[must_use]
+    pub fn required_limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
+        best_limits(&adapter.limits())
+    }
+
+    /// The least limits of a device for [`Device::from_wgpu`]: 8 storage buffers a stage, 256 invocations and 16 KiB of
+    /// memory a workgroup. Every WebGPU device has them; [`wgpu::Limits::default`] will do.
+    #[must_use]
+    pub fn least_limits() -> wgpu::Limits {
+        least_limits()
     }
 
     /// Whether this is a GPU (a software one included).
@@ -208,6 +247,14 @@ impl Device {
         match &self.kind {
             Kind::Gpu(gpu) => gpu.take_profile().await,
             Kind::Cpu => Ok(Profile::default()),
+        }
+    }
+
+    /// The GPU that `what` must be on.
+    fn as_gpu(&self, what: &'static str) -> Result<&Gpu> {
+        match &self.kind {
+            Kind::Cpu => Err(Error::OtherDevice { what }),
+            Kind::Gpu(gpu) => Ok(gpu),
         }
     }
 

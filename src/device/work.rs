@@ -13,7 +13,7 @@ use std::{
 use bytemuck::Pod;
 use futures::channel::oneshot;
 
-use super::{DeviceArray, Gpu, Kernel, gpu::STORAGE, profile::Timer, shader::Pipeline};
+use super::{Device, DeviceArray, Gpu, Kernel, gpu::STORAGE, part::Part, profile::Timer, shader::Pipeline};
 use crate::{Error, Result};
 
 /// What a device has been asked for. Operations take it first. On the CPU they run at once; on a GPU they are
@@ -28,18 +28,18 @@ pub(crate) enum Backend {
 /// Commands for a GPU, in order.
 pub(crate) struct Recording {
     gpu: Gpu,
-    commands: Vec<Command>,
+    pub(super) commands: Vec<Command>,
     /// The uniform blocks of all dispatches, each at its own aligned offset.
     params: Vec<u8>,
 }
 
-enum Command {
-    Dispatch { pipeline: Arc<Pipeline>, buffers: Vec<(u32, wgpu::Buffer)>, params: Range<u64>, groups: Groups },
+pub(super) enum Command {
+    Dispatch { pipeline: Arc<Pipeline>, buffers: Vec<(u32, Part)>, params: Range<u64>, groups: Groups },
     Copy { from: wgpu::Buffer, from_offset: u64, to: wgpu::Buffer, to_offset: u64, bytes: u64 },
 }
 
 /// How many workgroups a dispatch has.
-enum Groups {
+pub(super) enum Groups {
     Known([u32; 2]),
     /// What three words of a buffer, from this one on, say when its turn comes.
     Counted(wgpu::Buffer, u64),
@@ -62,6 +62,15 @@ impl Work {
 
     pub(super) fn gpu(gpu: Gpu) -> Self {
         Work(Backend::Gpu(Recording { gpu, commands: vec![], params: vec![] }))
+    }
+
+    /// Fails unless the work is for `device`.
+    pub(crate) fn check_at(&self, device: &Device, what: &'static str) -> Result<()> {
+        match (&self.0, device.as_gpu(what)) {
+            (Backend::Cpu, Err(_)) => Ok(()),
+            (Backend::Gpu(recording), Ok(gpu)) if recording.gpu.same_as(gpu) => Ok(()),
+            _ => Err(Error::OtherDevice { what }),
+        }
     }
 
     /// Begins what was recorded, without waiting for it.
@@ -98,13 +107,13 @@ impl Recording {
     }
 
     /// A buffer of `bytes` for what passes between kernels.
-    pub(crate) fn scratch(&self, bytes: usize) -> Result<wgpu::Buffer> {
-        self.gpu.storage(bytes as u64)
+    pub(crate) fn scratch(&self, bytes: usize) -> Result<Part> {
+        self.gpu.storage(bytes as u64).map(Part::whole)
     }
 
     /// A list of at most `rows` rows that kernels find, empty at first: see `shaders/shared/listed.wgsl`.
-    pub(crate) fn list(&self, rows: usize) -> Result<wgpu::Buffer> {
-        self.gpu.buffer(4 * (8 + rows as u64), STORAGE | wgpu::BufferUsages::INDIRECT, false)
+    pub(crate) fn list(&self, rows: usize) -> Result<Part> {
+        self.gpu.buffer(4 * (8 + rows as u64), STORAGE | wgpu::BufferUsages::INDIRECT, false).map(Part::whole)
     }
 
     /// Records `groups` workgroups of `kernel`. The kernel's `buffers` are given by their names in WGSL.
@@ -115,7 +124,7 @@ impl Recording {
         &mut self,
         kernel: Kernel,
         params: &P,
-        buffers: &[(&'static str, &wgpu::Buffer)],
+        buffers: &[(&'static str, &Part)],
         groups: usize,
     ) -> Result<()> {
         if groups == 0 {
@@ -139,17 +148,17 @@ impl Recording {
         &mut self,
         kernel: Kernel,
         params: &P,
-        buffers: &[(&'static str, &wgpu::Buffer)],
-        (list, word): (&wgpu::Buffer, u64),
+        buffers: &[(&'static str, &Part)],
+        (list, word): (&Part, u64),
     ) -> Result<()> {
-        self.push(kernel, params, buffers, Groups::Counted(list.clone(), word))
+        self.push(kernel, params, buffers, Groups::Counted(list.buffer().clone(), word))
     }
 
     fn push<P: Pod>(
         &mut self,
         kernel: Kernel,
         params: &P,
-        buffers: &[(&'static str, &wgpu::Buffer)],
+        buffers: &[(&'static str, &Part)],
         groups: Groups,
     ) -> Result<()> {
         let names: Vec<_> = buffers.iter().map(|(name, _)| *name).collect();
@@ -177,11 +186,12 @@ impl Recording {
                 let (to, to_row) = both.part(start + row)?;
                 let count =
                     (source.rows() - row).min(source.rows_per_part() - from_row).min(both.rows_per_part() - to_row);
+                from.check_source()?;
                 self.commands.push(Command::Copy {
-                    from: from.clone(),
-                    from_offset: from_row as u64 * row_bytes,
-                    to: to.clone(),
-                    to_offset: to_row as u64 * row_bytes,
+                    from: from.buffer().clone(),
+                    from_offset: from.offset() + from_row as u64 * row_bytes,
+                    to: to.buffer().clone(),
+                    to_offset: to.offset() + to_row as u64 * row_bytes,
                     bytes: count as u64 * row_bytes,
                 });
                 row += count;
@@ -190,15 +200,22 @@ impl Recording {
         Ok(both)
     }
 
-    fn encode(&mut self) -> Result<wgpu::CommandBuffer> {
+    /// Commands in a buffer of their own.
+    pub(super) fn encode(&self) -> Result<wgpu::CommandBuffer> {
+        let device = &self.gpu.inner().device;
+        let descriptor = wgpu::CommandEncoderDescriptor { label: Some("cellprobe") };
+        let mut encoder = self.gpu.catching(0, || device.create_command_encoder(&descriptor))?;
+        self.record(&mut encoder)?;
+        self.gpu.catching(0, || encoder.finish())
+    }
+
+    pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
         let device = &self.gpu.inner().device;
         // Mapped, because that fails on a device that is lost; the calls after it would be ignored there.
         let uniforms = self.gpu.filled_buffer(&self.params, wgpu::BufferUsages::UNIFORM)?;
         let commands = &self.commands;
         let mut timer = self.profiled()?;
         self.gpu.catching(0, || {
-            let mut encoder =
-                device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("cellprobe") });
             let mut next = 0;
             while next < commands.len() {
                 if let Command::Copy { from, from_offset, to, to_offset, bytes } = &commands[next] {
@@ -234,13 +251,12 @@ impl Recording {
                 }
                 drop(pass);
                 if let Some(timer) = &timer {
-                    timer.passed(&mut encoder);
+                    timer.passed(encoder);
                 }
             }
             if let Some(timer) = timer {
-                timer.finish(&mut encoder);
+                timer.finish(encoder);
             }
-            encoder.finish()
         })
     }
 
@@ -250,7 +266,7 @@ impl Recording {
         let mut dispatches = 0;
         for command in &self.commands {
             if let Command::Dispatch { pipeline, buffers, groups, .. } = command {
-                let bytes = buffers.iter().map(|(_, buffer)| buffer.size()).sum();
+                let bytes = buffers.iter().map(|(_, part)| part.size()).sum();
                 profiler.count(pipeline.operation, pipeline.entry, groups.known(), bytes);
                 dispatches += 1;
             }
@@ -258,7 +274,7 @@ impl Recording {
         profiler.timer(&self.gpu, dispatches)
     }
 
-    fn submit(mut self) -> Result<()> {
+    fn submit(self) -> Result<()> {
         if self.commands.is_empty() {
             return self.gpu.check_alive();
         }
@@ -273,7 +289,7 @@ impl Recording {
         let parts = (self.gpu.max_buffer() / part_bytes).max(1) as usize;
         let mut left = array.bytes();
         let mut stagings = vec![];
-        for parts in array.buffers().chunks(parts) {
+        for parts in array.parts().chunks(parts) {
             let bytes = left.min(parts.len() as u64 * part_bytes);
             left -= bytes;
             let staging = self.gpu.buffer(bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST, false)?;
@@ -281,8 +297,9 @@ impl Recording {
                 let to_offset = index as u64 * part_bytes;
                 let bytes = part_bytes.min(bytes - to_offset).next_multiple_of(4);
                 if bytes > 0 {
-                    let (from, to) = (part.clone(), staging.clone());
-                    self.commands.push(Command::Copy { from, from_offset: 0, to, to_offset, bytes });
+                    part.check_source()?;
+                    let (from, to) = (part.buffer().clone(), staging.clone());
+                    self.commands.push(Command::Copy { from, from_offset: part.offset(), to, to_offset, bytes });
                 }
             }
             stagings.push((staging, bytes));
@@ -306,7 +323,7 @@ impl Recording {
 fn bind(
     device: &wgpu::Device,
     pipeline: &Pipeline,
-    buffers: &[(u32, wgpu::Buffer)],
+    buffers: &[(u32, Part)],
     uniforms: &wgpu::Buffer,
     params: &Range<u64>,
 ) -> wgpu::BindGroup {
@@ -317,9 +334,7 @@ fn bind(
     };
     let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(uniform) }];
     entries.extend(
-        buffers
-            .iter()
-            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding: *binding, resource: buffer.as_entire_binding() }),
+        buffers.iter().map(|(binding, part)| wgpu::BindGroupEntry { binding: *binding, resource: part.binding() }),
     );
     device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &pipeline.layout, entries: &entries })
 }

@@ -31,6 +31,7 @@
 //! ```
 
 mod any;
+mod arrays;
 mod factory;
 mod files;
 mod flat;
@@ -262,9 +263,14 @@ impl<K: Kind> VectorIndex<K> {
             let uploaded = self.upload(part)?;
             kind = kind.append(&self.context, &uploaded, self.ntotal() + first).await?;
         }
+        self.replace(kind, ids, rows.nrows())
+    }
+
+    /// Takes the place of what was there before `added` rows.
+    fn replace(&mut self, kind: K, ids: Ids, added: usize) -> Result<()> {
         let (kind, order) = ranked(&self.context, kind, &ids)?;
         (self.kind, self.order, self.ids) = (kind, order, ids);
-        if rows.nrows() > 0 {
+        if added > 0 {
             self.form.direct_map = DirectMap::None;
         }
         Ok(())
@@ -302,17 +308,12 @@ impl<K: Kind> VectorIndex<K> {
     /// # Errors
     /// As [`VectorIndex::search_with`].
     pub async fn search_with_async(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
-        if !self.is_trained() {
-            return Err(Error::NotTrained { what: K::NAME });
-        }
-        search.check(self.ntotal())?;
+        self.check_search(search)?;
         rows::check_dimension("queries", queries, self.dimension())?;
         let mut neighbors = Neighbors::new(search.k, self.metric());
         // More than there are cannot be found.
         let k = search.k.min(self.ntotal());
-        let candidates = search.candidates().min(self.ntotal());
-        let per_query = 4 * self.dimension() + 16 * candidates + self.kind.query_bytes(search.nprobe);
-        let batch = (CHUNK_BYTES / per_query).max(1);
+        let batch = (CHUNK_BYTES / self.bytes_per_query(search)).max(1);
         for first in (0..queries.nrows()).step_by(batch) {
             let part = queries.slice(s![first..(first + batch).min(queries.nrows()), ..]);
             if k == 0 {
@@ -321,12 +322,7 @@ impl<K: Kind> VectorIndex<K> {
             }
             let uploaded = self.upload(part)?;
             let mut work = self.device().work();
-            let wanted = Wanted { k: candidates, nprobe: search.nprobe, reranked: search.rerank.is_some() };
-            let mut hits = self.kind.search(&self.context, &mut work, &uploaded, wanted)?;
-            if let Some((exact, _)) = search.rerank {
-                let places = self.order.as_ref().map(|order| &order.places);
-                hits = crate::ops::rerank(&mut work, &uploaded, &exact.rows, places, &hits, k, self.metric())?;
-            }
+            let hits = self.ranked(&mut work, &uploaded, search, k)?;
             let found = work.read(hits).await?;
             found.chunks_exact(k).for_each(|row| neighbors.push(row, |rank| self.identify(rank)));
         }
@@ -340,10 +336,22 @@ impl<K: Kind> VectorIndex<K> {
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
         rows::check_dimension("rows to re-rank by", rows, self.dimension())?;
-        if rows.nrows() != self.ntotal() {
-            return Err(Error::Length { what: "rows to re-rank by", expected: self.ntotal(), found: rows.nrows() });
-        }
+        self.check_exact(rows.nrows())?;
         Ok(ExactRows { rows: self.upload(rows)? })
+    }
+
+    fn check_search(&self, search: &Search<'_>) -> Result<()> {
+        if !self.is_trained() {
+            return Err(Error::NotTrained { what: K::NAME });
+        }
+        search.check(self.ntotal())
+    }
+
+    fn check_exact(&self, rows: usize) -> Result<()> {
+        if rows == self.ntotal() {
+            return Ok(());
+        }
+        Err(Error::Length { what: "rows to re-rank by", expected: self.ntotal(), found: rows })
     }
 
     /// The same index on another device.

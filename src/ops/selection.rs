@@ -4,7 +4,7 @@
 use super::{Ranked, select};
 use crate::{
     DeviceArray, Result,
-    device::{Recording, Segment, bounded_segments, segments},
+    device::{Part, Recording, Segment, bounded_segments, segments},
 };
 
 /// Candidates that a workgroup can sort in its memory: two a thread.
@@ -30,7 +30,7 @@ pub(super) struct Pass<'a> {
     /// Neighbours wanted in all: the row length of `found`.
     pub k: usize,
     /// What earlier passes found.
-    pub found: &'a wgpu::Buffer,
+    pub found: &'a Part,
     /// Where in it the batch's first query is.
     pub found_place: usize,
 }
@@ -38,7 +38,7 @@ pub(super) struct Pass<'a> {
 /// The candidates of a batch, rows of equal length.
 #[derive(Clone)]
 pub(super) struct Candidates {
-    pub buffer: wgpu::Buffer,
+    pub buffer: Part,
     pub columns: usize,
 }
 

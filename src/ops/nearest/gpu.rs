@@ -3,7 +3,7 @@
 use super::Nearest;
 use crate::{
     DeviceArray, Metric, Result,
-    device::{Kernel, Recording, Segment, Variant, bounded_segments, params, segments},
+    device::{Kernel, Part, Recording, Segment, Variant, bounded_segments, params, segments},
     ops::{
         is_l2,
         products::{self, Centre, Packed, SIDE},
@@ -160,7 +160,7 @@ impl Call<'_> {
         recording: &mut Recording,
         segment: &Segment,
         stretch: &Segment,
-        list: Option<&wgpu::Buffer>,
+        list: Option<&Part>,
     ) -> Result<()> {
         let (rows_part, row_place) = self.rows.part(segment.first_row)?;
         let (labels_part, output_place) = self.nearest.labels.part(segment.first_row)?;

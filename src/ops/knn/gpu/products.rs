@@ -4,7 +4,7 @@
 use super::differences::Listed;
 use crate::{
     DeviceArray, Metric, Result,
-    device::{Gpu, Kernel, Recording, Segment, Variant, bounded_segments, params, segments},
+    device::{Gpu, Kernel, Part, Recording, Segment, Variant, bounded_segments, params, segments},
     ops::{
         Ranked, is_l2,
         products::{self, Centre, SIDE},
@@ -130,19 +130,19 @@ struct Stretch {
     rows: Segment,
     slabs: usize,
     first_slab: usize,
-    halves: wgpu::Buffer,
+    halves: Part,
 }
 
 /// What the batches of a search share.
 struct Search<'a> {
     metric: Metric,
     centre: Centre,
-    reach: &'a wgpu::Buffer,
+    reach: &'a Part,
     stretches: Vec<Stretch>,
     all_slabs: usize,
     batches: Vec<Segment>,
-    queues: wgpu::Buffer,
-    candidates: wgpu::Buffer,
+    queues: Part,
+    candidates: Part,
 }
 
 impl<'a> Search<'a> {
@@ -152,7 +152,7 @@ impl<'a> Search<'a> {
         base: &DeviceArray<f32>,
         kept: &DeviceArray<Ranked>,
         centre: Centre,
-        reach: &'a wgpu::Buffer,
+        reach: &'a Part,
     ) -> Result<Self> {
         let metric = centre.metric;
         let queue_bytes = capacity(kept.columns()) * SIDE * size_of::<Ranked>();
@@ -228,7 +228,7 @@ impl<'a> Search<'a> {
         batch: &Segment,
         kept: &DeviceArray<Ranked>,
         found: &DeviceArray<Ranked>,
-    ) -> Result<wgpu::Buffer> {
+    ) -> Result<Part> {
         let list = recording.list(batch.rows)?;
         let unused = recording.scratch(size_of::<f32>())?;
         let halves = self.centre.measure(recording, queries, batch, &unused)?;

@@ -1,0 +1,58 @@
+//! What kernels are bound to: a stretch of a buffer.
+
+use crate::{Error, Result};
+
+/// A stretch of a buffer that kernels are bound to. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    buffer: wgpu::Buffer,
+    offset: u64,
+    size: u64,
+}
+
+impl Part {
+    /// `size` bytes of a buffer, from a byte on that storage bindings may begin at.
+    pub(super) fn new(buffer: wgpu::Buffer, offset: u64, size: u64) -> Self {
+        Part { buffer, offset, size }
+    }
+
+    /// All of a buffer.
+    pub(super) fn whole(buffer: wgpu::Buffer) -> Self {
+        let size = buffer.size();
+        Part { buffer, offset: 0, size }
+    }
+
+    pub(super) fn buffer(&self) -> &wgpu::Buffer {
+        &self.buffer
+    }
+
+    /// Where in the buffer it begins.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Its bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(super) fn binding(&self) -> wgpu::BindingResource<'_> {
+        let size = wgpu::BufferSize::new(self.size);
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &self.buffer, offset: self.offset, size })
+    }
+
+    /// Fails unless the buffer can be copied from, as those of this crate can.
+    pub(super) fn check_source(&self) -> Result<()> {
+        check_usage(&self.buffer, wgpu::BufferUsages::COPY_SRC)
+    }
+}
+
+/// Fails unless a buffer may be used so.
+pub(super) fn check_usage(buffer: &wgpu::Buffer, needed: wgpu::BufferUsages) -> Result<()> {
+    if buffer.usage().contains(needed) {
+        return Ok(());
+    }
+    let named = |usage: wgpu::BufferUsages| usage.iter_names().map(|(name, _)| name).collect::<Vec<_>>().join(" | ");
+    let expected = format!("{} among them", named(needed));
+    Err(Error::parameter("usage of a buffer", named(buffer.usage()), expected))
+}
