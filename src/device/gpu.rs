@@ -12,8 +12,10 @@ use futures::FutureExt;
 
 use super::{
     Device, Options,
+    pool::{Lease, Pool},
     profile::{Profile, Profiler},
     shader::{Pipelines, Variant},
+    wait::poll,
 };
 use crate::{Error, Result};
 
@@ -24,6 +26,8 @@ pub struct Counters {
     pub submissions: u64,
     /// Read-backs waited for.
     pub read_backs: u64,
+    /// Buffers made, rather than used again: see [`Options::pooled_bytes`](super::Options::pooled_bytes).
+    pub buffers: u64,
 }
 
 #[derive(Clone)]
@@ -40,6 +44,7 @@ pub(super) struct Inner {
     pub(super) uniform_alignment: u64,
     pub(super) checked: bool,
     pub(super) profiler: Option<Profiler>,
+    pool: Arc<Pool>,
     name: String,
     /// Why the device was lost, if it was. Only a device that this crate opened reports here.
     lost: Arc<Mutex<Option<String>>>,
@@ -122,6 +127,7 @@ impl Gpu {
             uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
             checked: options.checked,
             profiler: options.profile.then(|| Profiler::new(&device)),
+            pool: Pool::new(options.pooled_bytes),
             pipelines: Pipelines::default(),
             lost: Arc::default(),
             submissions: AtomicU64::new(0),
@@ -194,6 +200,7 @@ impl Gpu {
         Counters {
             submissions: self.0.submissions.load(Ordering::Relaxed),
             read_backs: self.0.read_backs.load(Ordering::Relaxed),
+            buffers: self.0.pool.created(),
         }
     }
 
@@ -210,6 +217,7 @@ impl Gpu {
 
     pub(super) fn submit(&self, commands: wgpu::CommandBuffer) -> Result<()> {
         self.0.submissions.fetch_add(1, Ordering::Relaxed);
+        self.0.pool.next_turn();
         self.catching(0, || self.0.queue.submit([commands])).map(|_| ())
     }
 
@@ -254,29 +262,45 @@ impl Gpu {
         }
     }
 
-    /// A buffer of `bytes`, rounded up to what a binding needs.
-    pub(super) fn buffer(&self, bytes: u64, usage: wgpu::BufferUsages, mapped: bool) -> Result<wgpu::Buffer> {
+    /// A buffer of `bytes`, rounded up to what a binding needs. What it holds is left over.
+    pub(super) fn lease(&self, bytes: u64, usage: wgpu::BufferUsages) -> Result<Arc<Lease>> {
         let size = bytes.max(16).next_multiple_of(16);
         if size > self.max_buffer() {
             return Err(Error::Limit { limit: "bytes a buffer", allowed: self.max_buffer(), asked: size });
         }
-        let descriptor = wgpu::BufferDescriptor { label: Some("cellprobe"), size, usage, mapped_at_creation: mapped };
-        self.catching(size, || self.0.device.create_buffer(&descriptor))
+        let pool = &self.0.pool;
+        if let Some(lease) = pool.take(size, usage) {
+            return Ok(lease);
+        }
+        let descriptor = wgpu::BufferDescriptor { label: Some("cellprobe"), size, usage, mapped_at_creation: false };
+        let make = || self.catching(size, || self.0.device.create_buffer(&descriptor));
+        let made = match make() {
+            Err(Error::OutOfMemory { .. }) => {
+                self.release_memory()?;
+                make()
+            }
+            made => made,
+        };
+        Ok(pool.adopt(made?))
     }
 
     /// A buffer that begins with `bytes`.
-    pub(super) fn filled_buffer(&self, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
-        let buffer = self.buffer(bytes.len() as u64, usage, true)?;
-        let whole = self.catching(0, || buffer.get_mapped_range_mut(..))?;
-        let mut view = whole.map_err(|error| self.lost(error))?;
+    pub(super) fn filled(&self, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<Arc<Lease>> {
+        let lease = self.lease(bytes.len() as u64, usage | wgpu::BufferUsages::COPY_DST)?;
+        let size = bytes.len().next_multiple_of(4).max(4);
+        let whole = wgpu::BufferSize::new(size as u64).unwrap_or(wgpu::BufferSize::MIN);
+        // A device that is lost gives no memory to write to; calls that give nothing would be ignored there.
+        let view = self.catching(size as u64, || self.0.queue.write_buffer_with(lease.buffer(), 0, whole))?;
+        let mut view = view.ok_or_else(|| self.lost("nothing can be written to it"))?;
         view.slice(..bytes.len()).copy_from_slice(bytes);
-        drop(view);
-        self.catching(0, || buffer.unmap())?;
-        Ok(buffer)
+        view.slice(bytes.len()..).fill(0);
+        self.catching(size as u64, || drop(view))?;
+        Ok(lease)
     }
 
-    /// A buffer for kernels to write.
-    pub(super) fn storage(&self, bytes: u64) -> Result<wgpu::Buffer> {
-        self.buffer(bytes, STORAGE, false)
+    /// Frees the buffers that nothing uses, once the GPU is done with them.
+    pub(super) fn release_memory(&self) -> Result<()> {
+        self.0.pool.clear();
+        poll(&self.0.device, wgpu::PollType::wait_indefinitely()).map_err(|reason| self.lost(reason))
     }
 }

@@ -7,8 +7,11 @@ mod gpu;
 mod hand_over;
 mod options;
 mod part;
+mod pool;
 mod profile;
 mod shader;
+mod submit;
+mod wait;
 mod work;
 
 use std::fmt;
@@ -26,7 +29,8 @@ pub(crate) use array::{Segment, bounded_segments, segments};
 pub(crate) use gpu::Gpu;
 pub(crate) use part::Part;
 pub(crate) use shader::{Kernel, Variant, params};
-pub(crate) use work::{Backend, Recording, block_on};
+pub(crate) use wait::block_on;
+pub(crate) use work::{Backend, Recording};
 
 use crate::{Error, Result};
 use gpu::{FEATURES, best_limits, least_limits};
@@ -208,7 +212,7 @@ impl Device {
         }
     }
 
-    /// Submissions and read-backs since the device was opened; both zero on the CPU.
+    /// Submissions, read-backs and buffers since the device was opened; all zero on the CPU.
     #[must_use]
     pub fn counters(&self) -> Counters {
         match &self.kind {
@@ -255,6 +259,17 @@ impl Device {
         match &self.kind {
             Kind::Cpu => Err(Error::OtherDevice { what }),
             Kind::Gpu(gpu) => Ok(gpu),
+        }
+    }
+
+    /// Frees the buffers that are kept to be used again, once the GPU is done with them; what arrays hold stays.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub fn release_memory(&self) -> Result<()> {
+        match &self.kind {
+            Kind::Gpu(gpu) => gpu.release_memory(),
+            Kind::Cpu => Ok(()),
         }
     }
 

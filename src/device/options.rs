@@ -16,11 +16,20 @@ pub struct Options {
     /// Time every kernel, for [`Device::take_profile`](super::Device::take_profile), where the device has timestamps.
     /// Kernels then run one after the other, so that work as a whole takes a little longer.
     pub profile: bool,
+    /// Bytes of buffers that nothing uses at the moment which are kept to be used again.
+    pub pooled_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { checked: false, subgroups: true, max_binding: None, max_workgroups: None, profile: false }
+        Options {
+            checked: false,
+            subgroups: true,
+            max_binding: None,
+            max_workgroups: None,
+            profile: false,
+            pooled_bytes: 512 << 20,
+        }
     }
 }
 
@@ -57,6 +66,13 @@ impl Options {
     #[must_use]
     pub fn profile(mut self, profile: bool) -> Self {
         self.profile = profile;
+        self
+    }
+
+    /// Sets [`Options::pooled_bytes`].
+    #[must_use]
+    pub fn pooled_bytes(mut self, bytes: u64) -> Self {
+        self.pooled_bytes = bytes;
         self
     }
 }

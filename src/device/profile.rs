@@ -2,10 +2,14 @@
 
 use std::{
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Gpu, work::Waiting};
+use super::{
+    Gpu,
+    pool::Lease,
+    wait::{READ_BACK, Waiting},
+};
 use crate::Result;
 
 /// What a GPU did since it was opened or since the last [`Device::take_profile`](super::Device::take_profile), kernel by
@@ -91,7 +95,7 @@ struct Tally {
 
 /// Times that are on their way: a beginning and an end for each of some dispatches.
 struct Pending {
-    staging: wgpu::Buffer,
+    staging: Arc<Lease>,
     stages: Vec<(&'static str, &'static str)>,
 }
 
@@ -108,7 +112,7 @@ impl Profiler {
         Profiler { queries, collected: Mutex::default() }
     }
 
-    fn collected(&self) -> std::sync::MutexGuard<'_, Collected> {
+    fn collected(&self) -> MutexGuard<'_, Collected> {
         self.collected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -129,20 +133,18 @@ impl Profiler {
         };
         let bytes = 16 * dispatches as u64;
         let resolve = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
-        let resolved = gpu.buffer(bytes, resolve, false)?;
-        let staging = gpu.buffer(bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST, false)?;
+        let (resolved, staging) = (gpu.lease(bytes, resolve)?, gpu.lease(bytes, READ_BACK)?);
         Ok(Some(Timer { profiler: self, queries, resolved, staging, stages: vec![] }))
     }
 
     /// Waits for all times that are on their way.
     pub(super) async fn settle(&self, gpu: &Gpu) -> Result<()> {
         let pending = std::mem::take(&mut self.collected().pending);
-        let waits: Vec<_> = pending.iter().map(|pending| Waiting::new(gpu, &pending.staging)).collect();
+        let waits: Vec<_> = pending.iter().map(|pending| Waiting::new(gpu, Arc::clone(&pending.staging))).collect();
         let nanoseconds = f64::from(gpu.inner().queue.get_timestamp_period());
-        for (Pending { staging, stages }, waiting) in pending.into_iter().zip(waits) {
-            waiting.await?;
-            let view = staging.get_mapped_range(..).map_err(|error| gpu.lost(error))?;
-            let times = bytemuck::pod_collect_to_vec::<u8, [u64; 2]>(&view[..16 * stages.len()]);
+        for (Pending { stages, .. }, mut waiting) in pending.into_iter().zip(waits) {
+            (&mut waiting).await?;
+            let times = waiting.read::<[u64; 2]>(16 * stages.len())?;
             let mut collected = self.collected();
             for ((operation, entry), [begin, end]) in stages.into_iter().zip(times) {
                 let tally = collected.tally(operation, entry);
@@ -181,8 +183,8 @@ impl Collected {
 pub(super) struct Timer<'a> {
     profiler: &'a Profiler,
     queries: &'a wgpu::QuerySet,
-    resolved: wgpu::Buffer,
-    staging: wgpu::Buffer,
+    resolved: Arc<Lease>,
+    staging: Arc<Lease>,
     stages: Vec<(&'static str, &'static str)>,
 }
 
@@ -211,7 +213,7 @@ impl Timer<'_> {
 
     fn resolve(&self, encoder: &mut wgpu::CommandEncoder, dispatches: u32) {
         let first = self.stages.len() as u64 - u64::from(dispatches);
-        encoder.resolve_query_set(self.queries, 0..2 * dispatches, &self.resolved, 16 * first);
+        encoder.resolve_query_set(self.queries, 0..2 * dispatches, self.resolved.buffer(), 16 * first);
     }
 
     /// Ends the command buffer's times. They can be read once it is submitted.
@@ -220,7 +222,8 @@ impl Timer<'_> {
         if rest > 0 {
             self.resolve(encoder, rest);
         }
-        encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.staging, 0, 16 * self.stages.len() as u64);
+        let bytes = 16 * self.stages.len() as u64;
+        encoder.copy_buffer_to_buffer(self.resolved.buffer(), 0, self.staging.buffer(), 0, bytes);
         let Timer { profiler, staging, stages, .. } = self;
         profiler.collected().pending.push(Pending { staging, stages });
     }
