@@ -10,7 +10,7 @@ fn multiply(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let number = (group.y * groups.x + group.x) * {{THREADS}}u + thread;
+    let number = workgroup_number(group, groups) * {{THREADS}}u + thread;
     if (number >= params.elements) { return; }
     // Eight chains that need not wait for each other. The compiler cannot know what comes in.
     let x = vec4<f32>(params.factor);
@@ -53,7 +53,7 @@ fn copy(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let number = (group.y * groups.x + group.x) * {{THREADS}}u + thread;
+    let number = workgroup_number(group, groups) * {{THREADS}}u + thread;
     if (number < params.elements) {
         copied[number] = source[number];
     }

@@ -6,12 +6,14 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use futures::FutureExt;
 
 use super::{
     Device, Options,
+    pace::{Load, Pace},
     pool::{Lease, Pool},
     profile::{Profile, Profiler},
     shader::{Pipelines, Variant},
@@ -45,6 +47,7 @@ pub(super) struct Inner {
     pub(super) checked: bool,
     pub(super) profiler: Option<Profiler>,
     pool: Arc<Pool>,
+    pub(super) pace: Arc<Pace>,
     name: String,
     /// Why the device was lost, if it was. Only a device that this crate opened reports here.
     lost: Arc<Mutex<Option<String>>>,
@@ -128,6 +131,7 @@ impl Gpu {
             checked: options.checked,
             profiler: options.profile.then(|| Profiler::new(&device)),
             pool: Pool::new(options.pooled_bytes),
+            pace: Arc::new(Pace::new(info.device_type, options.longest_submission)),
             pipelines: Pipelines::default(),
             lost: Arc::default(),
             submissions: AtomicU64::new(0),
@@ -219,6 +223,17 @@ impl Gpu {
         self.0.submissions.fetch_add(1, Ordering::Relaxed);
         self.0.pool.next_turn();
         self.catching(0, || self.0.queue.submit([commands])).map(|_| ())
+    }
+
+    /// Learns how fast the GPU is from what was just submitted, unless that is little.
+    pub(super) fn learn(&self, load: Load, waited_for: bool) {
+        // In a browser there is no such clock.
+        if cfg!(target_arch = "wasm32") || load.seconds < 0.1 * self.0.pace.longest() {
+            return;
+        }
+        let (pace, start) = (Arc::clone(&self.0.pace), Instant::now());
+        let done = move || pace.learn(&load, start.elapsed().as_secs_f64(), waited_for);
+        self.0.queue.on_submitted_work_done(done);
     }
 
     /// The error for a device that is gone, if it is.

@@ -2,10 +2,12 @@
 
 mod array;
 mod buffer_rows;
+mod cancel;
 mod choose;
 mod gpu;
 mod hand_over;
 mod options;
+mod pace;
 mod part;
 mod pool;
 mod profile;
@@ -18,6 +20,7 @@ use std::fmt;
 
 pub use array::DeviceArray;
 pub use buffer_rows::BufferRows;
+pub use cancel::Cancel;
 pub use choose::{AdapterSummary, adapters};
 pub use gpu::Counters;
 pub use options::Options;

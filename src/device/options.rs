@@ -1,5 +1,7 @@
 //! How a GPU is opened.
 
+use std::time::Duration;
+
 /// How a GPU is opened. The defaults are the fastest; tests and `verify` go through the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -18,6 +20,9 @@ pub struct Options {
     pub profile: bool,
     /// Bytes of buffers that nothing uses at the moment which are kept to be used again.
     pub pooled_bytes: u64,
+    /// Longer work is cut into submissions that take about so long each, so that no watchdog resets the GPU and that it
+    /// can be cancelled. `None` is 0.3 s, and whatever it takes on a software rasteriser, which nothing watches.
+    pub longest_submission: Option<Duration>,
 }
 
 impl Default for Options {
@@ -29,6 +34,7 @@ impl Default for Options {
             max_workgroups: None,
             profile: false,
             pooled_bytes: 512 << 20,
+            longest_submission: None,
         }
     }
 }
@@ -73,6 +79,13 @@ impl Options {
     #[must_use]
     pub fn pooled_bytes(mut self, bytes: u64) -> Self {
         self.pooled_bytes = bytes;
+        self
+    }
+
+    /// Sets [`Options::longest_submission`].
+    #[must_use]
+    pub fn longest_submission(mut self, longest: Duration) -> Self {
+        self.longest_submission = Some(longest);
         self
     }
 }

@@ -1,17 +1,18 @@
 //! From a recording to what a GPU is given.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use bytemuck::Pod;
 
 use super::{
     DeviceArray,
+    pace::{Load, Pace},
     part::Part,
     pool::Lease,
     profile::Timer,
     shader::Pipeline,
     wait::{READ_BACK, Waiting},
-    work::{Command, Groups, Recording},
+    work::{Command, Dispatch, Groups, Recording},
 };
 use crate::Result;
 
@@ -26,11 +27,7 @@ impl Recording {
     /// Everything into somebody else's encoder: no buffer of it is used for anything else any more.
     pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
         let uniforms = Uniforms::new(self)?;
-        let dispatched = self.commands.iter().filter_map(|command| match command {
-            Command::Dispatch { buffers, .. } => Some(buffers),
-            Command::Copy { .. } => None,
-        });
-        dispatched.flatten().for_each(|(_, part)| part.hand_out());
+        self.dispatches().flat_map(|dispatch| &dispatch.buffers).for_each(|(_, part)| part.hand_out());
         self.held.iter().chain(self.zeroed.iter().map(|(part, _)| part)).for_each(Part::hand_out);
         uniforms.lease.keep(true);
         // Whether and when that is submitted is not known, so that it is not timed.
@@ -44,34 +41,62 @@ impl Recording {
         self.device().catching(0, || device.create_command_encoder(&descriptor))
     }
 
-    pub(super) fn submit(self) -> Result<()> {
-        if self.commands.is_empty() {
-            return self.device().check_alive();
+    fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        self.commands.iter().filter_map(|command| match command {
+            Command::Dispatch(dispatch) => Some(dispatch),
+            Command::Copy { .. } => None,
+        })
+    }
+
+    pub(super) fn submit(mut self) -> Result<()> {
+        self.device().check_alive()?;
+        while !self.commands.is_empty() {
+            self.submit_piece(false)?;
         }
-        let uniforms = Uniforms::new(&self)?;
-        let mut encoder = self.encoder()?;
-        let dispatches = self.count();
-        let timer = match &self.device().inner().profiler {
-            Some(profiler) => profiler.timer(self.device(), dispatches)?,
+        Ok(())
+    }
+
+    /// [`Recording::submit`], where what takes several submissions is waited for between them.
+    async fn submit_waiting(&mut self) -> Result<()> {
+        self.device().check_alive()?;
+        while !self.commands.is_empty() {
+            self.submit_piece(true)?;
+            if !self.commands.is_empty() {
+                Waiting::for_all(self.device()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Submits as much from the first command on as should not take too long.
+    fn submit_piece(&mut self, waited_for: bool) -> Result<()> {
+        self.check_cancelled()?;
+        let gpu = self.device().clone();
+        let (commands, load) = next_piece(&mut self.commands, &gpu.inner().pace);
+        let zeroed = std::mem::take(&mut self.zeroed);
+        let mut piece = Recording::new(gpu.clone());
+        (piece.commands, piece.zeroed) = (commands, zeroed);
+        let uniforms = Uniforms::new(&piece)?;
+        let mut encoder = piece.encoder()?;
+        piece.count();
+        let timer = match &gpu.inner().profiler {
+            Some(profiler) => profiler.timer(&gpu, piece.dispatches().count())?,
             None => None,
         };
-        self.write(&mut encoder, &uniforms, timer)?;
-        let commands = self.device().catching(0, || encoder.finish())?;
-        self.device().submit(commands)
+        piece.write(&mut encoder, &uniforms, timer)?;
+        let commands = gpu.catching(0, || encoder.finish())?;
+        gpu.submit(commands)?;
+        gpu.learn(load, waited_for);
+        Ok(())
     }
 
     /// Counts the dispatches, if the device is profiled.
-    fn count(&self) -> usize {
-        let Some(profiler) = &self.device().inner().profiler else { return 0 };
-        let mut dispatches = 0;
-        for command in &self.commands {
-            if let Command::Dispatch { pipeline, buffers, groups, .. } = command {
-                let bytes = buffers.iter().map(|(_, part)| part.size()).sum();
-                profiler.count(pipeline.operation, pipeline.entry, groups.known(), bytes);
-                dispatches += 1;
-            }
+    fn count(&self) {
+        let Some(profiler) = &self.device().inner().profiler else { return };
+        for Dispatch { pipeline, buffers, groups, .. } in self.dispatches() {
+            let bytes = buffers.iter().map(|(_, part)| part.size()).sum();
+            profiler.count(pipeline.operation, pipeline.entry, groups.known(), bytes);
         }
-        dispatches
     }
 
     fn write(
@@ -91,7 +116,7 @@ impl Recording {
                         encoder.copy_buffer_to_buffer(from, *from_offset, to, *to_offset, *bytes);
                         next += 1;
                     }
-                    Command::Dispatch { pipeline, .. } => {
+                    Command::Dispatch(Dispatch { pipeline, .. }) => {
                         let writes = timer.as_mut().map(|timer| timer.next(pipeline.operation, pipeline.entry));
                         next = self.write_pass(encoder, uniforms, writes, next);
                         if let Some(timer) = &timer {
@@ -120,7 +145,8 @@ impl Recording {
         let alone = timestamp_writes.is_some();
         let descriptor = wgpu::ComputePassDescriptor { label: Some("cellprobe"), timestamp_writes };
         let mut pass = encoder.begin_compute_pass(&descriptor);
-        while let Some(Command::Dispatch { pipeline, buffers, groups, .. }) = self.commands.get(next) {
+        while let Some(Command::Dispatch(dispatch)) = self.commands.get(next) {
+            let Dispatch { pipeline, buffers, groups, .. } = dispatch;
             let group = bind(&self.device().inner().device, pipeline, buffers, uniforms.binding(next));
             pass.push_debug_group(pipeline.operation);
             pass.set_pipeline(&pipeline.compiled);
@@ -162,7 +188,7 @@ impl Recording {
             stagings.push((staging, bytes as usize));
         }
         self.hold(&array);
-        self.submit()?;
+        self.submit_waiting().await?;
         gpu.count_read_back();
         let waits: Vec<_> = stagings.into_iter().map(|(staging, bytes)| (Waiting::new(&gpu, staging), bytes)).collect();
         let mut data = vec![];
@@ -172,6 +198,68 @@ impl Recording {
             data = if data.is_empty() { part } else { [data, part].concat() };
         }
         Ok(data)
+    }
+}
+
+/// Takes commands from the first on that should not take too long together; a dispatch that would on its own is divided.
+fn next_piece(commands: &mut Vec<Command>, pace: &Pace) -> (Vec<Command>, Load) {
+    let (mut piece, mut load) = (vec![], Load::default());
+    let mut rest: VecDeque<Command> = std::mem::take(commands).into();
+    while let Some(command) = rest.pop_front() {
+        let Command::Dispatch(mut dispatch) = command else {
+            piece.push(command);
+            continue;
+        };
+        let mut seconds = pace.seconds(dispatch.pipeline.operation, dispatch.operations);
+        while seconds > pace.longest()
+            && let Some(others) = dispatch.divide(pace.longest() / seconds)
+        {
+            rest.push_front(Command::Dispatch(others));
+            seconds = pace.seconds(dispatch.pipeline.operation, dispatch.operations);
+        }
+        if load.seconds > 0.0 && load.seconds + seconds > pace.longest() {
+            rest.push_front(Command::Dispatch(dispatch));
+            break;
+        }
+        load.add(dispatch.pipeline.operation, dispatch.operations, seconds);
+        piece.push(Command::Dispatch(dispatch));
+    }
+    *commands = rest.into();
+    (piece, load)
+}
+
+impl Dispatch {
+    /// Keeps about that share of the workgroups, one at least, and gives the others; nothing if it cannot be divided.
+    ///
+    /// Parts are whole rows of workgroups or of one row, so that no number is in two of them.
+    fn divide(&mut self, share: f64) -> Option<Dispatch> {
+        let Groups::Known([width, height]) = self.groups else { return None };
+        if !self.pipeline.parts || width * height == 1 {
+            return None;
+        }
+        let kept = |of: u32| ((f64::from(of) * share) as u32).clamp(1, of - 1);
+        let (first, others) = if height > 1 {
+            let rows = kept(height);
+            ([width, rows], [width, height - rows])
+        } else {
+            let columns = kept(width);
+            ([columns, 1], [width - columns, 1])
+        };
+        let number = first[0] * first[1];
+        let operations = self.operations * f64::from(number) / (f64::from(width) * f64::from(height));
+        let mut params = self.params.clone();
+        let place = params.len() - size_of::<u32>();
+        let before = bytemuck::pod_read_unaligned::<u32>(&params[place..]);
+        params[place..].copy_from_slice(&(before + number).to_ne_bytes());
+        let rest = Dispatch {
+            pipeline: Arc::clone(&self.pipeline),
+            buffers: self.buffers.clone(),
+            params,
+            groups: Groups::Known(others),
+            operations: self.operations - operations,
+        };
+        (self.groups, self.operations) = (Groups::Known(first), operations);
+        Some(rest)
     }
 }
 
@@ -188,7 +276,7 @@ impl Uniforms {
         let (mut blocks, mut places) = (vec![], vec![]);
         for command in &recording.commands {
             let start = blocks.len();
-            if let Command::Dispatch { params, .. } = command {
+            if let Command::Dispatch(Dispatch { params, .. }) = command {
                 blocks.extend_from_slice(params);
             }
             places.push(start as u64..blocks.len() as u64);

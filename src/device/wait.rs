@@ -18,13 +18,13 @@ use crate::Result;
 /// What a buffer to read back is used for.
 pub(super) const READ_BACK: wgpu::BufferUsages = wgpu::BufferUsages::MAP_READ.union(wgpu::BufferUsages::COPY_DST);
 
-/// Waits for a buffer to be mapped.
+/// Waits for a buffer to be mapped, or for everything that was submitted.
 ///
 /// Inside [`block_on`] the GPU is waited for in place. Elsewhere a short-lived thread waits, so that the caller's
 /// executor is not held up; in a browser the event loop does.
 pub(super) struct Waiting {
     gpu: Gpu,
-    staging: Arc<Lease>,
+    staging: Option<Arc<Lease>>,
     mapped: Mapped,
     receiver: oneshot::Receiver<Outcome>,
     thread: bool,
@@ -33,7 +33,7 @@ pub(super) struct Waiting {
 /// Why a buffer cannot be mapped, if so.
 pub(super) type Outcome = Result<(), String>;
 
-/// Tells a [`Waiting`], once, that the buffer is mapped or why it will not be.
+/// Tells a [`Waiting`], once, that it is over or why it never will be.
 #[derive(Clone)]
 struct Mapped(Arc<Mutex<Option<oneshot::Sender<Outcome>>>>);
 
@@ -48,25 +48,39 @@ impl Mapped {
 
 impl Waiting {
     pub(super) fn new(gpu: &Gpu, staging: Arc<Lease>) -> Self {
-        let (sender, receiver) = oneshot::channel();
-        let mapped = Mapped(Arc::new(Mutex::new(Some(sender))));
-        let told = mapped.clone();
+        let (mut waiting, told) = Self::begin(gpu);
         // Nothing may use it before it is unmapped, which it never is if this is dropped.
         staging.keep(true);
         staging
             .buffer()
             .map_async(wgpu::MapMode::Read, .., move |outcome| told.tell(outcome.map_err(|error| error.to_string())));
-        Waiting { gpu: gpu.clone(), staging, mapped, receiver, thread: false }
+        waiting.staging = Some(staging);
+        waiting
+    }
+
+    /// Waits for everything that was submitted so far.
+    pub(super) fn for_all(gpu: &Gpu) -> Self {
+        let (waiting, told) = Self::begin(gpu);
+        gpu.inner().queue.on_submitted_work_done(move || told.tell(Ok(())));
+        waiting
+    }
+
+    fn begin(gpu: &Gpu) -> (Self, Mapped) {
+        let (sender, receiver) = oneshot::channel();
+        let mapped = Mapped(Arc::new(Mutex::new(Some(sender))));
+        let told = mapped.clone();
+        (Waiting { gpu: gpu.clone(), staging: None, mapped, receiver, thread: false }, told)
     }
 
     /// The first `bytes`, once they were waited for.
     pub(super) fn read<T: Pod>(self, bytes: usize) -> Result<Vec<T>> {
-        let buffer = self.staging.buffer();
+        let Some(staging) = self.staging else { return Ok(vec![]) };
+        let buffer = staging.buffer();
         let view = buffer.get_mapped_range(..).map_err(|error| self.gpu.lost(error))?;
         let data = bytemuck::pod_collect_to_vec::<u8, T>(&view[..bytes]);
         drop(view);
         buffer.unmap();
-        self.staging.keep(false);
+        staging.keep(false);
         Ok(data)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytemuck::Pod;
 
-use super::{Device, DeviceArray, Gpu, Kernel, gpu::STORAGE, part::Part, shader::Pipeline};
+use super::{Cancel, Device, DeviceArray, Gpu, Kernel, gpu::STORAGE, part::Part, shader::Pipeline};
 use crate::{Error, Result};
 
 /// What a device has been asked for. Operations take it first. On the CPU they run at once; on a GPU they are
@@ -24,11 +24,25 @@ pub(crate) struct Recording {
     pub(super) zeroed: Vec<(Part, u64)>,
     /// What copies are from and to: not to be used again before they are submitted.
     pub(super) held: Vec<Part>,
+    /// Operations of the next dispatch, where they are more than the words that it is given.
+    operations: f64,
+    cancel: Option<Cancel>,
 }
 
 pub(super) enum Command {
-    Dispatch { pipeline: Arc<Pipeline>, buffers: Vec<(u32, Part)>, params: Vec<u8>, groups: Groups },
+    Dispatch(Dispatch),
     Copy { from: wgpu::Buffer, from_offset: u64, to: wgpu::Buffer, to_offset: u64, bytes: u64 },
+}
+
+/// A kernel and what it is given.
+pub(super) struct Dispatch {
+    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) buffers: Vec<(u32, Part)>,
+    /// The uniform block, whose last word is the number of the first workgroup.
+    pub(super) params: Vec<u8>,
+    pub(super) groups: Groups,
+    /// Multiply-adds, or words moved: what tells how long it takes.
+    pub(super) operations: f64,
 }
 
 /// How many workgroups a dispatch has.
@@ -54,7 +68,7 @@ impl Work {
     }
 
     pub(super) fn gpu(gpu: Gpu) -> Self {
-        Work(Backend::Gpu(Recording { gpu, commands: vec![], zeroed: vec![], held: vec![] }))
+        Work(Backend::Gpu(Recording::new(gpu)))
     }
 
     /// Fails unless the work is for `device`.
@@ -66,10 +80,17 @@ impl Work {
         }
     }
 
+    /// Lets somebody else cancel the work: nothing more of it is then submitted. On the CPU it is done at once.
+    pub fn cancelled_by(&mut self, cancel: &Cancel) {
+        if let Backend::Gpu(recording) = &mut self.0 {
+            recording.cancel = Some(cancel.clone());
+        }
+    }
+
     /// Begins what was recorded, without waiting for it.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`], [`Error::DeviceLost`] or [`Error::Gpu`].
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`] or [`Error::Cancelled`].
     pub fn submit(self) -> Result<()> {
         match self.0 {
             Backend::Cpu => Ok(()),
@@ -77,10 +98,11 @@ impl Work {
         }
     }
 
-    /// Does what was recorded and gives the elements of `array`, row after row: one submission, one read-back.
+    /// Does what was recorded and gives the elements of `array`, row after row: one read-back and one submission, or
+    /// as many as [`Options::longest_submission`](super::Options::longest_submission) asks for.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`], [`Error::DeviceLost`] or [`Error::Gpu`]; [`Error::OtherDevice`] if `array` is elsewhere.
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`] or [`Error::Cancelled`]; [`Error::OtherDevice`] if `array` is elsewhere.
     pub async fn read<T: Pod>(self, array: DeviceArray<T>) -> Result<Vec<T>> {
         match self.0 {
             Backend::Cpu => array.into_host("the array to read"),
@@ -90,6 +112,20 @@ impl Work {
 }
 
 impl Recording {
+    pub(super) fn new(gpu: Gpu) -> Self {
+        Recording { gpu, commands: vec![], zeroed: vec![], held: vec![], operations: 0.0, cancel: None }
+    }
+
+    /// Says how many multiply-adds or the like the next dispatch has.
+    pub(crate) fn expect(&mut self, operations: usize) {
+        self.operations = operations as f64;
+    }
+
+    /// Fails once the work was cancelled.
+    pub(super) fn check_cancelled(&self) -> Result<()> {
+        self.cancel.as_ref().map_or(Ok(()), Cancel::check)
+    }
+
     pub(crate) fn device(&self) -> &Gpu {
         &self.gpu
     }
@@ -138,6 +174,7 @@ impl Recording {
         groups: usize,
     ) -> Result<()> {
         if groups == 0 {
+            self.operations = 0.0;
             return Ok(());
         }
         let widest = self.gpu.inner().max_workgroups as usize;
@@ -174,9 +211,12 @@ impl Recording {
         let names: Vec<_> = buffers.iter().map(|(name, _)| *name).collect();
         let pipeline = self.gpu.inner().pipelines.get(&self.gpu, kernel, &names)?;
         let place = |name| pipeline.places.iter().find(|(known, _)| *known == name).map(|(_, place)| *place);
-        let buffers = buffers.iter().filter_map(|(name, buffer)| Some((place(*name)?, (*buffer).clone()))).collect();
-        let params = bytemuck::bytes_of(params).to_vec();
-        self.commands.push(Command::Dispatch { pipeline, buffers, params, groups });
+        let buffers: Vec<_> =
+            buffers.iter().filter_map(|(name, buffer)| Some((place(*name)?, (*buffer).clone()))).collect();
+        let words = buffers.iter().map(|(_, part)| part.size() as f64 / 4.0).sum::<f64>();
+        let operations = words.max(std::mem::take(&mut self.operations));
+        let params = [bytemuck::bytes_of(params), &[0; 4]].concat();
+        self.commands.push(Command::Dispatch(Dispatch { pipeline, buffers, params, groups, operations }));
         Ok(())
     }
 

@@ -213,6 +213,7 @@ impl<'a> Search<'a> {
             if is_l2(self.metric) {
                 buffers.extend([("centre", &self.centre.buffer), ("halves", halves)]);
             }
+            recording.expect(batch.rows * rows.rows * queries.columns());
             recording.dispatch(kernel(self.metric, capacity(keep)), &params, &buffers, groups)?;
         }
         let (found, found_place) = kept.part(batch.first_row)?;
