@@ -22,7 +22,7 @@ fn main(
 #else
     let here = place(thread);
 #endif
-    let row = (group.y * groups.x + group.x) * ({{THREADS}}u / {{LANES}}u) + here.row;
+    let row = workgroup_number(group, groups) * ({{THREADS}}u / {{LANES}}u) + here.row;
     let inside = row < params.rows;
     let read = (params.row_place + row) * params.columns;
     let written = (params.output_place + row) * params.columns;

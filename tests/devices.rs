@@ -233,7 +233,8 @@ fn asked_for(device: &Device, act: impl FnOnce()) -> Counters {
     let before = device.counters();
     act();
     let after = device.counters();
-    Counters { submissions: after.submissions - before.submissions, read_backs: after.read_backs - before.read_backs }
+    let (submissions, read_backs) = (after.submissions - before.submissions, after.read_backs - before.read_backs);
+    Counters { submissions, read_backs, buffers: 0 }
 }
 
 #[test]
@@ -249,7 +250,7 @@ fn a_search_is_one_submission_and_one_read_back() {
                     [Search::new(7).nprobe(3), Search::new(300).nprobe(4), Search::new(7).nprobe(3).rerank(&exact, 4)];
                 for search in searches {
                     let counted = asked_for(device, || drop(index.search_with(rows.view(), &search).unwrap()));
-                    let once = Counters { submissions: 1, read_backs: 1 };
+                    let once = Counters { submissions: 1, read_backs: 1, buffers: 0 };
                     assert_eq!(counted, once, "{factory}, {search:?} on {device:?}");
                 }
             }

@@ -4,7 +4,7 @@ use std::{marker::PhantomData, sync::Arc};
 
 use bytemuck::Pod;
 
-use super::{BufferRows, Device, Gpu, gpu::STORAGE, part::Part};
+use super::{BufferRows, Device, Gpu, gpu::STORAGE, part::Part, pool::Lease};
 use crate::{Error, Result};
 
 /// Rows of numbers on a device. Cheap to clone; clones share the data, which never changes, unless it is the caller's:
@@ -45,15 +45,15 @@ impl<T: Pod> DeviceArray<T> {
         DeviceArray { rows, columns, storage: Storage::Host(Arc::new(data)) }
     }
 
-    /// An array of zeros, to be written by kernels.
+    /// An array to be written by kernels. What it holds is left over.
     pub(crate) fn on_gpu(gpu: &Gpu, rows: usize, columns: usize) -> Result<Self> {
-        Self::allocate(gpu, rows, columns, |bytes, _, _| gpu.storage(bytes))
+        Self::allocate(gpu, rows, columns, |bytes, _, _| gpu.lease(bytes, STORAGE))
     }
 
     pub(super) fn upload(gpu: &Gpu, data: &[T], rows: usize, columns: usize) -> Result<Self> {
         Self::allocate(gpu, rows, columns, |_, first, count| {
             let part = &data[first * columns..(first + count) * columns];
-            gpu.filled_buffer(bytemuck::cast_slice(part), STORAGE)
+            gpu.filled(bytemuck::cast_slice(part), STORAGE)
         })
     }
 
@@ -61,7 +61,7 @@ impl<T: Pod> DeviceArray<T> {
         gpu: &Gpu,
         rows: usize,
         columns: usize,
-        mut make: impl FnMut(u64, usize, usize) -> Result<wgpu::Buffer>,
+        mut make: impl FnMut(u64, usize, usize) -> Result<Arc<Lease>>,
     ) -> Result<Self> {
         let row_bytes = columns.saturating_mul(size_of::<T>()).max(1) as u64;
         let rows_per_part = (gpu.max_part() / row_bytes) as usize;
@@ -138,6 +138,7 @@ impl<T: Pod> DeviceArray<T> {
         let per_part = self.rows_per_part();
         self.parts().iter().enumerate().map(move |(number, part)| {
             let rows = per_part.min(self.rows - number * per_part);
+            part.hand_out();
             BufferRows::new(part.buffer(), rows, self.columns).offset(part.offset())
         })
     }

@@ -66,6 +66,7 @@ impl Recording {
         if to.rows != from.rows() {
             return Err(Error::Length { what: "rows to copy to", expected: from.rows(), found: to.rows });
         }
+        self.hold(from);
         let mut to_offset = to.offset;
         for rows in from.wgpu_rows().filter(|rows| rows.rows > 0) {
             check_usage(&rows.buffer, wgpu::BufferUsages::COPY_SRC)?;

@@ -2,21 +2,29 @@
 
 mod array;
 mod buffer_rows;
+mod cancel;
 mod choose;
 mod gpu;
 mod hand_over;
 mod options;
+mod pace;
 mod part;
+mod pool;
+mod profile;
 mod shader;
+mod submit;
+mod wait;
 mod work;
 
 use std::fmt;
 
 pub use array::DeviceArray;
 pub use buffer_rows::BufferRows;
+pub use cancel::Cancel;
 pub use choose::{AdapterSummary, adapters};
 pub use gpu::Counters;
 pub use options::Options;
+pub use profile::{Profile, Stage};
 pub use shader::{RenderedShader, rendered_shaders};
 pub use work::Work;
 
@@ -24,7 +32,8 @@ pub(crate) use array::{Segment, bounded_segments, segments};
 pub(crate) use gpu::Gpu;
 pub(crate) use part::Part;
 pub(crate) use shader::{Kernel, Variant, params};
-pub(crate) use work::{Backend, Recording, block_on};
+pub(crate) use wait::block_on;
+pub(crate) use work::{Backend, Recording};
 
 use crate::{Error, Result};
 use gpu::{FEATURES, best_limits, least_limits};
@@ -206,7 +215,7 @@ impl Device {
         }
     }
 
-    /// Submissions and read-backs since the device was opened; both zero on the CPU.
+    /// Submissions, read-backs and buffers since the device was opened; all zero on the CPU.
     #[must_use]
     pub fn counters(&self) -> Counters {
         match &self.kind {
@@ -215,11 +224,55 @@ impl Device {
         }
     }
 
+    /// What each kernel did since the device was opened or since the last call, once all of it is done. Empty for the CPU
+    /// and without [`Options::profile`]; counts alone, which [`Profile::timed`] tells, without timestamps.
+    ///
+    /// ```
+    /// use cellprobe::{Device, Metric, device::Options, ops};
+    /// # fn main() -> cellprobe::Result<()> {
+    /// let device = Device::open("auto", &Options::default().profile(true))?;
+    /// let rows = device.upload(vec![0.0, 0.0, 3.0, 4.0], 2)?;
+    /// let mut work = device.work();
+    /// let nearest = ops::nearest(&mut work, &rows, &rows, Metric::L2)?;
+    /// pollster::block_on(work.read(nearest.labels))?;
+    /// println!("{}", device.take_profile()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub fn take_profile(&self) -> Result<Profile> {
+        block_on(self.take_profile_async())
+    }
+
+    /// [`Device::take_profile`] without blocking.
+    ///
+    /// # Errors
+    /// As [`Device::take_profile`].
+    pub async fn take_profile_async(&self) -> Result<Profile> {
+        match &self.kind {
+            Kind::Gpu(gpu) => gpu.take_profile().await,
+            Kind::Cpu => Ok(Profile::default()),
+        }
+    }
+
     /// The GPU that `what` must be on.
     fn as_gpu(&self, what: &'static str) -> Result<&Gpu> {
         match &self.kind {
             Kind::Cpu => Err(Error::OtherDevice { what }),
             Kind::Gpu(gpu) => Ok(gpu),
+        }
+    }
+
+    /// Frees the buffers that are kept to be used again, once the GPU is done with them; what arrays hold stays.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub fn release_memory(&self) -> Result<()> {
+        match &self.kind {
+            Kind::Gpu(gpu) => gpu.release_memory(),
+            Kind::Cpu => Ok(()),
         }
     }
 

@@ -1,5 +1,8 @@
 //! What kernels are bound to: a stretch of a buffer.
 
+use std::sync::Arc;
+
+use super::pool::Lease;
 use crate::{Error, Result};
 
 /// A stretch of a buffer that kernels are bound to. Cheap to clone.
@@ -8,18 +11,27 @@ pub(crate) struct Part {
     buffer: wgpu::Buffer,
     offset: u64,
     size: u64,
+    /// Without one, the buffer is the caller's.
+    lease: Option<Arc<Lease>>,
 }
 
 impl Part {
-    /// `size` bytes of a buffer, from a byte on that storage bindings may begin at.
+    /// `size` bytes of a caller's buffer, from a byte on that storage bindings may begin at.
     pub(super) fn new(buffer: wgpu::Buffer, offset: u64, size: u64) -> Self {
-        Part { buffer, offset, size }
+        Part { buffer, offset, size, lease: None }
     }
 
-    /// All of a buffer.
-    pub(super) fn whole(buffer: wgpu::Buffer) -> Self {
-        let size = buffer.size();
-        Part { buffer, offset: 0, size }
+    /// All of a buffer of the pool's.
+    pub(super) fn whole(lease: Arc<Lease>) -> Self {
+        let (buffer, size) = (lease.buffer().clone(), lease.buffer().size());
+        Part { buffer, offset: 0, size, lease: Some(lease) }
+    }
+
+    /// Says that somebody else may use the buffer whenever they like.
+    pub(super) fn hand_out(&self) {
+        if let Some(lease) = &self.lease {
+            lease.keep(true);
+        }
     }
 
     pub(super) fn buffer(&self) -> &wgpu::Buffer {
@@ -29,6 +41,11 @@ impl Part {
     /// Where in the buffer it begins.
     pub(super) fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Its bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.size
     }
 
     pub(super) fn binding(&self) -> wgpu::BindingResource<'_> {

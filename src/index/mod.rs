@@ -57,7 +57,7 @@ pub use search::{ExactRows, Search};
 
 use crate::{
     Device, DeviceArray, Error, Metric, Neighbors, Result,
-    device::block_on,
+    device::{Cancel, block_on},
     kmeans::{Progress, Warning},
     rows,
     storage::faiss::DirectMap,
@@ -77,11 +77,18 @@ pub struct Training {
     /// Seed of samples and random starts: 1234.
     pub seed: u64,
     progress: Option<std::sync::Arc<dyn Fn(&'static str, Progress) + Send + Sync>>,
+    cancel: Cancel,
 }
 
 impl Default for Training {
     fn default() -> Self {
-        Training { iterations: 10, max_points_per_centroid: Some(256), seed: 1234, progress: None }
+        Training {
+            iterations: 10,
+            max_points_per_centroid: Some(256),
+            seed: 1234,
+            progress: None,
+            cancel: Cancel::default(),
+        }
     }
 }
 
@@ -111,6 +118,13 @@ impl Training {
     #[must_use]
     pub fn progress(mut self, progress: impl Fn(&'static str, Progress) + Send + Sync + 'static) -> Self {
         self.progress = Some(std::sync::Arc::new(progress));
+        self
+    }
+
+    /// Lets somebody else cancel the training: see [`KMeans::cancelled_by`](crate::KMeans::cancelled_by).
+    #[must_use]
+    pub fn cancelled_by(mut self, cancel: &Cancel) -> Self {
+        self.cancel = cancel.clone();
         self
     }
 }
@@ -322,6 +336,10 @@ impl<K: Kind> VectorIndex<K> {
             }
             let uploaded = self.upload(part)?;
             let mut work = self.device().work();
+            if let Some(cancel) = search.cancel {
+                cancel.check()?;
+                work.cancelled_by(cancel);
+            }
             let hits = self.ranked(&mut work, &uploaded, search, k)?;
             let found = work.read(hits).await?;
             found.chunks_exact(k).for_each(|row| neighbors.push(row, |rank| self.identify(rank)));

@@ -131,7 +131,7 @@ impl Centre {
         let tiles = stretch.rows.div_ceil(SIDE);
         let halves_place = tiles * SIDE * depth(rows.columns());
         let buffer = recording.scratch((halves_place + tiles * SIDE) * size_of::<f32>())?;
-        let reach = recording.scratch(size_of::<f32>())?;
+        let reach = recording.largest()?;
         self.record(recording, "pack", rows, stretch, (&buffer, halves_place), &reach)?;
         Ok(Packed { buffer, tiles, halves_place: halves_place / 4, reach })
     }

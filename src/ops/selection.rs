@@ -76,6 +76,8 @@ pub(super) struct ScanPlan {
     /// Pieces of every list in a stretch.
     pub slabs: usize,
     stretches: Vec<Segment>,
+    /// Entries of a stretch that a query is likely to visit, as a share.
+    share: f64,
 }
 
 impl ScanPlan {
@@ -91,7 +93,13 @@ impl ScanPlan {
         ScanPlan {
             slabs: slabs(queries, probed.min(lists.entries()), least),
             stretches: segments(lists.entries(), &[entries_per_part]),
+            share: (nprobe as f64 / lists.nlist().max(1) as f64).min(1.0),
         }
+    }
+
+    /// Entries of a stretch that a query is likely to visit.
+    pub(super) fn probed(&self, stretch: &Segment) -> usize {
+        (stretch.rows as f64 * self.share).ceil() as usize
     }
 
     /// Each stretch of entries and the number of its first slab.

@@ -84,13 +84,17 @@ impl Program {
 
     /// What `ask` asks for, recorded into the program's encoder, submitted and read back by the program.
     pub fn recorded<T: Pod>(&self, ask: impl FnOnce(&mut Work) -> DeviceArray<T>) -> Vec<T> {
-        let before = self.cellprobe.counters();
+        let asked = || {
+            let counters = self.cellprobe.counters();
+            (counters.submissions, counters.read_backs)
+        };
+        let before = asked();
         let mut work = self.cellprobe.work();
         let array = ask(&mut work);
         let mut encoder = self.encoder();
         work.record(&mut encoder).unwrap();
         let found = self.read(encoder, array.wgpu_rows());
-        let same = self.cellprobe.counters() == before;
+        let same = asked() == before;
         assert!(same || !self.alone, "nothing is submitted or read back for the program");
         found
     }

@@ -111,6 +111,7 @@ pub(super) fn pq_scan(
                 ("candidates", &candidates.buffer),
             ];
             buffers.extend(terms.map(|terms| ("terms", terms)));
+            recording.expect(batch.rows * plan.probed(stretch) * codebook.m());
             recording.dispatch(kernel.clone(), &params, &buffers, batch.rows * plan.slabs)?;
         }
         Ok(candidates)

@@ -170,6 +170,7 @@ fn scan(
             ("queues", &queues),
             ("candidates", &candidates),
         ];
+        recording.expect(batch.rows * stretch.rows * queries.columns());
         recording.dispatch(kernel(metric, tiling, capacity), &params, &buffers, groups)?;
     }
     Ok(Candidates { buffer: candidates, columns })

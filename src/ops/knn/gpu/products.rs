@@ -107,7 +107,7 @@ pub(super) fn knn(
     let keep = to_keep(k, metric);
     let kept = recording.array(queries.rows(), keep)?;
     let centre = Centre::of(recording, base, metric)?;
-    let reach = recording.scratch(size_of::<f32>())?;
+    let reach = recording.largest()?;
     let search = Search::new(recording, queries, base, &kept, centre, &reach)?;
     for batch in &search.batches {
         search.scan(recording, queries, base, batch, &kept)?;
@@ -213,6 +213,7 @@ impl<'a> Search<'a> {
             if is_l2(self.metric) {
                 buffers.extend([("centre", &self.centre.buffer), ("halves", halves)]);
             }
+            recording.expect(batch.rows * rows.rows * queries.columns());
             recording.dispatch(kernel(self.metric, capacity(keep)), &params, &buffers, groups)?;
         }
         let (found, found_place) = kept.part(batch.first_row)?;
@@ -230,7 +231,7 @@ impl<'a> Search<'a> {
         found: &DeviceArray<Ranked>,
     ) -> Result<Part> {
         let list = recording.list(batch.rows)?;
-        let unused = recording.scratch(size_of::<f32>())?;
+        let unused = recording.largest()?;
         let halves = self.centre.measure(recording, queries, batch, &unused)?;
         let (kept_part, kept_place) = kept.part(batch.first_row)?;
         let (found_part, found_place) = found.part(batch.first_row)?;
