@@ -31,7 +31,7 @@ fn mean(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let column = (group.y * groups.x + group.x) * 8u + thread % 8u;
+    let column = workgroup_number(group, groups) * 8u + thread % 8u;
     var sum = 0.0;
     if (column < params.columns) {
         for (var number = thread / 8u; number < params.sample; number += 32u) {
@@ -64,7 +64,7 @@ fn measure(
     let own = thread / 32u;
     let lane = thread % 32u;
 #endif
-    let row = (group.y * groups.x + group.x) * 8u + own;
+    let row = workgroup_number(group, groups) * 8u + own;
     let exists = row < params.rows;
     var sum = 0.0;
     for (var column = lane; column < params.depth; column += 32u) {

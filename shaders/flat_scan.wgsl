@@ -25,7 +25,7 @@ fn main(
     @builtin(subgroup_size) subgroup_size: u32,
 #endif
 ) {
-    let number = group.y * groups.x + group.x;
+    let number = workgroup_number(group, groups);
     if (number >= params.queries * params.slabs) { return; }
     let query = number / params.slabs;
     let slab = number % params.slabs;

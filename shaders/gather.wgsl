@@ -16,7 +16,7 @@ fn gather(
     @builtin(num_workgroups) width: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let element = (id.y * width.x + id.x) * {{THREADS}}u + thread;
+    let element = workgroup_number(id, width) * {{THREADS}}u + thread;
     if element >= params.elements {
         return;
     }

@@ -88,7 +88,7 @@ fn count(
     @builtin(num_workgroups) width: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let block = id.y * width.x + id.x;
+    let block = workgroup_number(id, width);
     if block >= params.blocks {
         return;
     }
@@ -109,7 +109,7 @@ fn total(
     @builtin(num_workgroups) width: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let block = id.y * width.x + id.x;
+    let block = workgroup_number(id, width);
     if block >= params.blocks {
         return;
     }
@@ -139,7 +139,7 @@ fn scan(
     @builtin(num_workgroups) width: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let block = id.y * width.x + id.x;
+    let block = workgroup_number(id, width);
     if block >= params.blocks {
         return;
     }
@@ -171,7 +171,7 @@ fn scatter(
     @builtin(num_workgroups) width: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let block = id.y * width.x + id.x;
+    let block = workgroup_number(id, width);
     if block >= params.blocks {
         return;
     }
@@ -212,7 +212,7 @@ fn begin(
     @builtin(num_workgroups) width: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let label = (id.y * width.x + id.x) * THREADS + thread;
+    let label = workgroup_number(id, width) * THREADS + thread;
     if label >= params.blocks {
         return;
     }

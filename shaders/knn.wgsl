@@ -150,7 +150,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let number = group.y * groups.x + group.x;
+    let number = workgroup_number(group, groups);
     if (number / slab_count() * {{LEFT}}u >= query_count()) { return; }
     let slab = number % slab_count();
     first_query = number / slab_count() * {{LEFT}}u;

@@ -34,7 +34,7 @@ fn doubt(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let query = (group.y * groups.x + group.x) * {{THREADS}}u + thread;
+    let query = workgroup_number(group, groups) * {{THREADS}}u + thread;
     if (query >= params.queries) { return; }
     let last_kept = kept[(params.kept_place + query + 1u) * params.keep - 1u];
     // Every row was kept.

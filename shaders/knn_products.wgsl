@@ -144,7 +144,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let number = group.y * groups.x + group.x;
+    let number = workgroup_number(group, groups);
     if (number >= params.groups) { return; }
     let slab = number % params.slabs;
     let query_tile = number / params.slabs;

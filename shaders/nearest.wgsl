@@ -62,7 +62,7 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     // What decides about barriers must be seen to be uniform, which private variables are not.
-    let number = group.y * groups.x + group.x;
+    let number = workgroup_number(group, groups);
     if (number * {{LEFT}}u >= row_count()) { return; }
     first_row = number * {{LEFT}}u;
     argmin_open();

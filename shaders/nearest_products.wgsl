@@ -172,7 +172,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let first_row = (group.y * groups.x + group.x) * {{SIDE}}u;
+    let first_row = workgroup_number(group, groups) * {{SIDE}}u;
     if (first_row >= params.rows) { return; }
     best_low = vec4<f32>(MOST);
     best_high = best_low;

@@ -47,7 +47,7 @@ fn assign(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let number = group.y * groups.x + group.x;
+    let number = workgroup_number(group, groups);
     // What decides about barriers must be seen to be uniform, which private variables are not.
     if (number / params.m * {{LEFT}}u >= params.rows) { return; }
     sub = number % params.m;
@@ -80,7 +80,7 @@ fn pack(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let number = (group.y * groups.x + group.x) * {{THREADS}}u + thread;
+    let number = workgroup_number(group, groups) * {{THREADS}}u + thread;
     if (number >= params.rows * params.words) { return; }
     let row = number / params.words;
     let first_bit = number % params.words * 32u;

@@ -40,7 +40,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let number = (group.y * groups.x + group.x) * {{THREADS}}u + thread;
+    let number = workgroup_number(group, groups) * {{THREADS}}u + thread;
     if (number >= params.queries * params.candidates) { return; }
     let candidate = candidates[params.candidate_place * params.candidates + number];
     if (is_none(candidate)) {

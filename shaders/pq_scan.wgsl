@@ -306,7 +306,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let number = group.y * groups.x + group.x;
+    let number = workgroup_number(group, groups);
     if (number >= params.queries * params.slabs) { return; }
     // What runs at the same time reads the same part of the lists.
     let slab = number / params.queries;

@@ -15,7 +15,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let number = (group.y * groups.x + group.x) * {{THREADS}}u + thread;
+    let number = workgroup_number(group, groups) * {{THREADS}}u + thread;
     if (number >= params.rows) { return; }
     let centroid = labels[params.first_row + number] * params.m * params.dsub;
     var sum = 0.0;

@@ -28,7 +28,7 @@ fn main(
 #else
     let here = place(thread);
 #endif
-    let number = (group.y * groups.x + group.x) * ({{THREADS}}u / {{LANES}}u) + here.row;
+    let number = workgroup_number(group, groups) * ({{THREADS}}u / {{LANES}}u) + here.row;
     let inside = number < params.queries * params.candidates;
     var candidate = NONE;
     if (inside) {

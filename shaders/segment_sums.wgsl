@@ -56,7 +56,7 @@ fn segment_sums(
     @builtin(local_invocation_index) thread: u32,
 ) {
     // Neighbouring lanes have neighbouring columns; what is left of a workgroup has further blocks.
-    let tile = id.y * width.x + id.x;
+    let tile = workgroup_number(id, width);
     let tiles = (params.columns + params.lanes - 1u) / params.lanes;
     let column = tile % tiles * params.lanes + thread % params.lanes;
     let slot = tile / tiles * (THREADS / params.lanes) + thread / params.lanes;

@@ -29,7 +29,7 @@ fn collect(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let number = group.y * groups.x + group.x;
+    let number = workgroup_number(group, groups);
     if (number >= params.rows * params.slabs) { return; }
     let row = number / params.slabs;
     let slab = number % params.slabs;
@@ -59,7 +59,7 @@ fn merge(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let row = group.y * groups.x + group.x;
+    let row = workgroup_number(group, groups);
 #if LISTED
     if (row >= listed[3]) { return; }
     let columns = params.columns * listed[7];

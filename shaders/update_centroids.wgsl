@@ -177,7 +177,7 @@ fn means(
 #else
     let here = place(thread);
 #endif
-    let row = (id.y * width.x + id.x) * (THREADS / {{LANES}}u) + here.row;
+    let row = workgroup_number(id, width) * (THREADS / {{LANES}}u) + here.row;
     var exists = row < params.output_rows;
     var cluster = Cluster(0u, 0.0, 0.0, 0.0);
     if exists {

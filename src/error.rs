@@ -77,6 +77,9 @@ pub enum Error {
         /// The identifier.
         id: i64,
     },
+    /// Somebody cancelled the work: see [`Cancel`](crate::device::Cancel).
+    #[error("cancelled")]
+    Cancelled,
     /// No device answers to the request.
     #[error("no device matches \"{wanted}\"; there are: {found}")]
     NoDevice {

@@ -9,7 +9,7 @@ use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use crate::{
     Device, DeviceArray, Error, Metric, Result, Work,
-    device::block_on,
+    device::{Cancel, block_on},
     ops::{self, Grouping, Nearest},
     rows::{check, check_dimension, contiguous, normalise},
 };
@@ -56,6 +56,7 @@ pub struct KMeans {
     /// Where the centroids start.
     pub init: Init,
     progress: Option<Callback>,
+    cancel: Cancel,
 }
 
 /// Where the centroids of [`KMeans`] start.
@@ -87,6 +88,7 @@ impl KMeans {
             seed: 1234,
             init: Init::Random,
             progress: None,
+            cancel: Cancel::default(),
         }
     }
 
@@ -146,13 +148,20 @@ impl KMeans {
         self
     }
 
+    /// Lets somebody else cancel the training, between iterations and within long ones on a GPU.
+    #[must_use]
+    pub fn cancelled_by(mut self, cancel: &Cancel) -> Self {
+        self.cancel = cancel.clone();
+        self
+    }
+
     /// Clusters `rows`. As many rows as centroids become the centroids.
     ///
     /// # Errors
     /// [`Error::Empty`] for rows without columns, [`Error::NotFinite`] for a NaN or an infinity in rows or given
     /// centroids, or in the result where sums went past f32, [`Error::TooFewPoints`] for fewer rows than centroids,
     /// [`Error::Dimension`] or [`Error::Length`] for given centroids that do not fit, [`Error::Parameter`] for a
-    /// zero or for [`Metric::Cosine`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    /// zero or for [`Metric::Cosine`], [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Cancelled`].
     pub fn train(&self, device: &Device, rows: ArrayView2<'_, f32>) -> Result<Clustering> {
         block_on(self.train_async(device, rows))
     }
@@ -308,7 +317,9 @@ impl KMeans {
         of: usize,
     ) -> Result<()> {
         for iteration in 0..self.iterations {
+            self.cancel.check()?;
             let mut work = device.work();
+            work.cancelled_by(&self.cancel);
             let (nearest, grouping) = assign(&mut work, rows, &run.centroids, self.assignment())?;
             let sums = ops::segment_sums(&mut work, rows, &grouping)?;
             let inertia = ops::segment_sums(&mut work, &nearest.distances, &grouping)?;

@@ -7,7 +7,9 @@ use std::process::Command;
 
 use cellprobe::{
     Device,
-    bench::{self, Size},
+    bench::{self, Measured, Size},
+    device::Options,
+    storage::read_vectors,
 };
 use common::devices;
 use serde_json::Value;
@@ -56,22 +58,32 @@ fn every_case_is_measured_on_every_device() {
         assert!(steps.into_iter().eq(0..2 * rows.len()), "{device}");
         assert!(rows.iter().map(|row| row.name.as_str()).eq(OPERATIONS.into_iter().chain(indexes)), "{device}");
         for row in rows {
-            let [cpu, seconds] = row.seconds[..] else { panic!("{}: {:?}", row.name, row.seconds) };
-            assert!(cpu > 0.0 && seconds > 0.0 && row.amount.number > 0.0, "{device}: {row:?}");
-            assert!((row.ratio() - cpu / seconds).abs() < 1e-9 && row.rate(1).is_finite(), "{device}: {row:?}");
+            let [cpu, measured] = &row.measured[..] else { panic!("{row:?}") };
+            assert!(cpu.seconds > 0.0 && measured.seconds > 0.0 && row.amount.number > 0.0, "{device}: {row:?}");
+            assert!(measured.fastest <= measured.seconds && measured.seconds <= measured.slowest, "{device}: {row:?}");
+            let ratio = row.ratio(1) - cpu.seconds / measured.seconds;
+            assert!(ratio.abs() < 1e-9 && row.rate(1).is_finite(), "{device}: {row:?}");
+            let known = row.needed.gflop + row.needed.gbyte > 0.0;
+            assert!(known || row.name.starts_with("build"), "{row:?}");
+            if device.is_gpu() && !row.name.contains("kmeans") && !row.name.contains("train") {
+                assert!(measured.submissions >= 1.0, "{device}: {row:?}");
+            }
+            if row.name.starts_with("search") && device.is_gpu() {
+                assert_eq!((measured.submissions, measured.read_backs), (1.0, 1.0), "{device}: {row:?}");
+            }
         }
     }
 }
 
 #[test]
 fn the_command_prints_every_case() {
-    let bench = |arguments: &[&str]| {
+    let run = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cellprobe"));
         let output = command.args(["bench", "--size", "small", "--device", "cpu"]).args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
-    let json: Value = serde_json::from_str(&bench(&["--json"])).unwrap();
+    let json: Value = serde_json::from_str(&run(&["--json"])).unwrap();
     assert_eq!(json["device"], "cpu");
     let results = json["results"].as_array().unwrap();
     assert!(OPERATIONS.iter().all(|name| results.iter().any(|row| row["name"] == *name)));
@@ -79,9 +91,36 @@ fn the_command_prints_every_case() {
         assert!(row["cpu_seconds"].as_f64() > Some(0.0), "{row}");
         assert!(row.get("ratio").is_none(), "there is nothing to compare the CPU with: {row}");
     }
-    let table = bench(&[]);
+    assert!(json["cpu_peak"]["gflops"].as_f64() > Some(0.0) && json["cpu_peak"]["gbytes"].as_f64() > Some(0.0));
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).into_os_string().into_string().unwrap();
+    let table = run(&["--plot", &path("plot.svg"), "--vectors", &path(".")]);
     println!("{table}");
+    let plot = std::fs::read_to_string(path("plot.svg")).unwrap();
+    assert!(plot.starts_with("<svg") && plot.trim_end().ends_with("</svg>") && plot.contains("segment_sums"), "{plot}");
+    let written = read_vectors(path("rows.npy")).unwrap();
+    let (rows, queries) = bench::vectors(Size::SMALL);
+    assert!(written == rows && read_vectors(path("queries.npy")).unwrap() == queries);
     assert!(results.iter().all(|row| table.contains(row["name"].as_str().unwrap())), "{table}");
+}
+
+#[test]
+fn kernels_are_counted_where_a_device_is_profiled() {
+    for device in devices().iter().filter(|device| device.is_gpu()) {
+        let name = device.name().split(" (").next().unwrap();
+        let profiled = Device::open(&format!("gpu:{name}"), &Options::default().profile(true)).unwrap();
+        let peak = bench::peak(&profiled).unwrap();
+        assert!(peak.gflops > 0.0 && peak.gbytes > 0.0, "{peak:?}");
+        for row in bench::run(&[profiled.clone()], TINY, |_| ()).unwrap() {
+            let Measured { profile, runs, .. } = &row.measured[0];
+            assert!(!profile.stages.is_empty(), "{row:?}");
+            for stage in &profile.stages {
+                assert_eq!(stage.dispatches % *runs as u64, 0, "every run is the same: {stage:?} of {}", row.name);
+            }
+            assert!(row.share(0, &peak).is_finite(), "{row:?}");
+        }
+        return;
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Choosing devices, somebody's own wgpu device, limits, loss, and how often a GPU is waited for.
 
+mod common;
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -10,6 +12,7 @@ use cellprobe::{
     device::{Counters, Options, adapters},
     ops, wgpu,
 };
+use common::own_devices;
 use ndarray::{Array2, s};
 
 const FACTORIES: [&str; 4] = ["Flat", "PQ2x4", "IVF4,Flat", "IVF4,PQ2x4"];
@@ -19,26 +22,6 @@ fn rows(count: usize, columns: usize) -> Array2<f32> {
     Array2::from_shape_fn((count, columns), |(row, column)| {
         ((row * 31 + column * 17 + row * column) % 23) as f32 - 11.0
     })
-}
-
-/// A device and queue of every adapter but those behind GL, made as a program of its own would make them.
-fn own_devices(limits: &wgpu::Limits, features: wgpu::Features) -> Vec<(wgpu::Device, wgpu::Queue)> {
-    if std::env::var("CELLPROBE_TEST_DEVICES").is_ok_and(|wanted| wanted == "cpu") {
-        return vec![];
-    }
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all() - wgpu::Backends::GL));
-    let usable = adapters.into_iter().filter(|adapter| adapter.get_info().backend != wgpu::Backend::Noop);
-    usable
-        .map(|adapter| {
-            let descriptor = wgpu::DeviceDescriptor {
-                required_limits: limits.clone(),
-                required_features: adapter.features() & features,
-                ..Default::default()
-            };
-            pollster::block_on(adapter.request_device(&descriptor)).unwrap()
-        })
-        .collect()
 }
 
 /// The usual limits, but small ones on memory.
@@ -250,7 +233,8 @@ fn asked_for(device: &Device, act: impl FnOnce()) -> Counters {
     let before = device.counters();
     act();
     let after = device.counters();
-    Counters { submissions: after.submissions - before.submissions, read_backs: after.read_backs - before.read_backs }
+    let (submissions, read_backs) = (after.submissions - before.submissions, after.read_backs - before.read_backs);
+    Counters { submissions, read_backs, buffers: 0 }
 }
 
 #[test]
@@ -266,7 +250,7 @@ fn a_search_is_one_submission_and_one_read_back() {
                     [Search::new(7).nprobe(3), Search::new(300).nprobe(4), Search::new(7).nprobe(3).rerank(&exact, 4)];
                 for search in searches {
                     let counted = asked_for(device, || drop(index.search_with(rows.view(), &search).unwrap()));
-                    let once = Counters { submissions: 1, read_backs: 1 };
+                    let once = Counters { submissions: 1, read_backs: 1, buffers: 0 };
                     assert_eq!(counted, once, "{factory}, {search:?} on {device:?}");
                 }
             }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use ndarray::{Array2, s};
 
-use super::{Amount, Case, NBITS, NEIGHBORS, Size, Unit, random};
+use super::{Amount, Case, NBITS, NEIGHBORS, Needed, Size, Unit, vectors};
 use crate::{
     Device, Index, KMeans, Metric, ProductQuantizer, Result,
     index::{Search, Training},
@@ -33,19 +33,24 @@ const POINTS: usize = 39;
 /// [`Error::DeviceLost`](crate::Error::DeviceLost).
 pub fn indexes(device: &Device, size: Size) -> Result<Vec<Case>> {
     let Size { rows: n, dimension, nlist, m, nprobe, .. } = size;
-    let rows = Rc::new(random(n, dimension, 1));
-    let queries = Rc::new(random(size.queries, dimension, 2));
+    let (rows, queries) = vectors(size);
+    let (rows, queries) = (Rc::new(rows), Rc::new(queries));
 
     let on_device = device.matrix(rows.view())?;
     let kmeans = KMeans::new(nlist).iterations(ITERATIONS).max_points_per_centroid(None);
     // Each iteration assigns every row, and so does the objective at the end.
-    let amount = Amount::distances((ITERATIONS + 1) * n * nlist, dimension);
+    let needed = Needed::new((ITERATIONS + 1) * n * nlist, dimension, (2 * ITERATIONS + 1) * n * dimension);
     let there = device.clone();
-    let mut cases = vec![Case::new("kmeans", amount, move || kmeans.train_on_device(&there, &on_device).map(drop))];
+    let mut cases = vec![Case::new("kmeans", needed.amount(), needed, move || {
+        kmeans.train_on_device(&there, &on_device).map(drop)
+    })];
 
     let (there, sample) = (device.clone(), Rc::clone(&rows));
     let options = quantize::Training::default().iterations(ITERATIONS);
-    cases.push(Case::new(format!("train PQ{m}"), Amount::new(n.min(256 << NBITS), Unit::Row), move || {
+    let trained = n.min(256 << NBITS);
+    let needed =
+        Needed::new(((ITERATIONS + 1) * trained) << NBITS, dimension, (2 * ITERATIONS + 1) * trained * dimension);
+    cases.push(Case::new(format!("train PQ{m}"), Amount::new(trained, Unit::Row), needed, move || {
         ProductQuantizer::train(&there, sample.view(), m, NBITS, &options).map(drop)
     }));
 
@@ -63,7 +68,8 @@ pub fn indexes(device: &Device, size: Size) -> Result<Vec<Case>> {
         let full = Rc::new(full);
         let search = |name: String, queries: &Rc<Array2<f32>>| {
             let (full, queries) = (Rc::clone(&full), Rc::clone(queries));
-            Case::new(name, Amount::new(queries.nrows(), Unit::Query), move || {
+            let needed = search_needs(&factory, size, queries.nrows());
+            Case::new(name, Amount::new(queries.nrows(), Unit::Query), needed, move || {
                 full.search_with(queries.view(), &Search::new(NEIGHBORS)).map(drop)
             })
         };
@@ -73,16 +79,32 @@ pub fn indexes(device: &Device, size: Size) -> Result<Vec<Case>> {
         }
         if factory == lists {
             let rows = Rc::clone(&rows);
-            cases.push(Case::new(format!("add {factory}"), Amount::new(n, Unit::Row), move || {
+            let needed = Needed::new(n * (nlist + (1 << NBITS)), dimension, n * dimension);
+            cases.push(Case::new(format!("add {factory}"), Amount::new(n, Unit::Row), needed, move || {
                 empty.clone().add(rows.view())
             }));
         }
     }
     let there = device.clone();
-    cases.push(Case::new(format!("build {lists}"), Amount::new(n, Unit::Row), move || {
+    cases.push(Case::new(format!("build {lists}"), Amount::new(n, Unit::Row), Needed::default(), move || {
         let mut index = Index::new(&there, dimension, &lists, Metric::L2)?;
         index.train_with(rows.view(), &short)?;
         index.add(rows.view())
     }));
     Ok(cases)
+}
+
+/// What a search needs: distances to what it visits, if lists are of one length, and reading every vector or a query's
+/// codes once.
+fn search_needs(factory: &str, size: Size, queries: usize) -> Needed {
+    let Size { rows, dimension, nlist, m, nprobe, .. } = size;
+    let visited = if factory.starts_with("IVF") { rows * nprobe.min(nlist) / nlist.max(1) } else { rows };
+    let probing = if factory.starts_with("IVF") { queries * nlist } else { 0 };
+    let bits = if factory.ends_with("x4") { 4 } else { NBITS };
+    if factory.ends_with("Flat") {
+        Needed::new(queries * visited + probing, dimension, rows.min(queries * visited) * dimension)
+    } else {
+        let tables = queries << bits;
+        Needed::new(tables + probing, dimension, queries * visited * m * bits / 32)
+    }
 }

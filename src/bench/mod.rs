@@ -6,7 +6,7 @@
 //! # let tiny = Size { rows: 300, dimension: 8, nlist: 4, queries: 2, m: 4, nprobe: 2 };
 //! let rows = bench::run(&[Device::cpu()], tiny, |step| eprintln!("{}", step.name))?;
 //! for row in rows {
-//!     println!("{}: {:.3} ms, {:.1} {}", row.name, 1e3 * row.seconds[0], row.rate(0), row.amount.unit);
+//!     println!("{}: {:.3} ms, {:.1} {}", row.name, 1e3 * row.measured[0].seconds, row.rate(0), row.amount.unit);
 //! }
 //! # Ok(())
 //! # }
@@ -14,6 +14,8 @@
 
 mod indexes;
 mod operations;
+mod peak;
+mod plot;
 
 use std::{
     fmt,
@@ -26,8 +28,11 @@ use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 
 pub use indexes::indexes;
 pub use operations::operations;
+pub(crate) use peak::kernels as peak_kernels;
+pub use peak::{Peak, peak};
+pub use plot::plot;
 
-use crate::{Device, Error, Result};
+use crate::{Device, Error, Result, device::Profile};
 
 /// Neighbours of each query.
 const NEIGHBORS: usize = 10;
@@ -82,7 +87,7 @@ impl FromStr for Size {
 /// What an [`Amount`] counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Additions, subtractions and multiplications of distances, three a dimension.
+    /// Multiply-adds of distances, one a dimension and two each.
     Gflop,
     /// Bytes read and written, once each, in GB.
     Gbyte,
@@ -114,18 +119,38 @@ pub struct Amount {
 
 impl Amount {
     fn new(number: usize, unit: Unit) -> Self {
-        let scale = if matches!(unit, Unit::Gflop | Unit::Gbyte) { 1e-9 } else { 1.0 };
-        Amount { number: number as f64 * scale, unit }
+        Amount { number: number as f64, unit }
+    }
+}
+
+/// What a run cannot do without, 0 where that is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Needed {
+    /// GFLOP: multiply-adds of distances, one a dimension and two each.
+    pub gflop: f64,
+    /// GB to read and to write, once each.
+    pub gbyte: f64,
+}
+
+impl Needed {
+    /// `count` distances of vectors of `dimension`, and `words` of 4 bytes read or written.
+    fn new(count: usize, dimension: usize, words: usize) -> Self {
+        Needed { gflop: 2e-9 * count as f64 * dimension as f64, gbyte: 4e-9 * words as f64 }
     }
 
-    /// `count` distances of vectors of `dimension`.
-    fn distances(count: usize, dimension: usize) -> Self {
-        Self::new(3 * count * dimension, Unit::Gflop)
+    /// Distances if there are any, otherwise bytes.
+    fn amount(self) -> Amount {
+        if self.gflop > 0.0 {
+            Amount { number: self.gflop, unit: Unit::Gflop }
+        } else {
+            Amount { number: self.gbyte, unit: Unit::Gbyte }
+        }
     }
 
-    /// `count` numbers of 4 bytes.
-    fn words(count: usize) -> Self {
-        Self::new(4 * count, Unit::Gbyte)
+    /// Seconds that it takes at a peak: those of the multiply-adds or those of the bytes, whichever are more.
+    #[must_use]
+    pub fn seconds_at(&self, peak: &Peak) -> f64 {
+        (self.gflop / peak.gflops).max(self.gbyte / peak.gbytes)
     }
 }
 
@@ -133,12 +158,13 @@ impl Amount {
 pub struct Case {
     name: String,
     amount: Amount,
+    needed: Needed,
     run: Box<dyn Fn() -> Result<()>>,
 }
 
 impl Case {
-    fn new(name: impl Into<String>, amount: Amount, run: impl Fn() -> Result<()> + 'static) -> Self {
-        Case { name: name.into(), amount, run: Box::new(run) }
+    fn new(name: impl Into<String>, amount: Amount, needed: Needed, run: impl Fn() -> Result<()> + 'static) -> Self {
+        Case { name: name.into(), amount, needed, run: Box::new(run) }
     }
 
     /// The operation, or what is done with which index.
@@ -161,9 +187,11 @@ impl Case {
         (self.run)()
     }
 
-    /// Seconds that a run takes: the median of several after one that is not counted.
-    fn measure(&self) -> Result<f64> {
+    /// Measures several runs after one that is not counted.
+    fn measure(&self, device: &Device) -> Result<Measured> {
         self.run()?;
+        device.take_profile()?;
+        let before = device.counters();
         let start = Instant::now();
         let mut times = vec![];
         while times.len() < FEWEST_RUNS || (times.len() < MOST_RUNS && start.elapsed() < LONG_ENOUGH) {
@@ -171,8 +199,17 @@ impl Case {
             self.run()?;
             times.push(start.elapsed().as_secs_f64());
         }
+        let (after, runs) = (device.counters(), times.len());
         times.sort_by(f64::total_cmp);
-        Ok(times[times.len() / 2])
+        Ok(Measured {
+            seconds: times[runs / 2],
+            fastest: times[0],
+            slowest: times[runs - 1],
+            runs,
+            submissions: (after.submissions - before.submissions) as f64 / runs as f64,
+            read_backs: (after.read_backs - before.read_backs) as f64 / runs as f64,
+            profile: device.take_profile()?,
+        })
     }
 }
 
@@ -195,6 +232,26 @@ pub struct Step<'a> {
     pub of: usize,
 }
 
+/// What several runs of a case on a device took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// Seconds that a run takes: the median.
+    pub seconds: f64,
+    /// Seconds of the fastest run.
+    pub fastest: f64,
+    /// Seconds of the slowest run.
+    pub slowest: f64,
+    /// Number of runs.
+    pub runs: usize,
+    /// Submissions of a run, none on the CPU.
+    pub submissions: f64,
+    /// Read-backs of a run, none on the CPU.
+    pub read_backs: f64,
+    /// What the kernels did in all runs together, if the device was opened with
+    /// [`Options::profile`](crate::device::Options::profile).
+    pub profile: Profile,
+}
+
 /// How fast a case is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
@@ -202,24 +259,33 @@ pub struct Row {
     pub name: String,
     /// What a run does.
     pub amount: Amount,
-    /// Seconds that a run takes, for each device.
-    pub seconds: Vec<f64>,
+    /// What a run cannot do without.
+    pub needed: Needed,
+    /// What each device took.
+    pub measured: Vec<Measured>,
 }
 
 impl Row {
     /// What device number `device` does in a second; 0 if there is no such device.
     #[must_use]
     pub fn rate(&self, device: usize) -> f64 {
-        self.seconds.get(device).map_or(0.0, |seconds| self.amount.number / seconds)
+        self.measured.get(device).map_or(0.0, |measured| self.amount.number / measured.seconds)
     }
 
-    /// How many times as fast as the first device the last one is.
+    /// How many times as fast as the first device another is; 0 if there is no such device.
     #[must_use]
-    pub fn ratio(&self) -> f64 {
-        match (self.seconds.first(), self.seconds.last()) {
-            (Some(first), Some(last)) => first / last,
-            _ => 1.0,
+    pub fn ratio(&self, device: usize) -> f64 {
+        match (self.measured.first(), self.measured.get(device)) {
+            (Some(first), Some(other)) => first.seconds / other.seconds,
+            _ => 0.0,
         }
+    }
+
+    /// What part of the time that device number `device` takes it would take at its peak; 0 where what the case needs
+    /// is not known.
+    #[must_use]
+    pub fn share(&self, device: usize, peak: &Peak) -> f64 {
+        self.measured.get(device).map_or(0.0, |measured| self.needed.seconds_at(peak) / measured.seconds)
     }
 }
 
@@ -238,17 +304,24 @@ pub fn run(devices: &[Device], size: Size, mut progress: impl FnMut(Step<'_>)) -
         for (number, device) in devices.iter().enumerate() {
             for (place, case) in make(device, size)?.into_iter().enumerate() {
                 progress(Step { name: &case.name, device, done, of });
-                let seconds = case.measure()?;
+                let measured = case.measure(device)?;
                 done += 1;
                 if number == 0 {
-                    rows.push(Row { name: case.name, amount: case.amount, seconds: vec![seconds] });
+                    let Case { name, amount, needed, .. } = case;
+                    rows.push(Row { name, amount, needed, measured: vec![measured] });
                 } else if let Some(row) = rows.get_mut(first + place) {
-                    row.seconds.push(seconds);
+                    row.measured.push(measured);
                 }
             }
         }
     }
     Ok(rows)
+}
+
+/// The rows and the queries that are searched, for others to be measured on: every number is from 0 to 1.
+#[must_use]
+pub fn vectors(size: Size) -> (Array2<f32>, Array2<f32>) {
+    (random(size.rows, size.dimension, 1), random(size.queries, size.dimension, 2))
 }
 
 /// Random rows, the same every time.

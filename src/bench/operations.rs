@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use ndarray::s;
 
-use super::{Amount, Case, NBITS, NEIGHBORS, Size, random};
+use super::{Case, NBITS, NEIGHBORS, Needed, Size, random};
 use crate::{
     Device, DeviceArray, Metric, Result, Work,
     device::block_on,
@@ -20,26 +20,40 @@ const SELECTED_ROWS: usize = 16;
 /// Candidates of each query to re-rank.
 const CANDIDATES: usize = 100;
 
-/// An operation: its name, what a run of it does, and the run.
-type Operation = (&'static str, fn(&Inputs) -> Amount, fn(&Inputs, &mut Work) -> Result<()>);
+/// An operation: its name, what a run of it needs, and the run.
+type Operation = (&'static str, fn(&Inputs) -> Needed, fn(&Inputs, &mut Work) -> Result<()>);
 
 const OPERATIONS: [Operation; 15] = [
-    ("nearest", Inputs::row_distances, |i, w| ops::nearest(w, &i.rows, &i.centroids, Metric::L2).map(drop)),
+    (
+        "nearest",
+        |i| {
+            let Size { rows, dimension, nlist, .. } = i.size;
+            Needed::new(rows * nlist, dimension, (rows + nlist) * dimension + 2 * rows)
+        },
+        |i, w| ops::nearest(w, &i.rows, &i.centroids, Metric::L2).map(drop),
+    ),
     (
         "knn",
-        |i| Amount::distances(i.size.queries * i.size.rows, i.size.dimension),
+        |i| {
+            let Size { rows, dimension, queries, .. } = i.size;
+            Needed::new(queries * rows, dimension, (rows + queries) * dimension + 2 * queries * NEIGHBORS)
+        },
         |i, w| ops::knn(w, &i.queries, &i.rows, NEIGHBORS, Metric::L2).map(drop),
     ),
-    ("select", |i| Amount::words(SELECTED_ROWS * i.size.rows), |i, w| ops::select(w, &i.values, NEIGHBORS).map(drop)),
-    ("group", |i| Amount::words(2 * i.size.rows), |i, w| ops::group(w, &i.nearest.labels, i.size.nlist).map(drop)),
+    (
+        "select",
+        |i| Needed::new(0, 0, SELECTED_ROWS * i.size.rows),
+        |i, w| ops::select(w, &i.values, NEIGHBORS).map(drop),
+    ),
+    ("group", |i| Needed::new(0, 0, 2 * i.size.rows), |i, w| ops::group(w, &i.nearest.labels, i.size.nlist).map(drop)),
     (
         "segment_sums",
-        |i| Amount::words(i.size.rows * i.size.dimension),
+        |i| Needed::new(0, 0, i.size.rows * i.size.dimension),
         |i, w| ops::segment_sums(w, &i.rows, &i.grouping).map(drop),
     ),
     (
         "update_centroids",
-        |i| Amount::words(2 * i.size.nlist * i.size.dimension),
+        |i| Needed::new(0, 0, 2 * i.size.nlist * i.size.dimension),
         |i, w| {
             let offsets = &i.grouping.offsets;
             ops::update_centroids(w, &i.sums, offsets, &i.inertia, &i.history, &i.draws, false).map(drop)
@@ -47,32 +61,38 @@ const OPERATIONS: [Operation; 15] = [
     ),
     (
         "gather",
-        |i| Amount::words(2 * i.size.rows * i.size.dimension),
+        |i| Needed::new(0, 0, 2 * i.size.rows * i.size.dimension),
         |i, w| ops::gather(w, &i.rows, &i.grouping.order).map(drop),
     ),
     (
         "pq_encode",
-        |i| Amount::distances(i.size.rows << NBITS, i.size.dimension),
+        |i| {
+            let Size { rows, dimension, .. } = i.size;
+            Needed::new(rows << NBITS, dimension, rows * (dimension + i.codebook.words()))
+        },
         |i, w| ops::pq_encode(w, &i.rows, &i.codebook, Some((&i.centroids, &i.nearest.labels))).map(drop),
     ),
     (
         "pq_interleave",
-        |i| Amount::words(2 * i.size.rows * i.codebook.words()),
+        |i| Needed::new(0, 0, 2 * i.size.rows * i.codebook.words()),
         |i, w| ops::pq_interleave(w, &i.codes, &i.codebook).map(drop),
     ),
     (
         "pq_tables",
-        |i| Amount::distances(i.size.queries << NBITS, i.size.dimension),
+        |i| {
+            let Size { dimension, queries, m, .. } = i.size;
+            Needed::new(queries << NBITS, dimension, (queries * m) << NBITS)
+        },
         |i, w| ops::pq_tables(w, &i.queries, &i.codebook, Table::L2).map(drop),
     ),
     (
         "pq_terms",
-        |i| Amount::distances(i.size.rows, i.size.dimension),
+        |i| Needed::new(i.size.rows, i.size.dimension, i.size.rows * (i.codebook.words() + 2)),
         |i, w| ops::pq_terms(w, &i.codes, &i.codebook, &i.centroids, &i.entry_labels, &i.origin).map(drop),
     ),
     (
         "pq_scan",
-        |i| Amount::words(i.scanned * i.codebook.words()),
+        |i| Needed::new(0, 0, i.scanned * i.codebook.words()),
         |i, w| {
             let terms = Some(&i.terms);
             ops::pq_scan(w, &i.tables, &i.codebook, &i.interleaved, &i.lists, terms, &i.probes, true, NEIGHBORS)
@@ -81,7 +101,7 @@ const OPERATIONS: [Operation; 15] = [
     ),
     (
         "flat_scan",
-        |i| Amount::distances(i.scanned, i.size.dimension),
+        |i| Needed::new(i.scanned, i.size.dimension, i.size.rows * i.size.dimension),
         |i, w| ops::flat_scan(w, &i.queries, &i.rows, &i.lists, &i.probes, NEIGHBORS, Metric::L2).map(drop),
     ),
     ("rerank", Inputs::candidate_distances, |i, w| {
@@ -101,9 +121,9 @@ const OPERATIONS: [Operation; 15] = [
 /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
 pub fn operations(device: &Device, size: Size) -> Result<Vec<Case>> {
     let inputs = Rc::new(block_on(Inputs::new(device, size))?);
-    let case = |&(name, amount, run): &Operation| {
-        let inputs = Rc::clone(&inputs);
-        Case::new(name, amount(&inputs), move || {
+    let case = |&(name, needed, run): &Operation| {
+        let (inputs, needed) = (Rc::clone(&inputs), needed(&inputs));
+        Case::new(name, needed.amount(), needed, move || {
             let mut work = inputs.device.work();
             run(&inputs, &mut work)?;
             // One number comes back once everything before it is done.
@@ -207,11 +227,7 @@ impl Inputs {
         })
     }
 
-    fn row_distances(&self) -> Amount {
-        Amount::distances(self.size.rows * self.size.nlist, self.size.dimension)
-    }
-
-    fn candidate_distances(&self) -> Amount {
-        Amount::distances(self.candidates.rows() * self.candidates.columns(), self.size.dimension)
+    fn candidate_distances(&self) -> Needed {
+        Needed::new(self.candidates.rows() * self.candidates.columns(), self.size.dimension, 0)
     }
 }

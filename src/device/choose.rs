@@ -90,7 +90,7 @@ fn summarise(adapter: &wgpu::Adapter, index: usize) -> AdapterSummary {
         software: is_software(&info),
         unusable: Gpu::missing(&limits).err().map(|error| error.to_string()),
         auto: false,
-        features: [(wgpu::Features::SUBGROUP, "subgroups")]
+        features: [(wgpu::Features::SUBGROUP, "subgroups"), (wgpu::Features::TIMESTAMP_QUERY, "timestamps")]
             .into_iter()
             .filter_map(|(feature, name)| features.contains(feature).then_some(name))
             .collect(),

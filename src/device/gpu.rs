@@ -6,13 +6,18 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use futures::FutureExt;
 
 use super::{
-    Options,
+    Device, Options,
+    pace::{Load, Pace},
+    pool::{Lease, Pool},
+    profile::{Profile, Profiler},
     shader::{Pipelines, Variant},
+    wait::poll,
 };
 use crate::{Error, Result};
 
@@ -23,6 +28,8 @@ pub struct Counters {
     pub submissions: u64,
     /// Read-backs waited for.
     pub read_backs: u64,
+    /// Buffers made, rather than used again: see [`Options::pooled_bytes`](super::Options::pooled_bytes).
+    pub buffers: u64,
 }
 
 #[derive(Clone)]
@@ -38,6 +45,9 @@ pub(super) struct Inner {
     pub(super) max_workgroups: u32,
     pub(super) uniform_alignment: u64,
     pub(super) checked: bool,
+    pub(super) profiler: Option<Profiler>,
+    pool: Arc<Pool>,
+    pub(super) pace: Arc<Pace>,
     name: String,
     /// Why the device was lost, if it was. Only a device that this crate opened reports here.
     lost: Arc<Mutex<Option<String>>>,
@@ -49,18 +59,43 @@ pub(super) struct Inner {
 pub(super) const STORAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
-const STORAGE_BUFFERS: u32 = 8;
-const INVOCATIONS: u32 = 256;
-const WORKGROUP_BYTES: u32 = 16_384;
+/// Features that kernels have variants for.
+pub(super) const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP;
+
+/// What no kernel can do without.
+pub(super) fn least_limits() -> wgpu::Limits {
+    wgpu::Limits {
+        max_storage_buffers_per_shader_stage: 8,
+        max_compute_invocations_per_workgroup: 256,
+        max_compute_workgroup_size_x: 256,
+        max_compute_workgroup_storage_size: 16_384,
+        ..wgpu::Limits::downlevel_defaults()
+    }
+}
+
+/// All of what kernels adapt to, of the limits `offered`.
+pub(super) fn best_limits(offered: &wgpu::Limits) -> wgpu::Limits {
+    let best = wgpu::Limits {
+        max_buffer_size: offered.max_buffer_size,
+        max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+        max_compute_workgroup_storage_size: offered.max_compute_workgroup_storage_size,
+        max_compute_invocations_per_workgroup: offered.max_compute_invocations_per_workgroup,
+        max_compute_workgroups_per_dimension: offered.max_compute_workgroups_per_dimension,
+        min_storage_buffer_offset_alignment: offered.min_storage_buffer_offset_alignment,
+        min_uniform_buffer_offset_alignment: offered.min_uniform_buffer_offset_alignment,
+        ..wgpu::Limits::default()
+    };
+    best.or_worse_values_from(offered)
+}
 
 impl Gpu {
     pub(super) async fn open(adapter: &wgpu::Adapter, options: &Options) -> Result<Self> {
-        let offered = adapter.limits();
-        Self::missing(&offered)?;
+        Self::missing(&adapter.limits())?;
+        let timestamps = if options.profile { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("cellprobe"),
-            required_features: adapter.features() & wgpu::Features::SUBGROUP,
-            required_limits: offered,
+            required_features: Device::required_features(adapter) | (adapter.features() & timestamps),
+            required_limits: Device::required_limits(adapter),
             ..Default::default()
         };
         let (device, queue) = adapter
@@ -94,6 +129,9 @@ impl Gpu {
                 .clamp(1, limits.max_compute_workgroups_per_dimension),
             uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
             checked: options.checked,
+            profiler: options.profile.then(|| Profiler::new(&device)),
+            pool: Pool::new(options.pooled_bytes),
+            pace: Arc::new(Pace::new(info.device_type, options.longest_submission)),
             pipelines: Pipelines::default(),
             lost: Arc::default(),
             submissions: AtomicU64::new(0),
@@ -105,13 +143,19 @@ impl Gpu {
 
     /// Fails on limits below what every kernel needs.
     pub(super) fn missing(limits: &wgpu::Limits) -> Result<()> {
-        let needed = [
-            ("storage buffers a shader stage", limits.max_storage_buffers_per_shader_stage, STORAGE_BUFFERS),
-            ("invocations a workgroup", limits.max_compute_invocations_per_workgroup, INVOCATIONS),
-            ("bytes of workgroup memory", limits.max_compute_workgroup_storage_size, WORKGROUP_BYTES),
-        ];
-        match needed.into_iter().find(|(_, allowed, asked)| allowed < asked) {
-            Some((limit, allowed, asked)) => Err(Error::Limit { limit, allowed: allowed.into(), asked: asked.into() }),
+        let least = least_limits();
+        let of = |limits: &wgpu::Limits| {
+            [
+                ("storage buffers a shader stage", limits.max_storage_buffers_per_shader_stage),
+                ("invocations a workgroup", limits.max_compute_invocations_per_workgroup),
+                ("invocations a workgroup's row", limits.max_compute_workgroup_size_x),
+                ("bytes of workgroup memory", limits.max_compute_workgroup_storage_size),
+            ]
+        };
+        match of(limits).into_iter().zip(of(&least)).find(|((_, allowed), (_, asked))| allowed < asked) {
+            Some(((limit, allowed), (_, asked))) => {
+                Err(Error::Limit { limit, allowed: allowed.into(), asked: asked.into() })
+            }
             None => Ok(()),
         }
     }
@@ -131,6 +175,11 @@ impl Gpu {
     /// Bytes that one binding may have.
     pub(crate) fn max_part(&self) -> u64 {
         self.0.max_part
+    }
+
+    /// Where storage bindings may begin: bytes that an offset is a multiple of.
+    pub(super) fn offset_alignment(&self) -> u64 {
+        u64::from(self.0.device.limits().min_storage_buffer_offset_alignment)
     }
 
     /// Workgroups that a dimension of a dispatch takes.
@@ -155,6 +204,7 @@ impl Gpu {
         Counters {
             submissions: self.0.submissions.load(Ordering::Relaxed),
             read_backs: self.0.read_backs.load(Ordering::Relaxed),
+            buffers: self.0.pool.created(),
         }
     }
 
@@ -162,9 +212,28 @@ impl Gpu {
         self.0.read_backs.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// What the kernels did since the last call. Profiling is off unless it was asked for.
+    pub(super) async fn take_profile(&self) -> Result<Profile> {
+        let Some(profiler) = &self.0.profiler else { return Ok(Profile::default()) };
+        profiler.settle(self).await?;
+        Ok(profiler.take())
+    }
+
     pub(super) fn submit(&self, commands: wgpu::CommandBuffer) -> Result<()> {
         self.0.submissions.fetch_add(1, Ordering::Relaxed);
+        self.0.pool.next_turn();
         self.catching(0, || self.0.queue.submit([commands])).map(|_| ())
+    }
+
+    /// Learns how fast the GPU is from what was just submitted, unless that is little.
+    pub(super) fn learn(&self, load: Load, waited_for: bool) {
+        // In a browser there is no such clock.
+        if cfg!(target_arch = "wasm32") || load.seconds < 0.1 * self.0.pace.longest() {
+            return;
+        }
+        let (pace, start) = (Arc::clone(&self.0.pace), Instant::now());
+        let done = move || pace.learn(&load, start.elapsed().as_secs_f64(), waited_for);
+        self.0.queue.on_submitted_work_done(done);
     }
 
     /// The error for a device that is gone, if it is.
@@ -208,29 +277,45 @@ impl Gpu {
         }
     }
 
-    /// A buffer of `bytes`, rounded up to what a binding needs.
-    pub(super) fn buffer(&self, bytes: u64, usage: wgpu::BufferUsages, mapped: bool) -> Result<wgpu::Buffer> {
+    /// A buffer of `bytes`, rounded up to what a binding needs. What it holds is left over.
+    pub(super) fn lease(&self, bytes: u64, usage: wgpu::BufferUsages) -> Result<Arc<Lease>> {
         let size = bytes.max(16).next_multiple_of(16);
         if size > self.max_buffer() {
             return Err(Error::Limit { limit: "bytes a buffer", allowed: self.max_buffer(), asked: size });
         }
-        let descriptor = wgpu::BufferDescriptor { label: Some("cellprobe"), size, usage, mapped_at_creation: mapped };
-        self.catching(size, || self.0.device.create_buffer(&descriptor))
+        let pool = &self.0.pool;
+        if let Some(lease) = pool.take(size, usage) {
+            return Ok(lease);
+        }
+        let descriptor = wgpu::BufferDescriptor { label: Some("cellprobe"), size, usage, mapped_at_creation: false };
+        let make = || self.catching(size, || self.0.device.create_buffer(&descriptor));
+        let made = match make() {
+            Err(Error::OutOfMemory { .. }) => {
+                self.release_memory()?;
+                make()
+            }
+            made => made,
+        };
+        Ok(pool.adopt(made?))
     }
 
     /// A buffer that begins with `bytes`.
-    pub(super) fn filled_buffer(&self, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
-        let buffer = self.buffer(bytes.len() as u64, usage, true)?;
-        let whole = self.catching(0, || buffer.get_mapped_range_mut(..))?;
-        let mut view = whole.map_err(|error| self.lost(error))?;
+    pub(super) fn filled(&self, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<Arc<Lease>> {
+        let lease = self.lease(bytes.len() as u64, usage | wgpu::BufferUsages::COPY_DST)?;
+        let size = bytes.len().next_multiple_of(4).max(4);
+        let whole = wgpu::BufferSize::new(size as u64).unwrap_or(wgpu::BufferSize::MIN);
+        // A device that is lost gives no memory to write to; calls that give nothing would be ignored there.
+        let view = self.catching(size as u64, || self.0.queue.write_buffer_with(lease.buffer(), 0, whole))?;
+        let mut view = view.ok_or_else(|| self.lost("nothing can be written to it"))?;
         view.slice(..bytes.len()).copy_from_slice(bytes);
-        drop(view);
-        self.catching(0, || buffer.unmap())?;
-        Ok(buffer)
+        view.slice(bytes.len()..).fill(0);
+        self.catching(size as u64, || drop(view))?;
+        Ok(lease)
     }
 
-    /// A buffer for kernels to write.
-    pub(super) fn storage(&self, bytes: u64) -> Result<wgpu::Buffer> {
-        self.buffer(bytes, STORAGE, false)
+    /// Frees the buffers that nothing uses, once the GPU is done with them.
+    pub(super) fn release_memory(&self) -> Result<()> {
+        self.0.pool.clear();
+        poll(&self.0.device, wgpu::PollType::wait_indefinitely()).map_err(|reason| self.lost(reason))
     }
 }

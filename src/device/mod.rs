@@ -1,27 +1,42 @@
 //! Where work runs: the CPU, a GPU that was found, or somebody's own wgpu device.
 
 mod array;
+mod buffer_rows;
+mod cancel;
 mod choose;
 mod gpu;
+mod hand_over;
 mod options;
+mod pace;
+mod part;
+mod pool;
+mod profile;
 mod shader;
+mod submit;
+mod wait;
 mod work;
 
 use std::fmt;
 
 pub use array::DeviceArray;
+pub use buffer_rows::BufferRows;
+pub use cancel::Cancel;
 pub use choose::{AdapterSummary, adapters};
 pub use gpu::Counters;
 pub use options::Options;
+pub use profile::{Profile, Stage};
 pub use shader::{RenderedShader, rendered_shaders};
 pub use work::Work;
 
 pub(crate) use array::{Segment, bounded_segments, segments};
 pub(crate) use gpu::Gpu;
+pub(crate) use part::Part;
 pub(crate) use shader::{Kernel, Variant, params};
-pub(crate) use work::{Backend, Recording, block_on};
+pub(crate) use wait::block_on;
+pub(crate) use work::{Backend, Recording};
 
 use crate::{Error, Result};
+use gpu::{FEATURES, best_limits, least_limits};
 
 /// Where work runs. Cheap to clone; clones are the same device.
 ///
@@ -117,10 +132,10 @@ impl Device {
     }
 
     /// Somebody's own wgpu device: used with the features and limits it has, its error and loss handlers left alone.
+    /// [`Device::required_features`] and [`Device::required_limits`] say what to open it with.
     ///
     /// # Errors
-    /// [`Error::Limit`] if its limits are below what the kernels need: 8 storage buffers a stage,
-    /// 256 invocations and 16 KiB of memory a workgroup.
+    /// [`Error::Limit`] if its limits are below [`Device::least_limits`].
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         Self::from_wgpu_with(device, queue, &Options::default())
     }
@@ -131,6 +146,39 @@ impl Device {
     /// As [`Device::from_wgpu`].
     pub fn from_wgpu_with(device: wgpu::Device, queue: wgpu::Queue, options: &Options) -> Result<Self> {
         Ok(Device { kind: Kind::Gpu(Gpu::new(device, queue, options)?), reason: "handed over by the caller".into() })
+    }
+
+    /// The wgpu device and queue behind this device; none on the CPU. Buffers of theirs can be handed to
+    /// [`DeviceArray::from_wgpu`], and their encoders to [`Work::record`].
+    #[must_use]
+    pub fn wgpu(&self) -> Option<(&wgpu::Device, &wgpu::Queue)> {
+        match &self.kind {
+            Kind::Cpu => None,
+            Kind::Gpu(gpu) => Some((&gpu.inner().device, &gpu.inner().queue)),
+        }
+    }
+
+    /// What to ask of `adapter` when opening a device for [`Device::from_wgpu`], so that this crate is as fast on it as
+    /// on one that it opens itself: subgroups, where it has them. All of it is optional.
+    #[must_use]
+    pub fn required_features(adapter: &wgpu::Adapter) -> wgpu::Features {
+        adapter.features() & FEATURES
+    }
+
+    /// The limits that go with [`Device::required_features`]: all that `adapter` offers of what kernels adapt to,
+    /// the size of buffers and bindings, memory and invocations of a workgroup, workgroups of a dispatch and alignment
+    /// of offsets. The others are WebGPU's defaults, or less where it offers less. A program with needs of its own can
+    /// join both by [`wgpu::Limits::or_better_values_from`].
+    #[must_use]
+    pub fn required_limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
+        best_limits(&adapter.limits())
+    }
+
+    /// The least limits of a device for [`Device::from_wgpu`]: 8 storage buffers a stage, 256 invocations and 16 KiB of
+    /// memory a workgroup. Every WebGPU device has them; [`wgpu::Limits::default`] will do.
+    #[must_use]
+    pub fn least_limits() -> wgpu::Limits {
+        least_limits()
     }
 
     /// Whether this is a GPU (a software one included).
@@ -167,12 +215,64 @@ impl Device {
         }
     }
 
-    /// Submissions and read-backs since the device was opened; both zero on the CPU.
+    /// Submissions, read-backs and buffers since the device was opened; all zero on the CPU.
     #[must_use]
     pub fn counters(&self) -> Counters {
         match &self.kind {
             Kind::Cpu => Counters::default(),
             Kind::Gpu(gpu) => gpu.counters(),
+        }
+    }
+
+    /// What each kernel did since the device was opened or since the last call, once all of it is done. Empty for the CPU
+    /// and without [`Options::profile`]; counts alone, which [`Profile::timed`] tells, without timestamps.
+    ///
+    /// ```
+    /// use cellprobe::{Device, Metric, device::Options, ops};
+    /// # fn main() -> cellprobe::Result<()> {
+    /// let device = Device::open("auto", &Options::default().profile(true))?;
+    /// let rows = device.upload(vec![0.0, 0.0, 3.0, 4.0], 2)?;
+    /// let mut work = device.work();
+    /// let nearest = ops::nearest(&mut work, &rows, &rows, Metric::L2)?;
+    /// pollster::block_on(work.read(nearest.labels))?;
+    /// println!("{}", device.take_profile()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub fn take_profile(&self) -> Result<Profile> {
+        block_on(self.take_profile_async())
+    }
+
+    /// [`Device::take_profile`] without blocking.
+    ///
+    /// # Errors
+    /// As [`Device::take_profile`].
+    pub async fn take_profile_async(&self) -> Result<Profile> {
+        match &self.kind {
+            Kind::Gpu(gpu) => gpu.take_profile().await,
+            Kind::Cpu => Ok(Profile::default()),
+        }
+    }
+
+    /// The GPU that `what` must be on.
+    fn as_gpu(&self, what: &'static str) -> Result<&Gpu> {
+        match &self.kind {
+            Kind::Cpu => Err(Error::OtherDevice { what }),
+            Kind::Gpu(gpu) => Ok(gpu),
+        }
+    }
+
+    /// Frees the buffers that are kept to be used again, once the GPU is done with them; what arrays hold stays.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub fn release_memory(&self) -> Result<()> {
+        match &self.kind {
+            Kind::Gpu(gpu) => gpu.release_memory(),
+            Kind::Cpu => Ok(()),
         }
     }
 

@@ -1,5 +1,7 @@
 //! How a GPU is opened.
 
+use std::time::Duration;
+
 /// How a GPU is opened. The defaults are the fastest; tests and `verify` go through the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -13,11 +15,27 @@ pub struct Options {
     pub max_binding: Option<u64>,
     /// Split dispatches at so many workgroups a dimension, whatever the device allows.
     pub max_workgroups: Option<u32>,
+    /// Time every kernel, for [`Device::take_profile`](super::Device::take_profile), where the device has timestamps.
+    /// Kernels then run one after the other, so that work as a whole takes a little longer.
+    pub profile: bool,
+    /// Bytes of buffers that nothing uses at the moment which are kept to be used again.
+    pub pooled_bytes: u64,
+    /// Longer work is cut into submissions that take about so long each, so that no watchdog resets the GPU and that it
+    /// can be cancelled. `None` is 0.3 s, and whatever it takes on a software rasteriser, which nothing watches.
+    pub longest_submission: Option<Duration>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { checked: false, subgroups: true, max_binding: None, max_workgroups: None }
+        Options {
+            checked: false,
+            subgroups: true,
+            max_binding: None,
+            max_workgroups: None,
+            profile: false,
+            pooled_bytes: 512 << 20,
+            longest_submission: None,
+        }
     }
 }
 
@@ -47,6 +65,27 @@ impl Options {
     #[must_use]
     pub fn max_workgroups(mut self, groups: u32) -> Self {
         self.max_workgroups = Some(groups);
+        self
+    }
+
+    /// Sets [`Options::profile`].
+    #[must_use]
+    pub fn profile(mut self, profile: bool) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// Sets [`Options::pooled_bytes`].
+    #[must_use]
+    pub fn pooled_bytes(mut self, bytes: u64) -> Self {
+        self.pooled_bytes = bytes;
+        self
+    }
+
+    /// Sets [`Options::longest_submission`].
+    #[must_use]
+    pub fn longest_submission(mut self, longest: Duration) -> Self {
+        self.longest_submission = Some(longest);
         self
     }
 }

@@ -47,7 +47,8 @@ pub(crate) struct Kernel {
     pub flags: Vec<&'static str>,
 }
 
-/// Declares a uniform block once, for Rust and for WGSL. Every field is 4 bytes.
+/// Declares a uniform block once, for Rust and for WGSL. Every field is 4 bytes. In WGSL the number of the first workgroup
+/// follows, for a dispatch may be one part of several.
 macro_rules! params {
     ($(#[$meta:meta])* struct $name:ident { $($field:ident: $type:ident),* $(,)? }) => {
         $(#[$meta])*
@@ -56,7 +57,7 @@ macro_rules! params {
         struct $name { $($field: $type),* }
 
         impl $name {
-            const WGSL: &'static str = concat!("struct Params {\n", $("    ", stringify!($field), ": ", stringify!($type), ",\n",)* "}\n");
+            const WGSL: &'static str = concat!("struct Params {\n", $("    ", stringify!($field), ": ", stringify!($type), ",\n",)* "    first_workgroup: u32,\n}\n");
         }
     };
 }
@@ -77,11 +78,23 @@ const SHARED: &[(&str, &str)] = &[
     ("tile", include_str!("../../shaders/shared/tile.wgsl")),
 ];
 
+/// What every kernel can say the number of a workgroup by: all of its parts together are one dispatch.
+const WORKGROUP_NUMBER: &str = "\
+fn workgroup_number(group: vec3<u32>, groups: vec3<u32>) -> u32 {
+    return params.first_workgroup + group.y * groups.x + group.x;
+}
+";
+
 impl Kernel {
+    /// Whether it can be dispatched in parts.
+    pub(super) fn has_parts(&self) -> bool {
+        self.source.contains("workgroup_number(")
+    }
+
     /// The WGSL, complete.
     pub(crate) fn render(&self) -> String {
         let mut text = format!(
-            "// {}: {} ({})\n{}@group(0) @binding(0) var<uniform> params: Params;\n\n",
+            "// {}: {} ({})\n{}@group(0) @binding(0) var<uniform> params: Params;\n\n{WORKGROUP_NUMBER}\n",
             self.name,
             self.entry,
             self.variant_name(),
@@ -147,6 +160,8 @@ pub fn rendered_shaders() -> Vec<RenderedShader> {
     for (subgroup_lanes, workgroup_bytes) in variants {
         kernels.extend(crate::ops::kernels(Variant { subgroup_lanes, workgroup_bytes }));
     }
+    #[cfg(feature = "cli")]
+    kernels.extend(crate::bench::peak_kernels());
     let mut seen = std::collections::HashSet::new();
     kernels.retain(|kernel| seen.insert(kernel.clone()));
     kernels
@@ -164,6 +179,11 @@ pub fn rendered_shaders() -> Vec<RenderedShader> {
 pub(super) struct Pipeline {
     pub(super) compiled: wgpu::ComputePipeline,
     pub(super) layout: wgpu::BindGroupLayout,
+    /// The operation and the entry point.
+    pub(super) operation: &'static str,
+    pub(super) entry: &'static str,
+    /// Whether it can be dispatched in parts.
+    pub(super) parts: bool,
     /// Name and place of each binding that the entry point is given.
     pub(super) places: Vec<(&'static str, u32)>,
 }
@@ -226,7 +246,7 @@ fn compile(gpu: &Gpu, kernel: &Kernel, names: &[&'static str]) -> Result<Pipelin
             },
             cache: None,
         });
-        Pipeline { compiled, layout, places }
+        Pipeline { compiled, layout, operation: kernel.name, entry: kernel.entry, parts: kernel.has_parts(), places }
     })
 }
 

@@ -1,19 +1,10 @@
 //! Work that a device is asked for: at once on the CPU, recorded and submitted together on a GPU.
 
-use std::{
-    cell::Cell,
-    future::Future,
-    ops::Range,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 use bytemuck::Pod;
-use futures::channel::oneshot;
 
-use super::{DeviceArray, Gpu, Kernel, gpu::STORAGE, shader::Pipeline};
+use super::{Cancel, Device, DeviceArray, Gpu, Kernel, gpu::STORAGE, part::Part, shader::Pipeline};
 use crate::{Error, Result};
 
 /// What a device has been asked for. Operations take it first. On the CPU they run at once; on a GPU they are
@@ -28,21 +19,47 @@ pub(crate) enum Backend {
 /// Commands for a GPU, in order.
 pub(crate) struct Recording {
     gpu: Gpu,
-    commands: Vec<Command>,
-    /// The uniform blocks of all dispatches, each at its own aligned offset.
-    params: Vec<u8>,
+    pub(super) commands: Vec<Command>,
+    /// What must be zero before the first command, from its first byte on.
+    pub(super) zeroed: Vec<(Part, u64)>,
+    /// What copies are from and to: not to be used again before they are submitted.
+    pub(super) held: Vec<Part>,
+    /// Operations of the next dispatch, where they are more than the words that it is given.
+    operations: f64,
+    cancel: Option<Cancel>,
 }
 
-enum Command {
-    Dispatch { pipeline: Arc<Pipeline>, buffers: Vec<(u32, wgpu::Buffer)>, params: Range<u64>, groups: Groups },
+pub(super) enum Command {
+    Dispatch(Dispatch),
     Copy { from: wgpu::Buffer, from_offset: u64, to: wgpu::Buffer, to_offset: u64, bytes: u64 },
 }
 
+/// A kernel and what it is given.
+pub(super) struct Dispatch {
+    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) buffers: Vec<(u32, Part)>,
+    /// The uniform block, whose last word is the number of the first workgroup.
+    pub(super) params: Vec<u8>,
+    pub(super) groups: Groups,
+    /// Multiply-adds, or words moved: what tells how long it takes.
+    pub(super) operations: f64,
+}
+
 /// How many workgroups a dispatch has.
-enum Groups {
+pub(super) enum Groups {
     Known([u32; 2]),
     /// What three words of a buffer, from this one on, say when its turn comes.
-    Counted(wgpu::Buffer, u64),
+    Counted(Part, u64),
+}
+
+impl Groups {
+    /// Workgroups, none where the GPU decides.
+    pub(super) fn known(&self) -> u64 {
+        match self {
+            Groups::Known([width, height]) => u64::from(*width) * u64::from(*height),
+            Groups::Counted(..) => 0,
+        }
+    }
 }
 
 impl Work {
@@ -51,13 +68,29 @@ impl Work {
     }
 
     pub(super) fn gpu(gpu: Gpu) -> Self {
-        Work(Backend::Gpu(Recording { gpu, commands: vec![], params: vec![] }))
+        Work(Backend::Gpu(Recording::new(gpu)))
+    }
+
+    /// Fails unless the work is for `device`.
+    pub(crate) fn check_at(&self, device: &Device, what: &'static str) -> Result<()> {
+        match (&self.0, device.as_gpu(what)) {
+            (Backend::Cpu, Err(_)) => Ok(()),
+            (Backend::Gpu(recording), Ok(gpu)) if recording.gpu.same_as(gpu) => Ok(()),
+            _ => Err(Error::OtherDevice { what }),
+        }
+    }
+
+    /// Lets somebody else cancel the work: nothing more of it is then submitted. On the CPU it is done at once.
+    pub fn cancelled_by(&mut self, cancel: &Cancel) {
+        if let Backend::Gpu(recording) = &mut self.0 {
+            recording.cancel = Some(cancel.clone());
+        }
     }
 
     /// Begins what was recorded, without waiting for it.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`], [`Error::DeviceLost`] or [`Error::Gpu`].
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`] or [`Error::Cancelled`].
     pub fn submit(self) -> Result<()> {
         match self.0 {
             Backend::Cpu => Ok(()),
@@ -65,36 +98,68 @@ impl Work {
         }
     }
 
-    /// Does what was recorded and gives the elements of `array`, row after row: one submission, one read-back.
+    /// Does what was recorded and gives the elements of `array`, row after row: one read-back and one submission, or
+    /// as many as [`Options::longest_submission`](super::Options::longest_submission) asks for.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`], [`Error::DeviceLost`] or [`Error::Gpu`]; [`Error::OtherDevice`] if `array` is elsewhere.
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`] or [`Error::Cancelled`]; [`Error::OtherDevice`] if `array` is elsewhere.
     pub async fn read<T: Pod>(self, array: DeviceArray<T>) -> Result<Vec<T>> {
         match self.0 {
             Backend::Cpu => array.into_host("the array to read"),
-            Backend::Gpu(recording) => recording.read(&array).await,
+            Backend::Gpu(recording) => recording.read(array).await,
         }
     }
 }
 
 impl Recording {
+    pub(super) fn new(gpu: Gpu) -> Self {
+        Recording { gpu, commands: vec![], zeroed: vec![], held: vec![], operations: 0.0, cancel: None }
+    }
+
+    /// Says how many multiply-adds or the like the next dispatch has.
+    pub(crate) fn expect(&mut self, operations: usize) {
+        self.operations = operations as f64;
+    }
+
+    /// Fails once the work was cancelled.
+    pub(super) fn check_cancelled(&self) -> Result<()> {
+        self.cancel.as_ref().map_or(Ok(()), Cancel::check)
+    }
+
     pub(crate) fn device(&self) -> &Gpu {
         &self.gpu
     }
 
-    /// An array for kernels to write.
+    /// An array for kernels to write, all of it: what it holds is left over from others.
     pub(crate) fn array<T: Pod>(&self, rows: usize, columns: usize) -> Result<DeviceArray<T>> {
         DeviceArray::on_gpu(&self.gpu, rows, columns)
     }
 
-    /// A buffer of `bytes` for what passes between kernels.
-    pub(crate) fn scratch(&self, bytes: usize) -> Result<wgpu::Buffer> {
-        self.gpu.storage(bytes as u64)
+    /// An array of zeros, for kernels to add to.
+    pub(crate) fn zeros<T: Pod>(&mut self, rows: usize, columns: usize) -> Result<DeviceArray<T>> {
+        let array: DeviceArray<T> = self.array(rows, columns)?;
+        self.zeroed.extend(array.parts().iter().map(|part| (part.clone(), part.size())));
+        Ok(array)
+    }
+
+    /// A buffer of `bytes` for what passes between kernels. What it holds is left over from others.
+    pub(crate) fn scratch(&self, bytes: usize) -> Result<Part> {
+        self.gpu.lease(bytes as u64, STORAGE).map(Part::whole)
+    }
+
+    /// A number that kernels find the largest of, 0 at first.
+    pub(crate) fn largest(&mut self) -> Result<Part> {
+        let number = self.scratch(size_of::<u32>())?;
+        self.zeroed.push((number.clone(), size_of::<u32>() as u64));
+        Ok(number)
     }
 
     /// A list of at most `rows` rows that kernels find, empty at first: see `shaders/shared/listed.wgsl`.
-    pub(crate) fn list(&self, rows: usize) -> Result<wgpu::Buffer> {
-        self.gpu.buffer(4 * (8 + rows as u64), STORAGE | wgpu::BufferUsages::INDIRECT, false)
+    pub(crate) fn list(&mut self, rows: usize) -> Result<Part> {
+        const HEAD: u64 = 4 * 8;
+        let list = self.gpu.lease(HEAD + 4 * rows as u64, STORAGE | wgpu::BufferUsages::INDIRECT).map(Part::whole)?;
+        self.zeroed.push((list.clone(), HEAD));
+        Ok(list)
     }
 
     /// Records `groups` workgroups of `kernel`. The kernel's `buffers` are given by their names in WGSL.
@@ -105,10 +170,11 @@ impl Recording {
         &mut self,
         kernel: Kernel,
         params: &P,
-        buffers: &[(&'static str, &wgpu::Buffer)],
+        buffers: &[(&'static str, &Part)],
         groups: usize,
     ) -> Result<()> {
         if groups == 0 {
+            self.operations = 0.0;
             return Ok(());
         }
         let widest = self.gpu.inner().max_workgroups as usize;
@@ -129,8 +195,8 @@ impl Recording {
         &mut self,
         kernel: Kernel,
         params: &P,
-        buffers: &[(&'static str, &wgpu::Buffer)],
-        (list, word): (&wgpu::Buffer, u64),
+        buffers: &[(&'static str, &Part)],
+        (list, word): (&Part, u64),
     ) -> Result<()> {
         self.push(kernel, params, buffers, Groups::Counted(list.clone(), word))
     }
@@ -139,18 +205,18 @@ impl Recording {
         &mut self,
         kernel: Kernel,
         params: &P,
-        buffers: &[(&'static str, &wgpu::Buffer)],
+        buffers: &[(&'static str, &Part)],
         groups: Groups,
     ) -> Result<()> {
         let names: Vec<_> = buffers.iter().map(|(name, _)| *name).collect();
         let pipeline = self.gpu.inner().pipelines.get(&self.gpu, kernel, &names)?;
         let place = |name| pipeline.places.iter().find(|(known, _)| *known == name).map(|(_, place)| *place);
-        let buffers = buffers.iter().filter_map(|(name, buffer)| Some((place(*name)?, (*buffer).clone()))).collect();
-        let start = self.params.len().next_multiple_of(self.gpu.inner().uniform_alignment as usize);
-        self.params.resize(start, 0);
-        self.params.extend_from_slice(bytemuck::bytes_of(params));
-        let params = start as u64..self.params.len() as u64;
-        self.commands.push(Command::Dispatch { pipeline, buffers, params, groups });
+        let buffers: Vec<_> =
+            buffers.iter().filter_map(|(name, buffer)| Some((place(*name)?, (*buffer).clone()))).collect();
+        let words = buffers.iter().map(|(_, part)| part.size() as f64 / 4.0).sum::<f64>();
+        let operations = words.max(std::mem::take(&mut self.operations));
+        let params = [bytemuck::bytes_of(params), &[0; 4]].concat();
+        self.commands.push(Command::Dispatch(Dispatch { pipeline, buffers, params, groups, operations }));
         Ok(())
     }
 
@@ -158,7 +224,15 @@ impl Recording {
     pub(crate) fn concat<T: Pod>(&mut self, first: &DeviceArray<T>, second: &DeviceArray<T>) -> Result<DeviceArray<T>> {
         first.check_on(&self.gpu, "the first rows")?;
         second.check_on(&self.gpu, "the second rows")?;
-        let both = self.array(first.rows() + second.rows(), first.columns())?;
+        match (first.rows(), second.rows()) {
+            (0, _) => return Ok(second.clone()),
+            (_, 0) => return Ok(first.clone()),
+            _ => {}
+        }
+        let both: DeviceArray<T> = self.array(first.rows() + second.rows(), first.columns())?;
+        for array in [first, second, &both] {
+            self.hold(array);
+        }
         let row_bytes = (first.columns() * size_of::<T>()) as u64;
         for (source, start) in [(first, 0), (second, first.rows())] {
             let mut row = 0;
@@ -167,11 +241,12 @@ impl Recording {
                 let (to, to_row) = both.part(start + row)?;
                 let count =
                     (source.rows() - row).min(source.rows_per_part() - from_row).min(both.rows_per_part() - to_row);
+                from.check_source()?;
                 self.commands.push(Command::Copy {
-                    from: from.clone(),
-                    from_offset: from_row as u64 * row_bytes,
-                    to: to.clone(),
-                    to_offset: to_row as u64 * row_bytes,
+                    from: from.buffer().clone(),
+                    from_offset: from.offset() + from_row as u64 * row_bytes,
+                    to: to.buffer().clone(),
+                    to_offset: to.offset() + to_row as u64 * row_bytes,
                     bytes: count as u64 * row_bytes,
                 });
                 row += count;
@@ -180,189 +255,8 @@ impl Recording {
         Ok(both)
     }
 
-    fn encode(&mut self) -> Result<wgpu::CommandBuffer> {
-        let device = &self.gpu.inner().device;
-        // Mapped, because that fails on a device that is lost; the calls after it would be ignored there.
-        let uniforms = self.gpu.filled_buffer(&self.params, wgpu::BufferUsages::UNIFORM)?;
-        let commands = &self.commands;
-        self.gpu.catching(0, || {
-            let mut encoder =
-                device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("cellprobe") });
-            let mut next = 0;
-            while next < commands.len() {
-                if let Command::Copy { from, from_offset, to, to_offset, bytes } = &commands[next] {
-                    encoder.copy_buffer_to_buffer(from, *from_offset, to, *to_offset, *bytes);
-                    next += 1;
-                    continue;
-                }
-                // One pass for all dispatches up to the next copy: a pass costs tens of microseconds on some backends.
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                while let Some(Command::Dispatch { pipeline, buffers, params, groups }) = commands.get(next) {
-                    let group = bind(device, pipeline, buffers, &uniforms, params);
-                    pass.set_pipeline(&pipeline.compiled);
-                    pass.set_bind_group(0, &group, &[]);
-                    match groups {
-                        Groups::Known([width, height]) => pass.dispatch_workgroups(*width, *height, 1),
-                        Groups::Counted(list, word) => pass.dispatch_workgroups_indirect(list, 4 * word),
-                    }
-                    next += 1;
-                }
-            }
-            encoder.finish()
-        })
+    /// Keeps an array's buffers from being used for something else before this is submitted.
+    pub(super) fn hold<T: Pod>(&mut self, array: &DeviceArray<T>) {
+        self.held.extend_from_slice(array.parts());
     }
-
-    fn submit(mut self) -> Result<()> {
-        if self.commands.is_empty() {
-            return self.gpu.check_alive();
-        }
-        let commands = self.encode()?;
-        self.gpu.submit(commands)
-    }
-
-    async fn read<T: Pod>(mut self, array: &DeviceArray<T>) -> Result<Vec<T>> {
-        array.check_on(&self.gpu, "the array to read")?;
-        let part_bytes = ((array.rows_per_part() * array.columns() * size_of::<T>()) as u64).max(1);
-        // As many parts together as a buffer may hold.
-        let parts = (self.gpu.max_buffer() / part_bytes).max(1) as usize;
-        let mut left = array.bytes();
-        let mut stagings = vec![];
-        for parts in array.buffers().chunks(parts) {
-            let bytes = left.min(parts.len() as u64 * part_bytes);
-            left -= bytes;
-            let staging = self.gpu.buffer(bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST, false)?;
-            for (index, part) in parts.iter().enumerate() {
-                let to_offset = index as u64 * part_bytes;
-                let bytes = part_bytes.min(bytes - to_offset).next_multiple_of(4);
-                if bytes > 0 {
-                    let (from, to) = (part.clone(), staging.clone());
-                    self.commands.push(Command::Copy { from, from_offset: 0, to, to_offset, bytes });
-                }
-            }
-            stagings.push((staging, bytes));
-        }
-        let commands = self.encode()?;
-        self.gpu.submit(commands)?;
-        self.gpu.count_read_back();
-        let waits: Vec<_> = stagings.iter().map(|(staging, _)| Waiting::new(&self.gpu, staging)).collect();
-        let mut data = Vec::with_capacity(array.rows() * array.columns());
-        for ((staging, bytes), waiting) in stagings.iter().zip(waits) {
-            waiting.await?;
-            let view = staging.get_mapped_range(..).map_err(|error| self.gpu.lost(error))?;
-            data.extend(bytemuck::pod_collect_to_vec::<u8, T>(&view[..*bytes as usize]));
-            drop(view);
-            staging.unmap();
-        }
-        Ok(data)
-    }
-}
-
-fn bind(
-    device: &wgpu::Device,
-    pipeline: &Pipeline,
-    buffers: &[(u32, wgpu::Buffer)],
-    uniforms: &wgpu::Buffer,
-    params: &Range<u64>,
-) -> wgpu::BindGroup {
-    let uniform = wgpu::BufferBinding {
-        buffer: uniforms,
-        offset: params.start,
-        size: wgpu::BufferSize::new(params.end - params.start),
-    };
-    let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(uniform) }];
-    entries.extend(
-        buffers
-            .iter()
-            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding: *binding, resource: buffer.as_entire_binding() }),
-    );
-    device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &pipeline.layout, entries: &entries })
-}
-
-/// Waits for a buffer to be mapped.
-///
-/// Inside [`block_on`] the GPU is waited for in place. Elsewhere a short-lived thread waits, so that the caller's
-/// executor is not held up; in a browser the event loop does.
-struct Waiting {
-    gpu: Gpu,
-    mapped: Mapped,
-    receiver: oneshot::Receiver<Outcome>,
-    thread: bool,
-}
-
-/// Why a buffer cannot be mapped, if so.
-type Outcome = Result<(), String>;
-
-/// Tells a [`Waiting`], once, that the buffer is mapped or why it will not be.
-#[derive(Clone)]
-struct Mapped(Arc<Mutex<Option<oneshot::Sender<Outcome>>>>);
-
-impl Mapped {
-    fn tell(&self, outcome: Outcome) {
-        if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // Nobody listens any more if the read was dropped.
-            drop(sender.send(outcome));
-        }
-    }
-}
-
-impl Waiting {
-    fn new(gpu: &Gpu, staging: &wgpu::Buffer) -> Self {
-        let (sender, receiver) = oneshot::channel();
-        let mapped = Mapped(Arc::new(Mutex::new(Some(sender))));
-        let told = mapped.clone();
-        staging
-            .map_async(wgpu::MapMode::Read, .., move |outcome| told.tell(outcome.map_err(|error| error.to_string())));
-        Waiting { gpu: gpu.clone(), mapped, receiver, thread: false }
-    }
-}
-
-/// Lets the device go on. wgpu panics if it is lost meanwhile.
-fn poll(device: &wgpu::Device, how: wgpu::PollType) -> Outcome {
-    match catch_unwind(AssertUnwindSafe(|| device.poll(how))) {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("waiting for it failed".into()),
-    }
-}
-
-impl Future for Waiting {
-    type Output = Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        let device = self.gpu.inner().device.clone();
-        let how = if BLOCKING.get() { wgpu::PollType::wait_indefinitely() } else { wgpu::PollType::Poll };
-        if let Err(reason) = poll(&device, how) {
-            return Poll::Ready(Err(self.gpu.lost(reason)));
-        }
-        match Pin::new(&mut self.receiver).poll(context) {
-            Poll::Ready(Ok(Ok(()))) => Poll::Ready(Ok(())),
-            Poll::Ready(Ok(Err(reason))) => Poll::Ready(Err(self.gpu.lost(reason))),
-            Poll::Ready(Err(_)) => Poll::Ready(Err(self.gpu.lost("the read-back was cancelled"))),
-            Poll::Pending => {
-                if !self.thread && cfg!(not(target_arch = "wasm32")) {
-                    self.thread = true;
-                    let mapped = self.mapped.clone();
-                    std::thread::spawn(move || {
-                        if let Err(reason) = poll(&device, wgpu::PollType::wait_indefinitely()) {
-                            mapped.tell(Err(reason));
-                        }
-                    });
-                }
-                Poll::Pending
-            }
-        }
-    }
-}
-
-thread_local! {
-    /// Whether this thread is inside [`block_on`] and may wait for the GPU in place.
-    static BLOCKING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs a future to its end on this thread.
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    let before = BLOCKING.replace(true);
-    let output = pollster::block_on(future);
-    BLOCKING.set(before);
-    output
 }

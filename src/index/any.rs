@@ -5,7 +5,10 @@ use std::path::Path;
 use ndarray::ArrayView2;
 
 use super::{ExactRows, FlatIndex, IvfFlatIndex, IvfPqIndex, PqIndex, Search, Training, factory::Factory, files};
-use crate::{Device, Metric, Neighbors, Result, device::block_on, kmeans::Warning, storage::faiss};
+use crate::{
+    Device, DeviceArray, Metric, Neighbors, Result, Work, device::block_on, kmeans::Warning, ops::Ranked,
+    storage::faiss,
+};
 
 /// Any of the indexes, as a factory string or a file says.
 ///
@@ -195,6 +198,58 @@ impl Index {
     /// As [`VectorIndex::search_with`](super::VectorIndex::search_with).
     pub async fn search_with_async(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
         each!(self, index => index.search_with_async(queries, search).await)
+    }
+
+    /// Asks for the nearest rows of queries on the index's device as part of `work`, the results to stay there: see
+    /// [`VectorIndex::search_on`](super::VectorIndex::search_on).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn search_on(
+        &self,
+        work: &mut Work,
+        queries: &DeviceArray<f32>,
+        search: &Search<'_>,
+    ) -> Result<DeviceArray<Ranked>> {
+        each!(self, index => index.search_on(work, queries, search))
+    }
+
+    /// Bytes on the device that each query of a search takes, the results among them.
+    #[must_use]
+    pub fn bytes_per_query(&self, search: &Search<'_>) -> usize {
+        each!(self, index => index.bytes_per_query(search))
+    }
+
+    /// What [`Index::search_on`] found, once read back, as plain search gives it: see
+    /// [`VectorIndex::neighbors`](super::VectorIndex::neighbors).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn neighbors(&self, found: &[Ranked], k: usize) -> Result<Neighbors> {
+        each!(self, index => index.neighbors(found, k))
+    }
+
+    /// The identifier of the row of that number in the order in which rows were added.
+    #[must_use]
+    pub fn id_of(&self, row: u32) -> Option<i64> {
+        each!(self, index => index.id_of(row))
+    }
+
+    /// Adds rows that are on the index's device: see [`VectorIndex::add_array`](super::VectorIndex::add_array).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn add_array(&mut self, rows: &DeviceArray<f32>, ids: Option<&[i64]>) -> Result<()> {
+        each!(self, index => index.add_array(rows, ids))
+    }
+
+    /// Rows to re-rank by that are on the index's device: see
+    /// [`VectorIndex::exact_array`](super::VectorIndex::exact_array).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn exact_array(&self, rows: &DeviceArray<f32>) -> Result<ExactRows> {
+        each!(self, index => index.exact_array(rows))
     }
 
     /// Rows to re-rank by: see [`VectorIndex::exact_rows`](super::VectorIndex::exact_rows).

@@ -83,7 +83,8 @@ impl Ivf {
         let mut kmeans = KMeans::new(nlist)
             .iterations(training.iterations)
             .max_points_per_centroid(training.max_points_per_centroid)
-            .seed(training.seed);
+            .seed(training.seed)
+            .cancelled_by(&training.cancel);
         if context.metric != Metric::L2 {
             kmeans = kmeans.metric(Metric::InnerProduct).spherical(true);
         }

@@ -31,6 +31,7 @@
 //! ```
 
 mod any;
+mod arrays;
 mod factory;
 mod files;
 mod flat;
@@ -56,7 +57,7 @@ pub use search::{ExactRows, Search};
 
 use crate::{
     Device, DeviceArray, Error, Metric, Neighbors, Result,
-    device::block_on,
+    device::{Cancel, block_on},
     kmeans::{Progress, Warning},
     rows,
     storage::faiss::DirectMap,
@@ -76,11 +77,18 @@ pub struct Training {
     /// Seed of samples and random starts: 1234.
     pub seed: u64,
     progress: Option<std::sync::Arc<dyn Fn(&'static str, Progress) + Send + Sync>>,
+    cancel: Cancel,
 }
 
 impl Default for Training {
     fn default() -> Self {
-        Training { iterations: 10, max_points_per_centroid: Some(256), seed: 1234, progress: None }
+        Training {
+            iterations: 10,
+            max_points_per_centroid: Some(256),
+            seed: 1234,
+            progress: None,
+            cancel: Cancel::default(),
+        }
     }
 }
 
@@ -110,6 +118,13 @@ impl Training {
     #[must_use]
     pub fn progress(mut self, progress: impl Fn(&'static str, Progress) + Send + Sync + 'static) -> Self {
         self.progress = Some(std::sync::Arc::new(progress));
+        self
+    }
+
+    /// Lets somebody else cancel the training: see [`KMeans::cancelled_by`](crate::KMeans::cancelled_by).
+    #[must_use]
+    pub fn cancelled_by(mut self, cancel: &Cancel) -> Self {
+        self.cancel = cancel.clone();
         self
     }
 }
@@ -262,9 +277,14 @@ impl<K: Kind> VectorIndex<K> {
             let uploaded = self.upload(part)?;
             kind = kind.append(&self.context, &uploaded, self.ntotal() + first).await?;
         }
+        self.replace(kind, ids, rows.nrows())
+    }
+
+    /// Takes the place of what was there before `added` rows.
+    fn replace(&mut self, kind: K, ids: Ids, added: usize) -> Result<()> {
         let (kind, order) = ranked(&self.context, kind, &ids)?;
         (self.kind, self.order, self.ids) = (kind, order, ids);
-        if rows.nrows() > 0 {
+        if added > 0 {
             self.form.direct_map = DirectMap::None;
         }
         Ok(())
@@ -302,17 +322,12 @@ impl<K: Kind> VectorIndex<K> {
     /// # Errors
     /// As [`VectorIndex::search_with`].
     pub async fn search_with_async(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
-        if !self.is_trained() {
-            return Err(Error::NotTrained { what: K::NAME });
-        }
-        search.check(self.ntotal())?;
+        self.check_search(search)?;
         rows::check_dimension("queries", queries, self.dimension())?;
         let mut neighbors = Neighbors::new(search.k, self.metric());
         // More than there are cannot be found.
         let k = search.k.min(self.ntotal());
-        let candidates = search.candidates().min(self.ntotal());
-        let per_query = 4 * self.dimension() + 16 * candidates + self.kind.query_bytes(search.nprobe);
-        let batch = (CHUNK_BYTES / per_query).max(1);
+        let batch = (CHUNK_BYTES / self.bytes_per_query(search)).max(1);
         for first in (0..queries.nrows()).step_by(batch) {
             let part = queries.slice(s![first..(first + batch).min(queries.nrows()), ..]);
             if k == 0 {
@@ -321,12 +336,11 @@ impl<K: Kind> VectorIndex<K> {
             }
             let uploaded = self.upload(part)?;
             let mut work = self.device().work();
-            let wanted = Wanted { k: candidates, nprobe: search.nprobe, reranked: search.rerank.is_some() };
-            let mut hits = self.kind.search(&self.context, &mut work, &uploaded, wanted)?;
-            if let Some((exact, _)) = search.rerank {
-                let places = self.order.as_ref().map(|order| &order.places);
-                hits = crate::ops::rerank(&mut work, &uploaded, &exact.rows, places, &hits, k, self.metric())?;
+            if let Some(cancel) = search.cancel {
+                cancel.check()?;
+                work.cancelled_by(cancel);
             }
+            let hits = self.ranked(&mut work, &uploaded, search, k)?;
             let found = work.read(hits).await?;
             found.chunks_exact(k).for_each(|row| neighbors.push(row, |rank| self.identify(rank)));
         }
@@ -340,10 +354,22 @@ impl<K: Kind> VectorIndex<K> {
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
         rows::check_dimension("rows to re-rank by", rows, self.dimension())?;
-        if rows.nrows() != self.ntotal() {
-            return Err(Error::Length { what: "rows to re-rank by", expected: self.ntotal(), found: rows.nrows() });
-        }
+        self.check_exact(rows.nrows())?;
         Ok(ExactRows { rows: self.upload(rows)? })
+    }
+
+    fn check_search(&self, search: &Search<'_>) -> Result<()> {
+        if !self.is_trained() {
+            return Err(Error::NotTrained { what: K::NAME });
+        }
+        search.check(self.ntotal())
+    }
+
+    fn check_exact(&self, rows: usize) -> Result<()> {
+        if rows == self.ntotal() {
+            return Ok(());
+        }
+        Err(Error::Length { what: "rows to re-rank by", expected: self.ntotal(), found: rows })
     }
 
     /// The same index on another device.

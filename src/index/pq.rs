@@ -60,8 +60,10 @@ impl Pq {
 
 /// The options of a product quantizer that is trained with an index.
 pub(super) fn quantizer_training(training: &Training) -> quantize::Training {
-    let options =
-        quantize::Training::default().max_points_per_centroid(training.max_points_per_centroid).seed(training.seed);
+    let options = quantize::Training::default()
+        .max_points_per_centroid(training.max_points_per_centroid)
+        .seed(training.seed)
+        .cancelled_by(&training.cancel);
     match training.progress.clone() {
         Some(progress) => options.progress(move |step| progress("training the product quantizer", step)),
         None => options,

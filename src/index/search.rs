@@ -1,6 +1,6 @@
 //! How to search.
 
-use crate::{DeviceArray, Error, Result};
+use crate::{DeviceArray, Error, Result, device::Cancel};
 
 /// How to search.
 #[derive(Clone, Copy, Debug)]
@@ -8,6 +8,7 @@ pub struct Search<'a> {
     pub(super) k: usize,
     pub(super) nprobe: Option<usize>,
     pub(super) rerank: Option<(&'a ExactRows, usize)>,
+    pub(super) cancel: Option<&'a Cancel>,
 }
 
 /// Rows on a device to re-rank candidates by: see [`VectorIndex::exact_rows`](super::VectorIndex::exact_rows).
@@ -20,7 +21,7 @@ impl<'a> Search<'a> {
     /// The `k` nearest rows.
     #[must_use]
     pub fn new(k: usize) -> Self {
-        Search { k, nprobe: None, rerank: None }
+        Search { k, nprobe: None, rerank: None, cancel: None }
     }
 
     /// Visits the `nprobe` lists nearest to each query, or all there are, instead of as many as the index says.
@@ -35,6 +36,13 @@ impl<'a> Search<'a> {
     #[must_use]
     pub fn rerank(mut self, rows: &'a ExactRows, factor: usize) -> Self {
         self.rerank = Some((rows, factor));
+        self
+    }
+
+    /// Lets somebody else cancel the search: between batches of queries, and within a long one on a GPU.
+    #[must_use]
+    pub fn cancelled_by(mut self, cancel: &'a Cancel) -> Self {
+        self.cancel = Some(cancel);
         self
     }
 

@@ -25,6 +25,7 @@
 
 use crate::{DeviceArray, Error, Metric, Result};
 
+mod cast;
 mod closest;
 mod exact;
 mod few;
@@ -36,6 +37,7 @@ mod knn;
 mod lanes;
 mod lists;
 mod nearest;
+mod normalise;
 mod panels;
 mod pq_encode;
 mod pq_interleave;
@@ -46,6 +48,7 @@ mod pq_terms;
 mod prefetch;
 mod products;
 mod ranked;
+mod rename;
 mod rerank;
 mod scan;
 mod segment_sums;
@@ -56,12 +59,14 @@ mod tile;
 mod top;
 mod update_centroids;
 
+pub use cast::cast;
 pub use flat_scan::flat_scan;
 pub use gather::{concat, gather};
 pub use group::{Grouping, group};
 pub use knn::knn;
 pub use lists::{Codebook, Lists};
 pub use nearest::{Nearest, nearest};
+pub use normalise::normalise;
 pub use pq_encode::pq_encode;
 pub use pq_interleave::{PqCodes, pq_interleave};
 pub use pq_rerank::pq_rerank;
@@ -69,6 +74,7 @@ pub use pq_scan::pq_scan;
 pub use pq_tables::{Table, pq_tables};
 pub use pq_terms::pq_terms;
 pub use ranked::Ranked;
+pub use rename::rename;
 pub use rerank::rerank;
 pub use segment_sums::segment_sums;
 pub use select::select;
@@ -80,10 +86,10 @@ pub mod ceilings {}
 /// The same operations in f64, one row at a time: what tests and `verify` trust.
 pub mod reference {
     pub use super::{
-        flat_scan::reference::*, gather::reference::*, group::reference::*, knn::reference::*, nearest::reference::*,
-        pq_encode::reference::*, pq_rerank::reference::*, pq_scan::reference::*, pq_tables::reference::*,
-        pq_terms::reference::*, rerank::reference::*, segment_sums::reference::*, select::reference::*,
-        update_centroids::reference::*,
+        cast::reference::*, flat_scan::reference::*, gather::reference::*, group::reference::*, knn::reference::*,
+        nearest::reference::*, normalise::reference::*, pq_encode::reference::*, pq_rerank::reference::*,
+        pq_scan::reference::*, pq_tables::reference::*, pq_terms::reference::*, rename::reference::*,
+        rerank::reference::*, segment_sums::reference::*, select::reference::*, update_centroids::reference::*,
     };
 
     use super::Ranked;
@@ -200,11 +206,13 @@ pub mod reference {
 /// Every kernel that a device of this variant may run.
 pub(crate) fn kernels(variant: crate::device::Variant) -> Vec<crate::device::Kernel> {
     [
+        cast::gpu::kernels,
         flat_scan::gpu::kernels,
         gather::gpu::kernels,
         group::gpu::kernels,
         knn::gpu::kernels,
         nearest::gpu::kernels,
+        normalise::gpu::kernels,
         pq_encode::gpu::kernels,
         pq_interleave::gpu::kernels,
         pq_rerank::gpu::kernels,
@@ -212,6 +220,7 @@ pub(crate) fn kernels(variant: crate::device::Variant) -> Vec<crate::device::Ker
         pq_tables::gpu::kernels,
         pq_terms::gpu::kernels,
         products::kernels,
+        rename::gpu::kernels,
         rerank::gpu::kernels,
         segment_sums::gpu::kernels,
         select::gpu::kernels,

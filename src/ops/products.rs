@@ -7,7 +7,7 @@
 use super::{is_l2, tile::THREADS};
 use crate::{
     DeviceArray, Metric, Result,
-    device::{Gpu, Kernel, Recording, Segment, Variant, params},
+    device::{Gpu, Kernel, Part, Recording, Segment, Variant, params},
 };
 
 /// Rows of a tile on either side: 16 x 16 invocations of 8 x 8 products.
@@ -95,18 +95,18 @@ pub(super) fn most_packed(gpu: &Gpu, columns: usize) -> usize {
 /// Rows as the products' right side takes them.
 pub(super) struct Packed {
     /// Tiles of rows, then half the squared norm of each row.
-    pub buffer: wgpu::Buffer,
+    pub buffer: Part,
     pub tiles: usize,
     /// Where the norms begin, in vec4s.
     pub halves_place: usize,
     /// The longest row's norm. Unused for inner products.
-    pub reach: wgpu::Buffer,
+    pub reach: Part,
 }
 
 /// What rows are centred by: the mean of some of them for squared distances, nothing for inner products.
 pub(super) struct Centre {
     pub metric: Metric,
-    pub buffer: wgpu::Buffer,
+    pub buffer: Part,
 }
 
 impl Centre {
@@ -131,7 +131,7 @@ impl Centre {
         let tiles = stretch.rows.div_ceil(SIDE);
         let halves_place = tiles * SIDE * depth(rows.columns());
         let buffer = recording.scratch((halves_place + tiles * SIDE) * size_of::<f32>())?;
-        let reach = recording.scratch(size_of::<f32>())?;
+        let reach = recording.largest()?;
         self.record(recording, "pack", rows, stretch, (&buffer, halves_place), &reach)?;
         Ok(Packed { buffer, tiles, halves_place: halves_place / 4, reach })
     }
@@ -143,8 +143,8 @@ impl Centre {
         recording: &mut Recording,
         rows: &DeviceArray<f32>,
         stretch: &Segment,
-        reach: &wgpu::Buffer,
-    ) -> Result<wgpu::Buffer> {
+        reach: &Part,
+    ) -> Result<Part> {
         let halves = recording.scratch(stretch.rows.next_multiple_of(SIDE) * size_of::<f32>())?;
         self.record(recording, "measure", rows, stretch, (&halves, 0), reach)?;
         Ok(halves)
@@ -156,8 +156,8 @@ impl Centre {
         entry: &'static str,
         rows: &DeviceArray<f32>,
         stretch: &Segment,
-        (packed, halves_place): (&wgpu::Buffer, usize),
-        reach: &wgpu::Buffer,
+        (packed, halves_place): (&Part, usize),
+        reach: &Part,
     ) -> Result<()> {
         let (part, row_place) = rows.part(stretch.first_row)?;
         let padded = stretch.rows.next_multiple_of(SIDE);

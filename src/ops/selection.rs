@@ -4,7 +4,7 @@
 use super::{Ranked, select};
 use crate::{
     DeviceArray, Result,
-    device::{Recording, Segment, bounded_segments, segments},
+    device::{Part, Recording, Segment, bounded_segments, segments},
 };
 
 /// Candidates that a workgroup can sort in its memory: two a thread.
@@ -30,7 +30,7 @@ pub(super) struct Pass<'a> {
     /// Neighbours wanted in all: the row length of `found`.
     pub k: usize,
     /// What earlier passes found.
-    pub found: &'a wgpu::Buffer,
+    pub found: &'a Part,
     /// Where in it the batch's first query is.
     pub found_place: usize,
 }
@@ -38,7 +38,7 @@ pub(super) struct Pass<'a> {
 /// The candidates of a batch, rows of equal length.
 #[derive(Clone)]
 pub(super) struct Candidates {
-    pub buffer: wgpu::Buffer,
+    pub buffer: Part,
     pub columns: usize,
 }
 
@@ -76,6 +76,8 @@ pub(super) struct ScanPlan {
     /// Pieces of every list in a stretch.
     pub slabs: usize,
     stretches: Vec<Segment>,
+    /// Entries of a stretch that a query is likely to visit, as a share.
+    share: f64,
 }
 
 impl ScanPlan {
@@ -91,7 +93,13 @@ impl ScanPlan {
         ScanPlan {
             slabs: slabs(queries, probed.min(lists.entries()), least),
             stretches: segments(lists.entries(), &[entries_per_part]),
+            share: (nprobe as f64 / lists.nlist().max(1) as f64).min(1.0),
         }
+    }
+
+    /// Entries of a stretch that a query is likely to visit.
+    pub(super) fn probed(&self, stretch: &Segment) -> usize {
+        (stretch.rows as f64 * self.share).ceil() as usize
     }
 
     /// Each stretch of entries and the number of its first slab.

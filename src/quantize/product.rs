@@ -4,7 +4,7 @@ use ndarray::{Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, s};
 
 use crate::{
     Device, Error, KMeans, Metric, Result,
-    device::block_on,
+    device::{Cancel, block_on},
     kmeans::{Callback, Progress, Warning},
     ops::{self, Codebook, Table},
     rows::{check, check_dimension, contiguous},
@@ -29,11 +29,18 @@ pub struct Training {
     /// Seed of the sample and of the starts.
     pub seed: u64,
     progress: Option<Callback>,
+    cancel: Cancel,
 }
 
 impl Default for Training {
     fn default() -> Self {
-        Training { iterations: 25, max_points_per_centroid: Some(256), seed: 1234, progress: None }
+        Training {
+            iterations: 25,
+            max_points_per_centroid: Some(256),
+            seed: 1234,
+            progress: None,
+            cancel: Cancel::default(),
+        }
     }
 }
 
@@ -66,8 +73,16 @@ impl Training {
         self
     }
 
+    /// Lets somebody else cancel the training: see [`KMeans::cancelled_by`](crate::KMeans::cancelled_by).
+    #[must_use]
+    pub fn cancelled_by(mut self, cancel: &Cancel) -> Self {
+        self.cancel = cancel.clone();
+        self
+    }
+
     fn kmeans(&self, clusters: usize) -> KMeans {
         KMeans::new(clusters)
+            .cancelled_by(&self.cancel)
             .iterations(self.iterations)
             .max_points_per_centroid(self.max_points_per_centroid)
             .seed(self.seed)

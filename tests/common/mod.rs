@@ -3,12 +3,14 @@
 
 mod inputs;
 pub mod npy;
+pub mod program;
 
 use std::sync::OnceLock;
 
 use cellprobe::{
     Device,
     device::{Options, adapters},
+    wgpu,
 };
 pub use inputs::*;
 
@@ -38,6 +40,35 @@ pub fn devices_in_variants() -> Vec<Device> {
 /// The devices that are GPUs.
 pub fn gpus() -> Vec<Device> {
     devices().into_iter().filter(Device::is_gpu).collect()
+}
+
+/// Every adapter but those behind GL, found as a program of its own would find them.
+pub fn own_adapters() -> Vec<wgpu::Adapter> {
+    if std::env::var("CELLPROBE_TEST_DEVICES").is_ok_and(|wanted| wanted == "cpu") {
+        return vec![];
+    }
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all() - wgpu::Backends::GL));
+    adapters.into_iter().filter(|adapter| adapter.get_info().backend != wgpu::Backend::Noop).collect()
+}
+
+/// A device and queue of `adapter`, opened with `features` as far as it has them.
+pub fn own_device(
+    adapter: &wgpu::Adapter,
+    limits: &wgpu::Limits,
+    features: wgpu::Features,
+) -> (wgpu::Device, wgpu::Queue) {
+    let descriptor = wgpu::DeviceDescriptor {
+        required_limits: limits.clone(),
+        required_features: adapter.features() & features,
+        ..Default::default()
+    };
+    pollster::block_on(adapter.request_device(&descriptor)).expect("the adapter has what is asked of it")
+}
+
+/// A device and queue of each of [`own_adapters`].
+pub fn own_devices(limits: &wgpu::Limits, features: wgpu::Features) -> Vec<(wgpu::Device, wgpu::Queue)> {
+    own_adapters().iter().map(|adapter| own_device(adapter, limits, features)).collect()
 }
 
 fn open(variants: &[Options]) -> Vec<Device> {

@@ -100,6 +100,7 @@ pub(super) fn flat_scan(
                 ("found", pass.found),
                 ("candidates", &candidates.buffer),
             ];
+            recording.expect(batch.rows * plan.probed(stretch) * queries.columns());
             recording.dispatch(kernel.clone(), &params, &buffers, batch.rows * plan.slabs)?;
         }
         Ok(candidates)

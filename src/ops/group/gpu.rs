@@ -3,7 +3,7 @@
 use super::Grouping;
 use crate::{
     DeviceArray, Result,
-    device::{Kernel, Recording, Variant, params},
+    device::{Kernel, Part, Recording, Variant, params},
 };
 
 /// Invocations a workgroup.
@@ -77,7 +77,7 @@ impl Pairs {
 /// How often each digit occurs, or sums of that.
 struct Counts {
     length: usize,
-    buffer: wgpu::Buffer,
+    buffer: Part,
 }
 
 impl Counts {

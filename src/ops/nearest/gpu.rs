@@ -3,7 +3,7 @@
 use super::Nearest;
 use crate::{
     DeviceArray, Metric, Result,
-    device::{Kernel, Recording, Segment, Variant, bounded_segments, params, segments},
+    device::{Kernel, Part, Recording, Segment, Variant, bounded_segments, params, segments},
     ops::{
         is_l2,
         products::{self, Centre, Packed, SIDE},
@@ -150,6 +150,7 @@ impl Call<'_> {
         if is_l2(self.metric) {
             buffers.extend([("centre", &centre.buffer), ("reach", &packed.reach)]);
         }
+        recording.expect(segment.rows * stretch.rows * self.rows.columns());
         recording.dispatch(by_products(self.metric), &params, &buffers, segment.rows.div_ceil(SIDE))?;
         self.by_differences(recording, segment, stretch, Some(&list))
     }
@@ -160,7 +161,7 @@ impl Call<'_> {
         recording: &mut Recording,
         segment: &Segment,
         stretch: &Segment,
-        list: Option<&wgpu::Buffer>,
+        list: Option<&Part>,
     ) -> Result<()> {
         let (rows_part, row_place) = self.rows.part(segment.first_row)?;
         let (labels_part, output_place) = self.nearest.labels.part(segment.first_row)?;
@@ -183,6 +184,7 @@ impl Call<'_> {
         let Some(list) = list else {
             let tiling = if self.centroids.rows() > Tiling::FEW { Tiling::SQUARE } else { Tiling::TALL };
             let kernel = by_differences(self.metric, tiling, false);
+            recording.expect(segment.rows * stretch.rows * self.rows.columns());
             return recording.dispatch(kernel, &params, &buffers, segment.rows.div_ceil(tiling.left));
         };
         buffers.push(("listed", list));

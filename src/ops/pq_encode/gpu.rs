@@ -83,6 +83,7 @@ pub(super) fn pq_encode(
         };
         let mut buffers = vec![("rows", rows_part), ("subcodes", &subcodes)];
         buffers.extend(&inputs);
+        recording.expect(batch.rows * codebook.ksub() * rows.columns());
         recording.dispatch(assign(residual.is_some()), &params, &buffers, batch.rows.div_ceil(TILE) * codebook.m())?;
         let buffers = [("subcodes", &subcodes), ("codes", codes_part)];
         recording.dispatch(pack(), &params, &buffers, (batch.rows * codebook.words()).div_ceil(THREADS))?;

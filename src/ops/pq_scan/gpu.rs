@@ -213,6 +213,7 @@ pub(super) fn pq_scan(
             ];
             buffers.extend(terms.map(|terms| ("terms", terms)));
             let kernel = kernel(variant, m, nbits, terms.is_some(), add_probe, ordered.is_some());
+            recording.expect(batch.rows * plan.probed(stretch) * codebook.m());
             recording.dispatch(kernel, &params, &buffers, batch.rows * plan.slabs)?;
         }
         Ok(candidates)

@@ -55,12 +55,12 @@ pub(super) fn segment_sums(
     rows.check_on(recording.device(), "rows")?;
     grouping.offsets.check_on(recording.device(), "offsets")?;
     grouping.order.check_on(recording.device(), "order")?;
-    let sums = recording.array(grouping.offsets.rows().saturating_sub(1), rows.columns())?;
+    let sums = recording.zeros(grouping.offsets.rows().saturating_sub(1), rows.columns())?;
     let mut source = rows.clone();
     let (mut length, mut depth) = (rows.rows(), 0);
     while length > 0 && sums.rows() > 0 {
         // A row a block: the sums of the runs that it shares with the block before it and with the block after it.
-        let partials = recording.array(length.div_ceil(BLOCK), 2 * rows.columns())?;
+        let partials = recording.zeros(length.div_ceil(BLOCK), 2 * rows.columns())?;
         add(recording, &Level { rows: &source, length, depth }, grouping, &sums, &partials)?;
         length = if partials.rows() > 1 { length / BLOCK + partials.rows() } else { 0 };
         depth += 1;

@@ -2,7 +2,7 @@
 
 use crate::{
     DeviceArray, Result,
-    device::{Kernel, Recording, Segment, Variant, bounded_segments, params},
+    device::{Kernel, Part, Recording, Segment, Variant, bounded_segments, params},
     ops::{
         Ranked,
         selection::{self, Candidates, NUMBERS, PASS, Pass, SCRATCH_BYTES},
@@ -97,7 +97,7 @@ pub(in crate::ops) fn merge(
 /// [`merge`] for the rows of a list that has been planned. `candidates` has its columns for each slab planned.
 pub(in crate::ops) fn merge_listed(
     recording: &mut Recording,
-    list: &wgpu::Buffer,
+    list: &Part,
     candidates: &Candidates,
     pass: &Pass<'_>,
 ) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::{
     DeviceArray, Metric, Result,
-    device::{Kernel, Recording, Segment, Variant, bounded_segments, params, segments},
+    device::{Kernel, Part, Recording, Segment, Variant, bounded_segments, params, segments},
     ops::{
         Ranked, is_l2,
         select::gpu::merge_listed,
@@ -170,6 +170,7 @@ fn scan(
             ("queues", &queues),
             ("candidates", &candidates),
         ];
+        recording.expect(batch.rows * stretch.rows * queries.columns());
         recording.dispatch(kernel(metric, tiling, capacity), &params, &buffers, groups)?;
     }
     Ok(Candidates { buffer: candidates, columns })
@@ -180,8 +181,8 @@ pub(super) struct Listed {
     k: usize,
     stretches: Vec<Segment>,
     most_groups: usize,
-    queues: wgpu::Buffer,
-    candidates: wgpu::Buffer,
+    queues: Part,
+    candidates: Part,
 }
 
 impl Listed {
@@ -208,7 +209,7 @@ impl Listed {
         queries: &DeviceArray<f32>,
         base: &DeviceArray<f32>,
         batch: &Segment,
-        list: &wgpu::Buffer,
+        list: &Part,
         found: &DeviceArray<Ranked>,
     ) -> Result<()> {
         let Listed { k, stretches, most_groups, queues, candidates } = self;

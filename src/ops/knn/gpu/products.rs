@@ -4,7 +4,7 @@
 use super::differences::Listed;
 use crate::{
     DeviceArray, Metric, Result,
-    device::{Gpu, Kernel, Recording, Segment, Variant, bounded_segments, params, segments},
+    device::{Gpu, Kernel, Part, Recording, Segment, Variant, bounded_segments, params, segments},
     ops::{
         Ranked, is_l2,
         products::{self, Centre, SIDE},
@@ -107,7 +107,7 @@ pub(super) fn knn(
     let keep = to_keep(k, metric);
     let kept = recording.array(queries.rows(), keep)?;
     let centre = Centre::of(recording, base, metric)?;
-    let reach = recording.scratch(size_of::<f32>())?;
+    let reach = recording.largest()?;
     let search = Search::new(recording, queries, base, &kept, centre, &reach)?;
     for batch in &search.batches {
         search.scan(recording, queries, base, batch, &kept)?;
@@ -130,19 +130,19 @@ struct Stretch {
     rows: Segment,
     slabs: usize,
     first_slab: usize,
-    halves: wgpu::Buffer,
+    halves: Part,
 }
 
 /// What the batches of a search share.
 struct Search<'a> {
     metric: Metric,
     centre: Centre,
-    reach: &'a wgpu::Buffer,
+    reach: &'a Part,
     stretches: Vec<Stretch>,
     all_slabs: usize,
     batches: Vec<Segment>,
-    queues: wgpu::Buffer,
-    candidates: wgpu::Buffer,
+    queues: Part,
+    candidates: Part,
 }
 
 impl<'a> Search<'a> {
@@ -152,7 +152,7 @@ impl<'a> Search<'a> {
         base: &DeviceArray<f32>,
         kept: &DeviceArray<Ranked>,
         centre: Centre,
-        reach: &'a wgpu::Buffer,
+        reach: &'a Part,
     ) -> Result<Self> {
         let metric = centre.metric;
         let queue_bytes = capacity(kept.columns()) * SIDE * size_of::<Ranked>();
@@ -213,6 +213,7 @@ impl<'a> Search<'a> {
             if is_l2(self.metric) {
                 buffers.extend([("centre", &self.centre.buffer), ("halves", halves)]);
             }
+            recording.expect(batch.rows * rows.rows * queries.columns());
             recording.dispatch(kernel(self.metric, capacity(keep)), &params, &buffers, groups)?;
         }
         let (found, found_place) = kept.part(batch.first_row)?;
@@ -228,9 +229,9 @@ impl<'a> Search<'a> {
         batch: &Segment,
         kept: &DeviceArray<Ranked>,
         found: &DeviceArray<Ranked>,
-    ) -> Result<wgpu::Buffer> {
+    ) -> Result<Part> {
         let list = recording.list(batch.rows)?;
-        let unused = recording.scratch(size_of::<f32>())?;
+        let unused = recording.largest()?;
         let halves = self.centre.measure(recording, queries, batch, &unused)?;
         let (kept_part, kept_place) = kept.part(batch.first_row)?;
         let (found_part, found_place) = found.part(batch.first_row)?;

@@ -1,0 +1,145 @@
+//! Buffers that are used again: making one takes longer than many a kernel.
+//!
+//! A buffer is leased. The work that uses it holds its lease until it is submitted; what uses the buffer next is
+//! submitted later, and a queue keeps that order. So a buffer can be leased anew while the GPU is still at work on it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+/// Submissions that a buffer waits for another use before it is freed.
+const PATIENCE: u64 = 128;
+
+/// Buffers that nothing uses at the moment.
+pub(super) struct Pool {
+    most_bytes: u64,
+    created: AtomicU64,
+    free: Mutex<Free>,
+}
+
+#[derive(Default)]
+struct Free {
+    bytes: u64,
+    /// Submissions so far.
+    turn: u64,
+    /// By usage and size.
+    buffers: BTreeMap<(u32, u64), Vec<Idle>>,
+}
+
+struct Idle {
+    buffer: wgpu::Buffer,
+    since: u64,
+}
+
+/// A buffer, which goes back to its pool when nobody has it any more.
+#[derive(Debug)]
+pub(super) struct Lease {
+    buffer: wgpu::Buffer,
+    pool: Weak<Pool>,
+    /// Whether somebody else may use the buffer whenever they like, so that it cannot be used again.
+    kept: AtomicBool,
+}
+
+impl Pool {
+    /// A pool of at most so many bytes.
+    pub(super) fn new(most_bytes: u64) -> Arc<Self> {
+        Arc::new(Pool { most_bytes, created: AtomicU64::new(0), free: Mutex::default() })
+    }
+
+    fn free(&self) -> MutexGuard<'_, Free> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Buffers made so far.
+    pub(super) fn created(&self) -> u64 {
+        self.created.load(Ordering::Relaxed)
+    }
+
+    /// A free buffer of at least `size`, and not much more. What it holds is left over.
+    pub(super) fn take(self: &Arc<Self>, size: u64, usage: wgpu::BufferUsages) -> Option<Arc<Lease>> {
+        let mut free = self.free();
+        let fitting = (usage.bits(), size)..=(usage.bits(), size + size / 8);
+        let (&key, idle) = free.buffers.range_mut(fitting).next()?;
+        let Idle { buffer, .. } = idle.pop()?;
+        if idle.is_empty() {
+            free.buffers.remove(&key);
+        }
+        free.bytes -= buffer.size();
+        Some(self.lease(buffer))
+    }
+
+    /// Takes charge of a buffer just made.
+    pub(super) fn adopt(self: &Arc<Self>, buffer: wgpu::Buffer) -> Arc<Lease> {
+        self.created.fetch_add(1, Ordering::Relaxed);
+        self.lease(buffer)
+    }
+
+    fn lease(self: &Arc<Self>, buffer: wgpu::Buffer) -> Arc<Lease> {
+        Arc::new(Lease { buffer, pool: Arc::downgrade(self), kept: AtomicBool::new(false) })
+    }
+
+    fn put(&self, buffer: wgpu::Buffer) {
+        let mut free = self.free();
+        let size = buffer.size();
+        if size > self.most_bytes {
+            return;
+        }
+        let since = free.turn;
+        free.bytes += size;
+        free.buffers.entry((buffer.usage().bits(), size)).or_default().push(Idle { buffer, since });
+        while free.bytes > self.most_bytes {
+            let oldest = free.buffers.values().flatten().map(|idle| idle.since).min();
+            free.drop_until(oldest.unwrap_or(since));
+        }
+    }
+
+    /// To be called at each submission: frees what has long been idle.
+    pub(super) fn next_turn(&self) {
+        let mut free = self.free();
+        free.turn += 1;
+        if let Some(turn) = free.turn.checked_sub(PATIENCE) {
+            free.drop_until(turn);
+        }
+    }
+
+    /// Frees everything.
+    pub(super) fn clear(&self) {
+        self.free().drop_until(u64::MAX);
+    }
+}
+
+impl Free {
+    /// Drops what has been idle since this turn or longer.
+    fn drop_until(&mut self, turn: u64) {
+        let bytes = &mut self.bytes;
+        self.buffers.retain(|(_, size), idle| {
+            let before = idle.len();
+            idle.retain(|idle| idle.since > turn);
+            *bytes -= size * (before - idle.len()) as u64;
+            !idle.is_empty()
+        });
+    }
+}
+
+impl Lease {
+    pub(super) fn buffer(&self) -> &wgpu::Buffer {
+        &self.buffer
+    }
+
+    /// Keeps the buffer out of the pool for good, or as long as it is mapped.
+    pub(super) fn keep(&self, kept: bool) {
+        self.kept.store(kept, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.upgrade().filter(|_| !self.kept.load(Ordering::Relaxed)) {
+            pool.put(self.buffer.clone());
+        }
+    }
+}

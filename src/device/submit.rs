@@ -1,0 +1,308 @@
+//! From a recording to what a GPU is given.
+
+use std::{collections::VecDeque, ops::Range, sync::Arc};
+
+use bytemuck::Pod;
+
+use super::{
+    DeviceArray,
+    pace::{Load, Pace},
+    part::Part,
+    pool::Lease,
+    profile::Timer,
+    shader::Pipeline,
+    wait::{READ_BACK, Waiting},
+    work::{Command, Dispatch, Groups, Recording},
+};
+use crate::Result;
+
+impl Recording {
+    /// Everything in a command buffer for somebody else to submit: no buffer of it is used for anything else any more.
+    pub(super) fn encode(&self) -> Result<wgpu::CommandBuffer> {
+        let mut encoder = self.encoder()?;
+        self.record(&mut encoder)?;
+        self.device().catching(0, || encoder.finish())
+    }
+
+    /// Everything into somebody else's encoder: no buffer of it is used for anything else any more.
+    pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+        let uniforms = Uniforms::new(self)?;
+        self.dispatches().flat_map(|dispatch| &dispatch.buffers).for_each(|(_, part)| part.hand_out());
+        self.held.iter().chain(self.zeroed.iter().map(|(part, _)| part)).for_each(Part::hand_out);
+        uniforms.lease.keep(true);
+        // Whether and when that is submitted is not known, so that it is not timed.
+        self.count();
+        self.write(encoder, &uniforms, None)
+    }
+
+    fn encoder(&self) -> Result<wgpu::CommandEncoder> {
+        let device = &self.device().inner().device;
+        let descriptor = wgpu::CommandEncoderDescriptor { label: Some("cellprobe") };
+        self.device().catching(0, || device.create_command_encoder(&descriptor))
+    }
+
+    fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        self.commands.iter().filter_map(|command| match command {
+            Command::Dispatch(dispatch) => Some(dispatch),
+            Command::Copy { .. } => None,
+        })
+    }
+
+    pub(super) fn submit(mut self) -> Result<()> {
+        self.device().check_alive()?;
+        while !self.commands.is_empty() {
+            self.submit_piece(false)?;
+        }
+        Ok(())
+    }
+
+    /// [`Recording::submit`], where what takes several submissions is waited for between them.
+    async fn submit_waiting(&mut self) -> Result<()> {
+        self.device().check_alive()?;
+        while !self.commands.is_empty() {
+            self.submit_piece(true)?;
+            if !self.commands.is_empty() {
+                Waiting::for_all(self.device()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Submits as much from the first command on as should not take too long.
+    fn submit_piece(&mut self, waited_for: bool) -> Result<()> {
+        self.check_cancelled()?;
+        let gpu = self.device().clone();
+        let (commands, load) = next_piece(&mut self.commands, &gpu.inner().pace);
+        let zeroed = std::mem::take(&mut self.zeroed);
+        let mut piece = Recording::new(gpu.clone());
+        (piece.commands, piece.zeroed) = (commands, zeroed);
+        let uniforms = Uniforms::new(&piece)?;
+        let mut encoder = piece.encoder()?;
+        piece.count();
+        let timer = match &gpu.inner().profiler {
+            Some(profiler) => profiler.timer(&gpu, piece.dispatches().count())?,
+            None => None,
+        };
+        piece.write(&mut encoder, &uniforms, timer)?;
+        let commands = gpu.catching(0, || encoder.finish())?;
+        gpu.submit(commands)?;
+        gpu.learn(load, waited_for);
+        Ok(())
+    }
+
+    /// Counts the dispatches, if the device is profiled.
+    fn count(&self) {
+        let Some(profiler) = &self.device().inner().profiler else { return };
+        for Dispatch { pipeline, buffers, groups, .. } in self.dispatches() {
+            let bytes = buffers.iter().map(|(_, part)| part.size()).sum();
+            profiler.count(pipeline.operation, pipeline.entry, groups.known(), bytes);
+        }
+    }
+
+    fn write(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        uniforms: &Uniforms,
+        mut timer: Option<Timer<'_>>,
+    ) -> Result<()> {
+        self.device().catching(0, || {
+            for (part, bytes) in &self.zeroed {
+                encoder.clear_buffer(part.buffer(), part.offset(), Some(*bytes));
+            }
+            let mut next = 0;
+            while let Some(command) = self.commands.get(next) {
+                match command {
+                    Command::Copy { from, from_offset, to, to_offset, bytes } => {
+                        encoder.copy_buffer_to_buffer(from, *from_offset, to, *to_offset, *bytes);
+                        next += 1;
+                    }
+                    Command::Dispatch(Dispatch { pipeline, .. }) => {
+                        let writes = timer.as_mut().map(|timer| timer.next(pipeline.operation, pipeline.entry));
+                        next = self.write_pass(encoder, uniforms, writes, next);
+                        if let Some(timer) = &timer {
+                            timer.passed(encoder);
+                        }
+                    }
+                }
+            }
+            if let Some(timer) = timer {
+                timer.finish(encoder);
+            }
+        })
+    }
+
+    /// Writes dispatches from `next` on, and gives the command after them.
+    ///
+    /// One pass has all of them up to the next copy: a pass costs tens of microseconds on some backends. Only passes can be
+    /// timed, so that a dispatch that is has one of its own.
+    fn write_pass(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        uniforms: &Uniforms,
+        timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
+        mut next: usize,
+    ) -> usize {
+        let alone = timestamp_writes.is_some();
+        let descriptor = wgpu::ComputePassDescriptor { label: Some("cellprobe"), timestamp_writes };
+        let mut pass = encoder.begin_compute_pass(&descriptor);
+        while let Some(Command::Dispatch(dispatch)) = self.commands.get(next) {
+            let Dispatch { pipeline, buffers, groups, .. } = dispatch;
+            let group = bind(&self.device().inner().device, pipeline, buffers, uniforms.binding(next));
+            pass.push_debug_group(pipeline.operation);
+            pass.set_pipeline(&pipeline.compiled);
+            pass.set_bind_group(0, &group, &[]);
+            match groups {
+                Groups::Known([width, height]) => pass.dispatch_workgroups(*width, *height, 1),
+                Groups::Counted(list, word) => pass.dispatch_workgroups_indirect(list.buffer(), 4 * word),
+            }
+            pass.pop_debug_group();
+            next += 1;
+            if alone {
+                break;
+            }
+        }
+        next
+    }
+
+    pub(super) async fn read<T: Pod>(mut self, array: DeviceArray<T>) -> Result<Vec<T>> {
+        array.check_on(self.device(), "the array to read")?;
+        let gpu = self.device().clone();
+        let part_bytes = ((array.rows_per_part() * array.columns() * size_of::<T>()) as u64).max(1);
+        // As many parts together as a buffer may hold.
+        let parts = (gpu.max_buffer() / part_bytes).max(1) as usize;
+        let mut left = array.bytes();
+        let mut stagings = vec![];
+        for parts in array.parts().chunks(parts) {
+            let bytes = left.min(parts.len() as u64 * part_bytes);
+            left -= bytes;
+            let staging = gpu.lease(bytes, READ_BACK)?;
+            for (index, part) in parts.iter().enumerate() {
+                let to_offset = index as u64 * part_bytes;
+                let bytes = part_bytes.min(bytes - to_offset).next_multiple_of(4);
+                if bytes > 0 {
+                    part.check_source()?;
+                    let (from, to) = (part.buffer().clone(), staging.buffer().clone());
+                    self.commands.push(Command::Copy { from, from_offset: part.offset(), to, to_offset, bytes });
+                }
+            }
+            stagings.push((staging, bytes as usize));
+        }
+        self.hold(&array);
+        self.submit_waiting().await?;
+        gpu.count_read_back();
+        let waits: Vec<_> = stagings.into_iter().map(|(staging, bytes)| (Waiting::new(&gpu, staging), bytes)).collect();
+        let mut data = vec![];
+        for (mut waiting, bytes) in waits {
+            (&mut waiting).await?;
+            let part = waiting.read(bytes)?;
+            data = if data.is_empty() { part } else { [data, part].concat() };
+        }
+        Ok(data)
+    }
+}
+
+/// Takes commands from the first on that should not take too long together; a dispatch that would on its own is divided.
+fn next_piece(commands: &mut Vec<Command>, pace: &Pace) -> (Vec<Command>, Load) {
+    let (mut piece, mut load) = (vec![], Load::default());
+    let mut rest: VecDeque<Command> = std::mem::take(commands).into();
+    while let Some(command) = rest.pop_front() {
+        let Command::Dispatch(mut dispatch) = command else {
+            piece.push(command);
+            continue;
+        };
+        let mut seconds = pace.seconds(dispatch.pipeline.operation, dispatch.operations);
+        while seconds > pace.longest()
+            && let Some(others) = dispatch.divide(pace.longest() / seconds)
+        {
+            rest.push_front(Command::Dispatch(others));
+            seconds = pace.seconds(dispatch.pipeline.operation, dispatch.operations);
+        }
+        if load.seconds > 0.0 && load.seconds + seconds > pace.longest() {
+            rest.push_front(Command::Dispatch(dispatch));
+            break;
+        }
+        load.add(dispatch.pipeline.operation, dispatch.operations, seconds);
+        piece.push(Command::Dispatch(dispatch));
+    }
+    *commands = rest.into();
+    (piece, load)
+}
+
+impl Dispatch {
+    /// Keeps about that share of the workgroups, one at least, and gives the others; nothing if it cannot be divided.
+    ///
+    /// Parts are whole rows of workgroups or of one row, so that no number is in two of them.
+    fn divide(&mut self, share: f64) -> Option<Dispatch> {
+        let Groups::Known([width, height]) = self.groups else { return None };
+        if !self.pipeline.parts || width * height == 1 {
+            return None;
+        }
+        let kept = |of: u32| ((f64::from(of) * share) as u32).clamp(1, of - 1);
+        let (first, others) = if height > 1 {
+            let rows = kept(height);
+            ([width, rows], [width, height - rows])
+        } else {
+            let columns = kept(width);
+            ([columns, 1], [width - columns, 1])
+        };
+        let number = first[0] * first[1];
+        let operations = self.operations * f64::from(number) / (f64::from(width) * f64::from(height));
+        let mut params = self.params.clone();
+        let place = params.len() - size_of::<u32>();
+        let before = bytemuck::pod_read_unaligned::<u32>(&params[place..]);
+        params[place..].copy_from_slice(&(before + number).to_ne_bytes());
+        let rest = Dispatch {
+            pipeline: Arc::clone(&self.pipeline),
+            buffers: self.buffers.clone(),
+            params,
+            groups: Groups::Known(others),
+            operations: self.operations - operations,
+        };
+        (self.groups, self.operations) = (Groups::Known(first), operations);
+        Some(rest)
+    }
+}
+
+/// The uniform blocks of a recording's dispatches in one buffer.
+struct Uniforms {
+    lease: Arc<Lease>,
+    /// Where each command's block is; empty for a copy's.
+    places: Vec<Range<u64>>,
+}
+
+impl Uniforms {
+    fn new(recording: &Recording) -> Result<Self> {
+        let alignment = recording.device().inner().uniform_alignment as usize;
+        let (mut blocks, mut places) = (vec![], vec![]);
+        for command in &recording.commands {
+            let start = blocks.len();
+            if let Command::Dispatch(Dispatch { params, .. }) = command {
+                blocks.extend_from_slice(params);
+            }
+            places.push(start as u64..blocks.len() as u64);
+            blocks.resize(blocks.len().next_multiple_of(alignment), 0);
+        }
+        let lease = recording.device().filled(&blocks, wgpu::BufferUsages::UNIFORM)?;
+        Ok(Uniforms { lease, places })
+    }
+
+    fn binding(&self, command: usize) -> wgpu::BufferBinding<'_> {
+        let Range { start, end } = self.places[command].clone();
+        wgpu::BufferBinding { buffer: self.lease.buffer(), offset: start, size: wgpu::BufferSize::new(end - start) }
+    }
+}
+
+fn bind(
+    device: &wgpu::Device,
+    pipeline: &Pipeline,
+    buffers: &[(u32, Part)],
+    params: wgpu::BufferBinding<'_>,
+) -> wgpu::BindGroup {
+    let uniform = wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(params) };
+    let storage =
+        buffers.iter().map(|(binding, part)| wgpu::BindGroupEntry { binding: *binding, resource: part.binding() });
+    let entries: Vec<_> = std::iter::once(uniform).chain(storage).collect();
+    let descriptor =
+        wgpu::BindGroupDescriptor { label: Some(pipeline.operation), layout: &pipeline.layout, entries: &entries };
+    device.create_bind_group(&descriptor)
+}

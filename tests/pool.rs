@@ -1,0 +1,163 @@
+//! Buffers are used again, never while somebody may still need what they hold.
+
+mod common;
+
+use cellprobe::{
+    Device, FlatIndex, Index, KMeans, Metric, Search,
+    device::{Options, adapters},
+    ops, wgpu,
+};
+use common::{Kind, Numbers, read};
+use ndarray::{Array2, s};
+
+const FACTORIES: [&str; 4] = ["Flat", "PQ2x4", "IVF4,Flat", "IVF4,PQ2x4"];
+
+/// Every GPU but those behind GL, opened anew, so that nobody else uses its buffers.
+fn gpus(options: &Options) -> Vec<Device> {
+    if std::env::var("CELLPROBE_TEST_DEVICES").is_ok_and(|wanted| wanted == "cpu") {
+        return vec![];
+    }
+    let usable = adapters().into_iter().filter(|adapter| adapter.unusable.is_none() && adapter.backend != "gl");
+    usable.map(|adapter| Device::open(&format!("gpu:{}", adapter.index), options).unwrap()).collect()
+}
+
+fn rows(seed: u64, count: usize, columns: usize) -> Array2<f32> {
+    Array2::from_shape_vec((count, columns), Numbers::new(seed).vector(Kind::Whole, count * columns)).unwrap()
+}
+
+/// An index trained on the CPU and filled on a device.
+fn built(device: &Device, factory: &str, rows: &Array2<f32>) -> Index {
+    let mut trained = Index::new(&Device::cpu(), rows.ncols(), factory, Metric::L2).unwrap();
+    trained.train(rows.view()).unwrap();
+    let mut index = trained.to_device(device).unwrap();
+    index.add(rows.view()).unwrap();
+    index
+}
+
+/// Buffers that `act` makes.
+fn made(device: &Device, act: impl FnOnce()) -> u64 {
+    let before = device.counters().buffers;
+    act();
+    device.counters().buffers - before
+}
+
+#[test]
+fn the_second_search_makes_no_buffer() {
+    let rows = rows(1, 500, 8);
+    for device in &gpus(&Options::default()) {
+        for factory in FACTORIES {
+            let index = built(device, factory, &rows);
+            let exact = index.exact_rows(rows.view()).unwrap();
+            for search in [Search::new(7).nprobe(3), Search::new(300), Search::new(7).nprobe(3).rerank(&exact, 4)] {
+                let queries = rows.slice(s![..40, ..]);
+                let find = || drop(index.search_with(queries, &search).unwrap());
+                let (first, second) = (made(device, find), made(device, find));
+                eprintln!("{factory}, {search:?} on {device:?}: {first} buffers, then {second}");
+                assert_eq!(second, 0, "{factory}, {search:?} on {device:?}, after {first}");
+                device.release_memory().unwrap();
+                assert!(made(device, find) > 0, "what was released is made again");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pool_of_no_bytes_keeps_nothing() {
+    let rows = rows(2, 100, 4);
+    for device in &gpus(&Options::default().pooled_bytes(0)) {
+        let index = built(device, "Flat", &rows);
+        let find = || drop(index.search(rows.view(), 3).unwrap());
+        let (first, second) = (made(device, find), made(device, find));
+        eprintln!("{first} buffers for every search on {device:?}");
+        assert!(first == second && first > 0, "{device:?}: {first}, {second}");
+    }
+}
+
+#[test]
+fn a_pool_keeps_no_more_than_it_may() {
+    for device in &gpus(&Options::default().pooled_bytes(1 << 20)) {
+        let upload = |bytes: usize| drop(device.upload(vec![1_u32; bytes / 4], 1).unwrap());
+        upload(900 << 10);
+        assert_eq!(made(device, || upload(900 << 10)), 0, "{device:?}");
+        upload(600 << 10);
+        assert_eq!(made(device, || upload(900 << 10)), 1, "the oldest makes room: {device:?}");
+        upload(2 << 20);
+        assert_eq!(made(device, || upload(2 << 20)), 1, "too large to be kept: {device:?}");
+    }
+}
+
+#[test]
+fn what_buffers_held_before_changes_nothing() {
+    let (small, large) = (rows(3, 90, 6), rows(4, 700, 16));
+    for (pooled, plain) in gpus(&Options::default()).iter().zip(&gpus(&Options::default().pooled_bytes(0))) {
+        // Everything that may be left over is anything but zero.
+        let litter = || {
+            let sizes = (0..24).map(|power| 1_usize << power);
+            let arrays: Vec<_> =
+                sizes.map(|bytes| pooled.upload(vec![0xffff_fffe_u32; bytes.div_ceil(4)], 1)).collect();
+            assert!(arrays.iter().all(Result::is_ok));
+        };
+        for rows in [&small, &large, &small] {
+            for clusters in [3, 70] {
+                litter();
+                let [a, b] = [pooled, plain]
+                    .map(|device| KMeans::new(clusters).iterations(4).train(device, rows.view()).unwrap());
+                assert_eq!(
+                    (a.centroids(), a.objectives()),
+                    (b.centroids(), b.objectives()),
+                    "{clusters} on {pooled:?}"
+                );
+            }
+            for factory in FACTORIES {
+                litter();
+                let [a, b] = [pooled, plain].map(|device| built(device, factory, rows));
+                for k in [1, 5, 300] {
+                    litter();
+                    let queries = rows.slice(s![..40, ..]);
+                    let [a, b] = [&a, &b].map(|index| index.search(queries, k).unwrap());
+                    assert_eq!(a, b, "{factory}, k = {k} on {pooled:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn work_that_is_not_submitted_yet_keeps_its_buffers() {
+    let (rows, others) = (rows(5, 400, 8), rows(6, 400, 8));
+    for device in &gpus(&Options::default()) {
+        let index = built(device, "Flat", &rows);
+        let expected = index.search(rows.view(), 5).unwrap();
+        let busy = || {
+            let mut other = FlatIndex::new(device, 8, Metric::L2).unwrap();
+            other.add(others.view()).unwrap();
+            other.search(others.slice(s![..350, ..]), 5).unwrap();
+        };
+
+        // Arrays are dropped that recorded work still reads.
+        let mut work = device.work();
+        let found = {
+            let queries = device.matrix(rows.view()).unwrap();
+            let base = ops::concat(&mut work, &queries, &queries).unwrap();
+            ops::knn(&mut work, &queries, &base, 1, Metric::L2).unwrap()
+        };
+        busy();
+        let found = read(work, found);
+        assert!(found.iter().all(|found| found.distance() == 0.0), "{device:?}");
+
+        // The caller submits later, and again has what it asked for whatever happens meanwhile.
+        let (own, queue) = device.wgpu().unwrap();
+        let mut encoder = own.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut work = device.work();
+        let found = {
+            let queries = device.matrix(rows.view()).unwrap();
+            index.search_on(&mut work, &queries, &Search::new(5)).unwrap()
+        };
+        work.record(&mut encoder).unwrap();
+        busy();
+        queue.submit([encoder.finish()]);
+        busy();
+        let found = read(device.work(), found);
+        assert_eq!(index.neighbors(&found, 5).unwrap(), expected, "{device:?}");
+    }
+}
