@@ -32,6 +32,8 @@
 //! Neighbours are ordered by (distance, identifier), everywhere. The same call with the same seed on the same device
 //! gives the same bits; devices differ by rounding alone. Distances are accurate to f32 far from the origin too.
 //!
+#![doc = include_str!("embedding.md")]
+//!
 //! # Unsafe code
 //! Kernels are compiled without bounds checks and loop guards unless [`device::Options::checked`] asks for them. On the
 //! CPU a few kernels call instructions by name, where the machine was found to have them. There is no other `unsafe`.

@@ -1,133 +1,23 @@
-//! In somebody else's GPU pipeline: rows in a caller's buffers, work in a caller's encoder, results that stay on the GPU.
+//! In somebody else's GPU pipeline: work in a caller's encoder, results that stay on the GPU, a caller's device, threads.
 
 mod common;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
 
 use bytemuck::Pod;
 use cellprobe::{
-    Device, DeviceArray, Error, Index, Metric, Search, Work,
-    device::{BufferRows, Counters, Options},
-    ops::{self, Codebook, Grouping, Lists, Ranked, Table, reference},
+    Device, DeviceArray, Index, Metric, Search, Work,
+    ops::{self, Codebook, Ranked, Table},
     wgpu,
 };
-use common::*;
-use half::f16;
-use ndarray::{Array2, ArrayView2};
-use wgpu::BufferUsages as Usage;
-
-const FACTORIES: [&str; 4] = ["Flat", "PQ2x4", "IVF4,Flat", "IVF4,PQ2x4"];
-const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
-
-/// A program that has a wgpu device of its own, which cellprobe is to run on.
-struct Program {
-    device: wgpu::Device,
-    queue: wgpu::Queue,
-    cellprobe: Device,
-}
-
-/// One on every GPU, and one where everything is split small.
-fn programs() -> Vec<Program> {
-    let program = |cellprobe: Device| {
-        let (device, queue) = cellprobe.wgpu().expect("a GPU");
-        Program { device: device.clone(), queue: queue.clone(), cellprobe }
-    };
-    gpus().into_iter().map(program).collect()
-}
-
-/// One on every adapter, whose device nobody else counts on.
-fn uncounted() -> Vec<Program> {
-    let own = own_devices(&wgpu::Limits::default(), wgpu::Features::SUBGROUP);
-    own.into_iter().map(|(device, queue)| Program::new(device, queue)).collect()
-}
-
-impl Program {
-    fn new(device: wgpu::Device, queue: wgpu::Queue) -> Self {
-        let cellprobe = Device::from_wgpu(device.clone(), queue.clone()).unwrap();
-        Program { device, queue, cellprobe }
-    }
-
-    fn buffer(&self, bytes: u64, usage: Usage) -> wgpu::Buffer {
-        let descriptor =
-            wgpu::BufferDescriptor { label: Some("the program's"), size: bytes, usage, mapped_at_creation: false };
-        self.device.create_buffer(&descriptor)
-    }
-
-    /// A buffer of `bytes` from `offset` on, and of something else before and behind.
-    fn filled(&self, offset: u64, bytes: &[u8], usage: Usage) -> wgpu::Buffer {
-        let size = (offset + bytes.len() as u64).next_multiple_of(4) + 64;
-        let buffer = self.buffer(size, usage | Usage::COPY_DST);
-        let mut all = vec![0x7f; size as usize];
-        all[offset as usize..][..bytes.len()].copy_from_slice(bytes);
-        self.queue.write_buffer(&buffer, 0, &all);
-        buffer
-    }
-
-    /// What the program reads back on its own.
-    fn read<T: Pod>(&self, encoder: wgpu::CommandEncoder, rows: impl IntoIterator<Item = BufferRows>) -> Vec<T> {
-        let rows: Vec<_> = rows.into_iter().filter(|rows| rows.rows > 0).collect();
-        let mut encoder = encoder;
-        let bytes = |rows: &BufferRows| (rows.rows * rows.columns * size_of::<T>()) as u64;
-        let staging = self.buffer(rows.iter().map(bytes).sum::<u64>().max(4), Usage::MAP_READ | Usage::COPY_DST);
-        let mut place = 0;
-        for rows in &rows {
-            encoder.copy_buffer_to_buffer(&rows.buffer, rows.offset, &staging, place, bytes(rows));
-            place += bytes(rows);
-        }
-        self.queue.submit([encoder.finish()]);
-        staging.map_async(wgpu::MapMode::Read, .., |mapped| mapped.unwrap());
-        self.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
-        bytemuck::pod_collect_to_vec(&staging.get_mapped_range(..).unwrap()[..place as usize])
-    }
-
-    fn encoder(&self) -> wgpu::CommandEncoder {
-        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
-    }
-
-    /// What `ask` asks for, recorded into the program's encoder, submitted and read back by the program.
-    fn recorded<T: Pod>(&self, ask: impl FnOnce(&mut Work) -> DeviceArray<T>) -> Vec<T> {
-        let before = self.cellprobe.counters();
-        let mut work = self.cellprobe.work();
-        let array = ask(&mut work);
-        let mut encoder = self.encoder();
-        work.record(&mut encoder).unwrap();
-        let found = self.read(encoder, array.wgpu_rows());
-        let after = Counters { buffers: before.buffers, ..self.cellprobe.counters() };
-        assert_eq!(after, before, "nothing submitted or read back for the program");
-        found
-    }
-}
-
-/// Whole numbers, which f16 has as well.
-fn rows(seed: u64, count: usize, columns: usize) -> Array2<f32> {
-    Array2::from_shape_vec((count, columns), Numbers::new(seed).vector(Kind::Whole, count * columns)).unwrap()
-}
-
-fn bytes(rows: ArrayView2<'_, f32>) -> Vec<u8> {
-    rows.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
-/// An index trained on the CPU and filled on a device.
-fn built(device: &Device, factory: &str, metric: Metric, rows: &Array2<f32>, ids: Option<&[i64]>) -> Index {
-    let mut trained = Index::new(&Device::cpu(), rows.ncols(), factory, metric).unwrap();
-    trained.train(rows.view()).unwrap();
-    let mut index = trained.to_device(device).unwrap();
-    match ids {
-        Some(ids) => index.add_with_ids(rows.view(), ids).unwrap(),
-        None => index.add(rows.view()).unwrap(),
-    }
-    index
-}
+use common::{program::*, *};
 
 #[test]
 fn a_search_recorded_into_the_callers_encoder_finds_what_plain_search_finds() {
     let rows = rows(1, 300, 8);
     let queries = rows.slice(ndarray::s![..37, ..]).to_owned();
     let descending: Vec<i64> = (0..300).rev().collect();
-    for program in &uncounted() {
+    for program in &alone() {
         for (factory, metric) in FACTORIES.iter().flat_map(|factory| METRICS.map(|metric| (factory, metric))) {
             for ids in [None, Some(&descending[..])] {
                 let index = built(&program.cellprobe, factory, metric, &rows, ids);
@@ -148,6 +38,258 @@ fn a_search_recorded_into_the_callers_encoder_finds_what_plain_search_finds() {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Fails unless `ask` gives the same in the program's encoder as in a submission of the crate's own.
+fn check_recorded<T: Pod + PartialEq + std::fmt::Debug + Send + Sync>(
+    program: &Program,
+    ask: impl Fn(&mut Work) -> DeviceArray<T>,
+) {
+    let mut work = program.cellprobe.work();
+    let expected = ask(&mut work);
+    let expected = read(work, expected);
+    assert!(!expected.is_empty());
+    assert_eq!(program.recorded(&ask), expected, "on {:?}", program.cellprobe);
+}
+
+#[test]
+fn every_operation_can_be_recorded_into_the_callers_encoder() {
+    for program in &alone() {
+        let device = &program.cellprobe;
+        let mut numbers = Numbers::new(7);
+        let rows = upload(device, &numbers.vector(Kind::Even, 90 * 8), 8);
+        let queries = upload(device, &numbers.vector(Kind::Even, 6 * 8), 8);
+        let labels = upload(device, &numbers.labels(4, 90), 1);
+        let centroids = upload(device, &numbers.vector(Kind::Even, 4 * 8), 8);
+        let origin = upload(device, &numbers.vector(Kind::Even, 8), 8);
+        let codebook = Codebook::new(upload(device, &numbers.vector(Kind::Even, 2 * 16 * 4), 4), 2, 4).unwrap();
+        let (offsets, ids) = numbers.lists(4, 90);
+        let positions = upload(device, &inverse(&ids), 1);
+        let lists = upload_lists(device, &offsets, &ids);
+        let probes = upload(device, &numbers.probes(Kind::Even, 4, 6, 2), 2);
+        let candidates = upload(device, &numbers.probes(Kind::Even, 90, 6, 9), 9);
+        let grouping = {
+            let mut work = device.work();
+            let grouping = ops::group(&mut work, &labels, 4).unwrap();
+            work.submit().unwrap();
+            grouping
+        };
+        let (l2, residuals) = (Metric::L2, Some((&centroids, &labels)));
+        check_recorded(program, |work| ops::nearest(work, &rows, &centroids, l2).unwrap().distances);
+        check_recorded(program, |work| ops::knn(work, &queries, &rows, 5, l2).unwrap());
+        check_recorded(program, |work| ops::select(work, &rows, 3).unwrap());
+        check_recorded(program, |work| ops::group(work, &labels, 4).unwrap().order);
+        check_recorded(program, |work| ops::segment_sums(work, &rows, &grouping).unwrap());
+        check_recorded(program, |work| ops::gather(work, &rows, &labels).unwrap());
+        check_recorded(program, |work| ops::concat(work, &rows, &queries).unwrap());
+        check_recorded(program, |work| ops::normalise(work, &rows).unwrap());
+        check_recorded(program, |work| ops::rename(work, &candidates, &positions).unwrap());
+        check_recorded(program, |work| ops::rerank(work, &queries, &rows, None, &candidates, 4, l2).unwrap());
+        check_recorded(program, |work| ops::flat_scan(work, &queries, &rows, &lists, &probes, 4, l2).unwrap());
+        check_recorded(program, |work| ops::pq_encode(work, &rows, &codebook, residuals).unwrap());
+        let codes = |work: &mut Work| ops::pq_encode(work, &rows, &codebook, None).unwrap();
+        check_recorded(program, |work| {
+            let codes = codes(work);
+            ops::pq_terms(work, &codes, &codebook, &centroids, &labels, &origin).unwrap()
+        });
+        check_recorded(program, |work| ops::pq_tables(work, &queries, &codebook, Table::L2).unwrap());
+        let scan = |work: &mut Work| {
+            let codes = codes(work);
+            let tables = ops::pq_tables(work, &queries, &codebook, Table::L2).unwrap();
+            let found = ops::pq_scan(work, &tables, &codebook, &codes, &lists, None, &probes, false, 4).unwrap();
+            (codes, found)
+        };
+        check_recorded(program, |work| scan(work).1);
+        check_recorded(program, |work| {
+            let (codes, found) = scan(work);
+            ops::pq_rerank(work, &queries, &codebook, &codes, &lists, &positions, &centroids, &found).unwrap()
+        });
+    }
+}
+
+/// The place of each of 0..n.
+fn inverse(order: &[u32]) -> Vec<u32> {
+    let mut places = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(place, &number)| places[number as usize] = place as u32);
+    places
+}
+
+#[test]
+fn what_is_recorded_goes_with_others_in_one_submission() {
+    let rows = rows(9, 40, 4);
+    for program in &alone() {
+        let index = built(&program.cellprobe, "IVF4,PQ2x4", Metric::L2, &rows, None);
+        let queries = program.cellprobe.matrix(rows.view()).unwrap();
+        let searches = [Search::new(3), Search::new(2).nprobe(4)];
+        let plain = searches.map(|search| index.search_with(rows.view(), &search).unwrap());
+        let before = program.cellprobe.counters();
+        let mut found = vec![];
+        let mut commands = vec![];
+        for search in &searches {
+            let mut work = program.cellprobe.work();
+            found.push(index.search_on(&mut work, &queries, search).unwrap());
+            commands.push(work.finish().unwrap());
+        }
+        program.queue.submit(commands);
+        for ((plain, found), k) in plain.iter().zip(&found).zip([3, 2]) {
+            let found = program.read::<Ranked>(program.encoder(), found.wgpu_rows());
+            let after = program.cellprobe.counters();
+            assert_eq!((after.submissions, after.read_backs), (before.submissions, before.read_backs));
+            assert_eq!(index.neighbors(&found, k).unwrap(), *plain);
+        }
+    }
+}
+
+#[test]
+fn an_index_of_rows_on_the_device_is_the_one_of_uploads() {
+    let rows = rows(10, 120, 8);
+    let ids: Vec<i64> = (0..120).map(|row| (row * 77) % 120).collect();
+    for device in &devices() {
+        for (factory, metric) in FACTORIES.iter().flat_map(|factory| METRICS.map(|metric| (factory, metric))) {
+            let what = format!("{factory}, {metric} on {device:?}");
+            let mut index = Index::new(&Device::cpu(), 8, factory, metric).unwrap();
+            index.train(rows.view()).unwrap();
+            let mut index = index.to_device(device).unwrap();
+            let mut plain = index.clone();
+            for part in [0..70, 70..70, 70..120] {
+                let (rows, ids) = (rows.slice(ndarray::s![part.clone(), ..]), &ids[part]);
+                index.add_array(&device.matrix(rows).unwrap(), Some(ids)).unwrap();
+                plain.add_with_ids(rows, ids).unwrap();
+            }
+            let exact = index.exact_array(&device.matrix(rows.view()).unwrap()).unwrap();
+            let search = Search::new(9).nprobe(3).rerank(&exact, 2);
+            let (found, expected) =
+                (index.search_with(rows.view(), &search).unwrap(), plain.search_with(rows.view(), &search).unwrap());
+            if metric == Metric::Cosine && device.is_gpu() {
+                let apart = (found.scores() - expected.scores()).into_iter().map(f32::abs).fold(0.0, f32::max);
+                assert!(apart < 1e-5, "{what}: {apart}");
+            } else {
+                assert_eq!(found, expected, "{what}");
+                assert_eq!(index.to_stored().unwrap(), plain.to_stored().unwrap(), "{what}");
+            }
+            assert_eq!((index.id_of(1), index.id_of(120)), (Some(77), None), "{what}");
+        }
+    }
+}
+
+#[test]
+fn fewer_than_k_are_padded_wherever_the_search_runs() {
+    let rows = rows(11, 6, 4);
+    let queries = rows.slice(ndarray::s![..3, ..]);
+    for device in &devices() {
+        for factory in ["Flat", "PQ2x4", "IVF4,Flat", "IVF4,PQ2x4"] {
+            let mut index = Index::new(&Device::cpu(), 4, factory, Metric::L2).unwrap();
+            index.train(self::rows(12, 40, 4).view()).unwrap();
+            let mut index = index.to_device(device).unwrap();
+            let on_device = device.matrix(queries).unwrap();
+            let search = Search::new(300).nprobe(4);
+            let find = |index: &Index| {
+                let mut work = device.work();
+                let found = index.search_on(&mut work, &on_device, &search).unwrap();
+                assert_eq!((found.rows(), found.columns()), (3, 300), "{factory} on {device:?}");
+                read(work, found)
+            };
+            assert!(find(&index).iter().all(|found| found.is_none()), "{factory} on {device:?}");
+            index.add(rows.view()).unwrap();
+            let found = index.neighbors(&find(&index), 300).unwrap();
+            assert_eq!(found, index.search_with(queries, &search).unwrap(), "{factory} on {device:?}");
+            let none = device.upload(vec![], 4).unwrap();
+            let mut work = device.work();
+            assert_eq!(index.search_on(&mut work, &none, &search).unwrap().rows(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_query_that_is_not_finite_leaves_the_others_alone() {
+    let rows = rows(13, 300, 8);
+    let mut queries = rows.slice(ndarray::s![..80, ..]).to_owned();
+    queries.row_mut(3).fill(f32::NAN);
+    queries[[40, 2]] = f32::INFINITY;
+    queries[[41, 7]] = f32::MAX;
+    for program in &programs() {
+        for factory in FACTORIES {
+            let index = built(&program.cellprobe, factory, Metric::L2, &rows, None);
+            let asked = laid_out_as_is(program, queries.view());
+            let search = Search::new(4).nprobe(2);
+            let found = program.recorded(|work| {
+                let queries = ops::cast(work, &asked).unwrap();
+                index.search_on(work, &queries, &search).unwrap()
+            });
+            let found = index.neighbors(&found, 4).unwrap();
+            let expected = index.search_with(rows.slice(ndarray::s![..80, ..]), &search).unwrap();
+            for query in (0..80).filter(|query| ![3, 40, 41].contains(query)) {
+                assert_eq!(found.row(query), expected.row(query), "{factory}, {query} on {:?}", program.cellprobe);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_least_and_the_best_limits_are_enough_to_be_used() {
+    let rows = rows(16, 200, 8);
+    for adapter in own_adapters() {
+        let least = Device::least_limits();
+        let expected = (8, 256, 16_384);
+        assert_eq!(
+            expected,
+            (
+                least.max_storage_buffers_per_shader_stage,
+                least.max_compute_invocations_per_workgroup,
+                least.max_compute_workgroup_storage_size
+            )
+        );
+        let (best, features) = (Device::required_limits(&adapter), Device::required_features(&adapter));
+        let opened = [(least, wgpu::Features::empty()), (best, features)].map(|(limits, features)| {
+            let (own, queue) = own_device(&adapter, &limits, features);
+            Program::new(own, queue)
+        });
+        for program in &opened {
+            for factory in FACTORIES {
+                let index = built(&program.cellprobe, factory, Metric::L2, &rows, None);
+                let queries = laid_out(program, rows.view(), (256, Some(50), true));
+                let search = Search::new(280).nprobe(3);
+                let found = program.recorded(|work| {
+                    let queries = ops::cast(work, &queries).unwrap();
+                    index.search_on(work, &queries, &search).unwrap()
+                });
+                let found = index.neighbors(&found, 280).unwrap();
+                assert_eq!(found, index.search_with(rows.view(), &search).unwrap(), "{factory}");
+            }
+        }
+        let ours = gpus().into_iter().find(|device| device.name() == opened[1].cellprobe.name()).unwrap();
+        assert_eq!(opened[1].cellprobe.variant(), ours.variant(), "as fast as a device of the crate's own");
+    }
+}
+
+#[test]
+fn threads_search_one_index_at_once() {
+    let rows = rows(17, 200, 8);
+    let asked = rows.slice(ndarray::s![..20, ..]);
+    for program in &programs() {
+        for factory in FACTORIES {
+            let index = Arc::new(built(&program.cellprobe, factory, Metric::L2, &rows, None));
+            let queries = program.cellprobe.matrix(asked).unwrap();
+            let search = Search::new(6).nprobe(2);
+            let expected = index.search_with(asked, &search).unwrap();
+            let ask = |thread: usize| {
+                let index = Arc::clone(&index);
+                for _ in 0..3 {
+                    let found = if thread.is_multiple_of(2) {
+                        index.search_with(asked, &search).unwrap()
+                    } else {
+                        let mut work = program.cellprobe.work();
+                        let found = index.search_on(&mut work, &queries, &search).unwrap();
+                        let mut encoder = program.encoder();
+                        work.record(&mut encoder).unwrap();
+                        index.neighbors(&program.read(encoder, found.wgpu_rows()), 6).unwrap()
+                    };
+                    assert_eq!(found, expected, "{factory} in thread {thread} on {:?}", program.cellprobe);
+                }
+            };
+            std::thread::scope(|scope| (0..8).for_each(|thread| drop(scope.spawn(move || ask(thread)))));
         }
     }
 }

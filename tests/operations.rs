@@ -264,6 +264,42 @@ fn gather_and_concat_copy_rows() {
 }
 
 #[test]
+fn normalise_gives_unit_length() {
+    on_devices(&(shapes(300, 2), 0..3usize), |device, ((rows, _, columns, _, kind, seed), size)| {
+        // Squares of the largest overflow, those of the smallest vanish.
+        let scale = [1.0, 1e25, 1e-25][size];
+        let mut values = Numbers::new(seed).vector(kind, rows * columns);
+        for value in &mut values {
+            *value *= scale;
+        }
+        values.iter_mut().take(columns).for_each(|value| *value = 0.0);
+        let mut work = device.work();
+        let normalised = ops::normalise(&mut work, &upload(device, &values, columns)).unwrap();
+        let found = read(work, normalised);
+        let expected = reference::normalise(&values, columns);
+        assert_eq!(found.len(), expected.len());
+        for (&found, expected) in found.iter().zip(expected) {
+            assert_close(f64::from(found), expected, (columns as f64 + 8.0) * f64::from(f32::EPSILON));
+        }
+    });
+}
+
+#[test]
+fn rename_gives_candidates_other_names() {
+    let shapes = (0..40usize, 1..600usize, 1..300usize, any::<u64>());
+    on_devices(&shapes, |device, (queries, columns, names, seed)| {
+        let mut numbers = Numbers::new(seed);
+        let candidates = numbers.probes(Kind::Even, names, queries, columns);
+        let names: Vec<u32> = (0..names).map(|_| numbers.below(1 << 32) as u32).collect();
+        let mut work = device.work();
+        let on_device = upload(device, &candidates, columns);
+        let renamed = ops::rename(&mut work, &on_device, &upload(device, &names, 1)).unwrap();
+        assert_eq!((renamed.rows(), renamed.columns()), (queries, columns));
+        assert_eq!(read(work, renamed), reference::rename(&candidates, &names));
+    });
+}
+
+#[test]
 fn flat_scan_finds_the_closest_of_the_probed_lists() {
     let lists = (1..12usize, 0..400usize, 1..5usize, ks());
     on_devices(&(shapes(20, 2), lists), |device, (shape, (nlist, entries, nprobe, k))| {
@@ -345,6 +381,7 @@ fn arguments_that_do_not_fit_are_errors() {
         assert_eq!(error_of(ops::group(work, &numbers, 0)), "Parameter");
         assert_eq!(error_of(ops::gather(work, &ranked, &numbers)), "Parameter");
         assert_eq!(error_of(ops::concat(work, &three, &two)), "Dimension");
+        assert_eq!(error_of(ops::normalise(work, &no_columns)), "Empty");
         assert_eq!(error_of(ops::rerank(work, &three, &two, None, &ranked, 1, l2)), "Dimension");
         assert_eq!(error_of(ops::rerank(work, &three, &three, None, &ranked, 0, l2)), "Parameter");
         assert_eq!(error_of(ops::rerank(work, &two, &two, None, &ranked, 1, l2)), "Length");
@@ -358,6 +395,9 @@ fn arguments_that_do_not_fit_are_errors() {
             assert_eq!(error_of(ops::knn(work, &elsewhere, &three, 1, l2)), "OtherDevice");
             assert_eq!(error_of(ops::nearest(work, &three, &elsewhere, l2)), "OtherDevice");
             assert_eq!(error_of(ops::select(work, &elsewhere, 1)), "OtherDevice");
+            assert_eq!(error_of(ops::normalise(work, &elsewhere)), "OtherDevice");
+            assert_eq!(error_of(ops::concat(work, &three, &elsewhere)), "OtherDevice");
+            assert_eq!(error_of(ops::rename(work, &ranked, &upload(other, &[0], 1))), "OtherDevice");
         }
     }
 }

@@ -52,6 +52,8 @@ fn every_operation_is_checked() -> Result<()> {
         "update_centroids",
         "gather",
         "concat",
+        "rename",
+        "normalise",
         "pq_encode",
         "pq_terms",
         "pq_tables",

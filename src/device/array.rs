@@ -28,7 +28,7 @@ enum Storage<T> {
 struct Parts<T> {
     gpu: Gpu,
     /// All but the last hold `rows_per_part` rows.
-    parts: Arc<[Part]>,
+    all: Arc<[Part]>,
     rows_per_part: usize,
     element: PhantomData<T>,
 }
@@ -82,7 +82,7 @@ impl<T: Pod> DeviceArray<T> {
     }
 
     fn of_parts(gpu: &Gpu, rows: usize, columns: usize, parts: Vec<Part>, rows_per_part: usize) -> Self {
-        let parts = Parts { gpu: gpu.clone(), parts: parts.into(), rows_per_part, element: PhantomData };
+        let parts = Parts { gpu: gpu.clone(), all: parts.into(), rows_per_part, element: PhantomData };
         DeviceArray { rows, columns, storage: Storage::Gpu(parts) }
     }
 
@@ -196,7 +196,7 @@ impl<T: Pod> DeviceArray<T> {
     pub(super) fn parts(&self) -> &[Part] {
         match &self.storage {
             Storage::Host(_) => &[],
-            Storage::Gpu(parts) => &parts.parts,
+            Storage::Gpu(parts) => &parts.all,
         }
     }
 

@@ -88,8 +88,10 @@ impl BufferRows {
         if !self.offset.is_multiple_of(element as u64) {
             return Err(Error::parameter("offset", self.offset, format!("a multiple of {element} bytes, a number's")));
         }
-        let (stride, row) = (self.stride(element), self.row_bytes(element));
-        if stride < row || !stride.is_multiple_of(element as u64) {
+        let row = self.row_bytes(element);
+        if let Some(stride) =
+            self.bytes_per_row.filter(|&stride| stride < row || !stride.is_multiple_of(element as u64))
+        {
             let expected = format!("{row}, the bytes of a row, or more, and a multiple of {element}, a number's");
             return Err(Error::parameter("bytes_per_row", stride, expected));
         }

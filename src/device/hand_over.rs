@@ -55,6 +55,9 @@ impl Recording {
     /// Records the rows of `from`, which `to` has room for, into a buffer of the caller's.
     fn copy<T: Pod>(&mut self, from: &DeviceArray<T>, to: &BufferRows) -> Result<()> {
         from.check_on(self.device(), "the rows to copy")?;
+        if !size_of::<T>().is_multiple_of(4) {
+            return Err(Error::parameter("bytes an element", size_of::<T>(), "a multiple of 4"));
+        }
         to.check_contiguous(size_of::<T>())?;
         to.check(size_of::<T>(), wgpu::BufferUsages::COPY_DST)?;
         if to.columns != from.columns() {

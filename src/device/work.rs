@@ -224,8 +224,15 @@ impl Recording {
     pub(crate) fn concat<T: Pod>(&mut self, first: &DeviceArray<T>, second: &DeviceArray<T>) -> Result<DeviceArray<T>> {
         first.check_on(&self.gpu, "the first rows")?;
         second.check_on(&self.gpu, "the second rows")?;
+        match (first.rows(), second.rows()) {
+            (0, _) => return Ok(second.clone()),
+            (_, 0) => return Ok(first.clone()),
+            _ => {}
+        }
         let both: DeviceArray<T> = self.array(first.rows() + second.rows(), first.columns())?;
-        [first, second, &both].into_iter().for_each(|array| self.hold(array));
+        for array in [first, second, &both] {
+            self.hold(array);
+        }
         let row_bytes = (first.columns() * size_of::<T>()) as u64;
         for (source, start) in [(first, 0), (second, first.rows())] {
             let mut row = 0;

@@ -53,9 +53,6 @@ impl Kind for Flat {
     }
 
     async fn append(&self, context: &Context, rows: &DeviceArray<f32>, _: usize) -> Result<Self> {
-        if self.rows.rows() == 0 {
-            return Ok(Flat::of(rows.clone()));
-        }
         let mut work = context.device.work();
         let rows = ops::concat(&mut work, &self.rows, rows)?;
         work.submit()?;

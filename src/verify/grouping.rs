@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Device, Result,
-    ops::{self, Grouping, reference},
+    ops::{self, Grouping, Ranked, reference},
 };
 
 /// Rows, groups, columns.
@@ -31,7 +31,10 @@ pub(super) async fn check(verifier: &mut Verifier<'_>) -> Result<()> {
         }
         let words = format!("{groups} of {rows} rows of {columns}");
         verifier.check("gather", words.clone(), EXACT, gather(device, rows, groups, columns)).await?;
-        verifier.check("concat", words, EXACT, concat(device, rows, groups, columns)).await?;
+        verifier.check("concat", words.clone(), EXACT, concat(device, rows, groups, columns)).await?;
+        verifier.check("rename", words, EXACT, rename(device, rows, groups, columns)).await?;
+        let words = format!("{rows} rows of {columns}");
+        verifier.check("normalise", words, ROUNDING, normalise(device, rows, columns)).await?;
     }
     Ok(())
 }
@@ -127,4 +130,31 @@ async fn concat(device: &Device, rows: usize, others: usize, columns: usize) -> 
         ops::concat(&mut work, &device.upload(first.clone(), columns)?, &device.upload(second.clone(), columns)?)?;
     let found = work.read(both).await?;
     Ok(unequal(&found, &[first, second].concat()))
+}
+
+async fn rename(device: &Device, names: usize, queries: usize, columns: usize) -> Result<f64> {
+    let mut random = Random::new(9);
+    let ids = random.below(queries * columns, names);
+    let distances = random.numbers(queries * columns, Values::Uniform);
+    let mut candidates: Vec<_> =
+        distances.into_iter().zip(ids).map(|(distance, id)| Ranked::new(distance, id)).collect();
+    candidates.iter_mut().step_by(7).for_each(|candidate| *candidate = Ranked::NONE);
+    let names = random.below(names, 1 << 30);
+    let mut work = device.work();
+    let on_device = device.upload(candidates.clone(), columns)?;
+    let found = ops::rename(&mut work, &on_device, &device.upload(names.clone(), 1)?)?;
+    let found = work.read(found).await?;
+    Ok(unequal(&found, &reference::rename(&candidates, &names)))
+}
+
+async fn normalise(device: &Device, rows: usize, columns: usize) -> Result<f64> {
+    let data = Random::new(10).numbers(rows * columns, Values::Uniform);
+    let mut work = device.work();
+    let found = ops::normalise(&mut work, &device.upload(data.clone(), columns)?)?;
+    let found = work.read(found).await?;
+    let expected = reference::normalise(&data, columns);
+    // The norm is a sum over the columns, of which each number is a part.
+    let bounds: Vec<f64> =
+        expected.iter().map(|value| (columns as f64 + 8.0) * rounding(std::iter::once(*value))).collect();
+    Ok(numbers(&found, &expected, &bounds))
 }

@@ -3,6 +3,7 @@
 
 mod inputs;
 pub mod npy;
+pub mod program;
 
 use std::sync::OnceLock;
 

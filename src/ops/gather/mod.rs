@@ -29,7 +29,7 @@ pub fn gather<T: Pod + Send + Sync>(
     }
 }
 
-/// The rows of `first`, then those of `second`.
+/// The rows of `first`, then those of `second`. Where one of them has none, the other itself.
 ///
 /// # Errors
 /// [`Error::Dimension`] if they differ in columns, [`Error::OtherDevice`], [`Error::OutOfMemory`].
@@ -41,8 +41,12 @@ pub fn concat<T: Pod + Send + Sync>(
     super::check_columns("rows to append", second, first)?;
     match &mut work.0 {
         Backend::Cpu => {
-            let both = [first.host("first")?, second.host("second")?].concat();
-            Ok(DeviceArray::on_host(both, first.columns()))
+            let (left, right) = (first.host("first")?, second.host("second")?);
+            Ok(match (left, right) {
+                ([], _) => second.clone(),
+                (_, []) => first.clone(),
+                _ => DeviceArray::on_host([left, right].concat(), first.columns()),
+            })
         }
         Backend::Gpu(recording) => recording.concat(first, second),
     }
