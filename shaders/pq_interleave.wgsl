@@ -12,7 +12,7 @@ fn restore(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let place = (group.y * groups.x + group.x) * {{THREADS}}u + thread;
+    let place = workgroup_number(group, groups) * {{THREADS}}u + thread;
     if (place >= params.rows * params.row_words) { return; }
     let row = params.interleaved_row + place / params.row_words;
     let first_bit = place % params.row_words * 32u;
@@ -53,7 +53,7 @@ fn interleave(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let first_block = params.interleaved_row / 32u;
-    let place = (group.y * groups.x + group.x) * {{THREADS}}u + thread;
+    let place = workgroup_number(group, groups) * {{THREADS}}u + thread;
     let block = first_block + place / (32u * params.words);
     let within = place % (32u * params.words);
     // Which code the word is part of, and its first look-up; `swap` is how the look-ups of a quad are permuted.

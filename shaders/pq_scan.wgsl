@@ -14,7 +14,7 @@ fn first_lists(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let query = (group.y * groups.x + group.x) * {{THREADS}}u + thread;
+    let query = workgroup_number(group, groups) * {{THREADS}}u + thread;
     if (query >= params.queries) { return; }
     labels[query] = probes[(params.probe_place + query) * params.nprobe].x;
 }

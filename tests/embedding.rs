@@ -95,8 +95,13 @@ fn every_operation_can_be_recorded_into_the_callers_encoder() {
             ops::pq_terms(work, &codes, &codebook, &centroids, &labels, &origin).unwrap()
         });
         check_recorded(program, |work| ops::pq_tables(work, &queries, &codebook, Table::L2).unwrap());
+        check_recorded(program, |work| {
+            let codes = codes(work);
+            ops::pq_interleave(work, &codes, &codebook).unwrap().rows(work).unwrap()
+        });
         let scan = |work: &mut Work| {
             let codes = codes(work);
+            let codes = ops::pq_interleave(work, &codes, &codebook).unwrap();
             let tables = ops::pq_tables(work, &queries, &codebook, Table::L2).unwrap();
             let found = ops::pq_scan(work, &tables, &codebook, &codes, &lists, None, &probes, false, 4).unwrap();
             (codes, found)

@@ -21,9 +21,9 @@ impl Part {
         Part { buffer, offset, size, lease: None }
     }
 
-    /// All of a buffer of the pool's.
+    /// What was asked for of a buffer of the pool's.
     pub(super) fn whole(lease: Arc<Lease>) -> Self {
-        let (buffer, size) = (lease.buffer().clone(), lease.buffer().size());
+        let (buffer, size) = (lease.buffer().clone(), lease.size());
         Part { buffer, offset: 0, size, lease: Some(lease) }
     }
 

@@ -39,6 +39,8 @@ struct Idle {
 #[derive(Debug)]
 pub(super) struct Lease {
     buffer: wgpu::Buffer,
+    /// Bytes that were asked for: the buffer may have more.
+    size: u64,
     pool: Weak<Pool>,
     /// Whether somebody else may use the buffer whenever they like, so that it cannot be used again.
     kept: AtomicBool,
@@ -69,17 +71,18 @@ impl Pool {
             free.buffers.remove(&key);
         }
         free.bytes -= buffer.size();
-        Some(self.lease(buffer))
+        Some(self.lease(buffer, size))
     }
 
     /// Takes charge of a buffer just made.
     pub(super) fn adopt(self: &Arc<Self>, buffer: wgpu::Buffer) -> Arc<Lease> {
         self.created.fetch_add(1, Ordering::Relaxed);
-        self.lease(buffer)
+        let size = buffer.size();
+        self.lease(buffer, size)
     }
 
-    fn lease(self: &Arc<Self>, buffer: wgpu::Buffer) -> Arc<Lease> {
-        Arc::new(Lease { buffer, pool: Arc::downgrade(self), kept: AtomicBool::new(false) })
+    fn lease(self: &Arc<Self>, buffer: wgpu::Buffer, size: u64) -> Arc<Lease> {
+        Arc::new(Lease { buffer, size, pool: Arc::downgrade(self), kept: AtomicBool::new(false) })
     }
 
     fn put(&self, buffer: wgpu::Buffer) {
@@ -128,6 +131,10 @@ impl Free {
 impl Lease {
     pub(super) fn buffer(&self) -> &wgpu::Buffer {
         &self.buffer
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
     }
 
     /// Keeps the buffer out of the pool for good, or as long as it is mapped.

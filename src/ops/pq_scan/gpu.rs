@@ -34,7 +34,7 @@
 
 use crate::{
     DeviceArray, Result,
-    device::{Kernel, Recording, Segment, Variant, params},
+    device::{Kernel, Part, Recording, Segment, Variant, params},
     ops::{
         Codebook, Lists, PqCodes, Ranked, group,
         pq_interleave::gpu::{BLOCK, Layout, QUAD},
@@ -161,7 +161,7 @@ fn entry(entry: &'static str, numbers: Vec<(&'static str, u32)>, flags: Vec<&'st
 
 /// The queries of a batch in the order of the lists that they probe first, so that what runs at the same time reads much
 /// of the same.
-fn order(recording: &mut Recording, params: &Params, probes: &wgpu::Buffer, nlist: usize) -> Result<DeviceArray<u32>> {
+fn order(recording: &mut Recording, params: &Params, probes: &Part, nlist: usize) -> Result<DeviceArray<u32>> {
     let labels: DeviceArray<u32> = recording.array(params.queries as usize, 1)?;
     let buffers = [("probes", probes), ("labels", labels.whole("bytes of labels")?)];
     recording.dispatch(first_lists(), params, &buffers, (params.queries as usize).div_ceil(THREADS))?;
