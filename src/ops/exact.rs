@@ -62,7 +62,9 @@ impl Exact<'_> {
     fn rank(&self, query: usize, mut candidates: Vec<Ranked>, name: impl Fn(u32) -> u32, found: &mut [Ranked]) -> f32 {
         let query = row(self.queries, self.dimension, query);
         let row = |candidate: &Ranked| row(self.rows, self.dimension, candidate.id() as usize);
-        candidates.iter().for_each(|candidate| prefetch(row(candidate)));
+        for candidate in &candidates {
+            prefetch(row(candidate));
+        }
         let pairs: Vec<_> = candidates.iter().map(|candidate| (query, row(candidate))).collect();
         let mut distances = vec![0.0; pairs.len()];
         chained(&pairs, Metric::L2, &mut distances);

@@ -90,7 +90,7 @@ pub async fn run_async(device: &Device, mut progress: impl FnMut(&Check)) -> Res
     rows::check(&mut verifier).await?;
     grouping::check(&mut verifier).await?;
     codes::check(&mut verifier).await?;
-    whole::check(&mut verifier).await?;
+    Box::pin(whole::check(&mut verifier)).await?;
     let checks = verifier.checks;
     Ok(Report { device: device.name().into(), ok: checks.iter().all(|check| check.ok), checks })
 }

@@ -61,7 +61,9 @@ fn offer_blocks(
             }
         }
     }
-    entries.chunks(16).for_each(|entries| offer(way, stretch, entries, top));
+    for entries in entries.chunks(16) {
+        offer(way, stretch, entries, top);
+    }
 }
 
 /// Fewer entries than this are summed one by one.
@@ -71,9 +73,13 @@ const FEW: usize = 3;
 fn offer(way: Way, stretch: &Stretch<'_>, entries: &[usize], top: &mut Top) {
     let sums = if entries.len() < FEW { None } else { way.exact_sums(stretch, entries) };
     if let Some(sums) = sums {
-        entries.iter().zip(sums).for_each(|(&entry, sum)| stretch.offer_sum(entry, sum, top));
+        for (&entry, sum) in entries.iter().zip(sums) {
+            stretch.offer_sum(entry, sum, top);
+        }
     } else {
-        entries.iter().for_each(|&entry| stretch.offer(entry, top));
+        for &entry in entries {
+            stretch.offer(entry, top);
+        }
     }
 }
 

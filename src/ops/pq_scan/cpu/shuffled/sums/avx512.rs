@@ -83,10 +83,8 @@ pub(super) fn find_near_16<'a>(blocks: impl Iterator<Item = &'a [Plane]>, near: 
         [coarse.scale, coarse.bias, stretch.base, limit].map(|number| _mm512_set1_ps(number));
     for (planes, terms) in blocks.zip(terms.chunks(LANES)) {
         let mut padded = [0.0; LANES];
-        let terms: [__m512; 4] = bytemuck::cast(*terms.as_array().unwrap_or_else(|| {
-            padded[..terms.len()].copy_from_slice(terms);
-            &padded
-        }));
+        padded[..terms.len()].copy_from_slice(terms);
+        let terms: [__m512; 4] = bytemuck::cast(padded);
         let mut masks = [0; 4];
         for ((mask, sums), terms) in masks.iter_mut().zip(quarters_16(planes, &coarse.tables)).zip(terms) {
             let bounds = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), scale, bias);
