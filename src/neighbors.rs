@@ -33,13 +33,16 @@ impl Neighbors {
 
     /// Appends a query's candidates, whose row numbers `identify` turns into identifiers.
     pub(crate) fn push(&mut self, ranked: &[Ranked], identify: impl Fn(u32) -> i64) {
+        let hits = ranked.iter().take_while(|candidate| !candidate.is_none());
+        self.push_distances(hits.map(|candidate| (candidate.distance(), identify(candidate.id()))));
+    }
+
+    /// Appends a query's neighbours: their distances, of which the smaller is nearer, and identifiers.
+    pub(crate) fn push_distances(&mut self, hits: impl IntoIterator<Item = (f32, i64)>) {
         let larger_is_nearer = self.metric.larger_is_nearer();
-        let hits = ranked.iter().take_while(|candidate| !candidate.is_none()).map(|candidate| Neighbor {
-            id: identify(candidate.id()),
-            // Taking it from zero turns +0 into +0, where a minus would turn it into -0.
-            score: if larger_is_nearer { 0.0 - candidate.distance() } else { candidate.distance() },
-        });
-        self.found.extend(hits);
+        // Taking it from zero turns +0 into +0, where a minus would turn it into -0.
+        let score = |distance: f32| if larger_is_nearer { 0.0 - distance } else { distance };
+        self.found.extend(hits.into_iter().map(|(distance, id)| Neighbor { id, score: score(distance) }));
         self.starts.push(self.found.len());
     }
 

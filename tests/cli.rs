@@ -200,6 +200,25 @@ fn a_flat_index_has_perfect_recall() -> Result {
 }
 
 #[test]
+fn a_list_of_devices_finds_what_one_finds() -> Result {
+    let folder = Folder::new()?;
+    folder.build("IVF4,Flat")?;
+    let search = "search IVF4,Flat.index queries.npy -k 10 --nprobe 2 --rerank base.fvecs --rerank-factor 2";
+    folder.json(&format!("{search} -o one.ivecs --distances one.fvecs"))?;
+    for placement in ["", "--placement sharded", "--placement replicated"] {
+        let found = folder
+            .json(&format!("{search} -o ids.ivecs --distances d.fvecs --force --device cpu,cpu,cpu {placement}"))?;
+        assert_eq!(found["device"], "cpu, cpu, cpu");
+        assert_eq!(read_ids(folder.path("ids.ivecs"))?, read_ids(folder.path("one.ivecs"))?);
+        assert_eq!(read_vectors(folder.path("d.fvecs"))?, read_vectors(folder.path("one.fvecs"))?);
+    }
+    folder.fails(&format!("{search} --device cpu,cpu --placement both"), 2, &["both", "replicated"])?;
+    folder.fails(&format!("{search} --device cpu,gpu:none,such"), 1, &["gpu:none,such"])?;
+    folder.fails("kmeans base.fvecs -k 4 --device cpu,cpu", 2, &["cpu,cpu", "gpu"])?;
+    Ok(())
+}
+
+#[test]
 fn an_index_goes_from_build_to_add_to_search_to_info() -> Result {
     let folder = Folder::new()?;
     write_vectors(folder.path("half.npy"), base().slice(s![..ROWS / 2, ..]), false)?;

@@ -78,7 +78,8 @@ enum Command {
 /// What every command takes.
 #[derive(Args)]
 struct Common {
-    /// Where to work: auto, cpu, gpu, or gpu:INDEX or gpu:PART-OF-THE-NAME. `auto` is the best real GPU, otherwise the CPU
+    /// Where to work: auto, cpu, gpu, or gpu:INDEX or gpu:PART-OF-THE-NAME. `auto` is the best real GPU, otherwise the CPU.
+    /// `search` takes a list with commas as well
     #[arg(long, global = true, env = "CELLPROBE_DEVICE", default_value = "auto", value_name = "DEVICE")]
     device: String,
     /// Threads of the CPU to use [default: all]
@@ -102,6 +103,19 @@ impl Common {
     /// The device that was asked for.
     fn device(&self) -> crate::Result<Device> {
         Device::open(&self.device, &Options::default())
+    }
+
+    /// The devices of a list with commas, which names may have as well.
+    fn devices(&self) -> crate::Result<Vec<Device>> {
+        let mut wanted: Vec<String> = vec![];
+        for part in self.device.split(',') {
+            let kind = part.split_once(':').map_or(part, |(kind, _)| kind);
+            match wanted.last_mut() {
+                Some(name) if !["auto", "cpu", "gpu"].contains(&kind) => *name = format!("{name},{part}"),
+                _ => wanted.push(part.into()),
+            }
+        }
+        wanted.iter().map(|device| Device::open(device, &Options::default())).collect()
     }
 
     fn start(&self) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, fmt::Write as _, num::NonZeroUsize, path::PathBuf, time::Instant};
 
 use clap::Args;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -12,7 +12,8 @@ use super::{
     console::Console,
 };
 use crate::{
-    Error, Index, Neighbors, Result, Search,
+    Device, Error, Index, Neighbors, Result, Search,
+    index::{ExactRows, MultiDeviceIndex, Placement},
     storage::{read_ids, read_vectors, write_ids, write_vectors},
 };
 
@@ -27,7 +28,8 @@ const RECALLS: [usize; 3] = [1, 10, 100];
 Examples:
   cellprobe search vectors.index queries.fvecs -k 10 -o ids.ivecs --distances distances.fvecs
   cellprobe search vectors.index queries.npy -k 10 --nprobe 16 --rerank vectors.npy
-  cellprobe search vectors.index queries.fvecs -k 100 --truth truth.ivecs --repeat 5 --json")]
+  cellprobe search vectors.index queries.fvecs -k 100 --truth truth.ivecs --repeat 5 --json
+  cellprobe search vectors.index queries.fvecs -k 10 --device gpu:0,gpu:1 --placement replicated")]
 pub(super) struct SearchIndex {
     /// The index
     index: PathBuf,
@@ -46,6 +48,10 @@ pub(super) struct SearchIndex {
     /// Candidates to re-rank, as a multiple of k
     #[arg(long, default_value_t = 10, requires = "rerank", value_name = "F")]
     rerank_factor: usize,
+    /// How the index lies on several devices: `sharded`, each with some of the vectors, or `replicated`, each with all of
+    /// them and some of the queries
+    #[arg(long, default_value = "sharded", value_parser = placement, value_name = "PLACEMENT")]
+    placement: Placement,
     /// The true nearest neighbours, to report recall by
     #[arg(long, value_parser = arguments::ids, value_name = "IVECS")]
     truth: Option<PathBuf>,
@@ -65,8 +71,8 @@ pub(super) struct SearchIndex {
 impl SearchIndex {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
         self.overwrite.check(self.output.iter().chain(&self.distances))?;
-        let device = common.device()?;
-        let index = Index::read_file(&self.index, &device)?;
+        let index = Searched::read(self, &common.devices()?)?;
+        let device = index.device();
         let queries = read_vectors(&self.queries)?;
         let truth = self.truth.as_ref().map(|path| truth(path, queries.nrows())).transpose()?;
         let exact = match &self.rerank {
@@ -102,7 +108,7 @@ impl SearchIndex {
         let search_seconds = median(times);
         let qps = queries.nrows() as f64 / search_seconds;
         let mut json = json!({
-            "device": device.name(),
+            "device": device,
             "search_seconds": search_seconds,
             "warmup_seconds": warmup_seconds,
             "qps": qps,
@@ -111,7 +117,7 @@ impl SearchIndex {
             "{} queries, k = {}, in {search_seconds:.6} s on {}: {qps:.0} a second",
             queries.nrows(),
             self.k,
-            device.name()
+            device
         );
         if let Some(truth) = truth {
             let recalls = recalls(&found, &truth);
@@ -134,6 +140,52 @@ impl SearchIndex {
             write_vectors(path, found.scores().view(), self.overwrite.force)?;
         }
         Ok(())
+    }
+}
+
+fn placement(text: &str) -> Result<Placement, String> {
+    match text {
+        "sharded" => Ok(Placement::Sharded),
+        "replicated" => Ok(Placement::Replicated),
+        _ => Err("give sharded or replicated".into()),
+    }
+}
+
+/// An index where it was asked for.
+enum Searched {
+    OnOne(Box<Index>),
+    OnSeveral(MultiDeviceIndex),
+}
+
+impl Searched {
+    fn read(command: &SearchIndex, devices: &[Device]) -> Result<Self> {
+        if let [device] = devices {
+            return Ok(Searched::OnOne(Box::new(Index::read_file(&command.index, device)?)));
+        }
+        let index = Index::read_file(&command.index, &Device::cpu())?;
+        Ok(Searched::OnSeveral(index.to_devices(devices, command.placement)?))
+    }
+
+    /// What it is on.
+    fn device(&self) -> String {
+        match self {
+            Searched::OnOne(index) => index.device().name().into(),
+            Searched::OnSeveral(index) => index.devices().map(Device::name).collect::<Vec<_>>().join(", "),
+        }
+    }
+
+    fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
+        match self {
+            Searched::OnOne(index) => index.exact_rows(rows),
+            Searched::OnSeveral(index) => index.exact_rows(rows),
+        }
+    }
+
+    fn search_with(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
+        match self {
+            Searched::OnOne(index) => index.search_with(queries, search),
+            Searched::OnSeveral(index) => index.search_with(queries, search),
+        }
     }
 }
 

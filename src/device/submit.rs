@@ -5,7 +5,7 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 use bytemuck::Pod;
 
 use super::{
-    DeviceArray,
+    DeviceArray, Gpu,
     pace::{Load, Pace},
     part::Part,
     pool::Lease,
@@ -165,6 +165,23 @@ impl Recording {
     }
 
     pub(super) async fn read<T: Pod>(mut self, array: DeviceArray<T>) -> Result<Vec<T>> {
+        let stagings = self.stage(&array)?;
+        self.submit_waiting().await?;
+        Readings::new(self.device(), stagings).read().await
+    }
+
+    /// [`Recording::read`] in two steps: everything is submitted here, and what is given waits for it.
+    pub(super) fn begin_read<T: Pod>(
+        mut self,
+        array: DeviceArray<T>,
+    ) -> Result<impl Future<Output = Result<Vec<T>>> + use<T>> {
+        let (gpu, stagings) = (self.device().clone(), self.stage(&array)?);
+        self.submit()?;
+        Ok(Readings::new(&gpu, stagings).read())
+    }
+
+    /// Records copies of an array to buffers that can be read, each with its bytes.
+    fn stage<T: Pod>(&mut self, array: &DeviceArray<T>) -> Result<Vec<(Arc<Lease>, usize)>> {
         array.check_on(self.device(), "the array to read")?;
         let gpu = self.device().clone();
         let part_bytes = ((array.rows_per_part() * array.columns() * size_of::<T>()) as u64).max(1);
@@ -187,12 +204,23 @@ impl Recording {
             }
             stagings.push((staging, bytes as usize));
         }
-        self.hold(&array);
-        self.submit_waiting().await?;
+        self.hold(array);
+        Ok(stagings)
+    }
+}
+
+/// A read-back that was submitted.
+struct Readings(Vec<(Waiting, usize)>);
+
+impl Readings {
+    fn new(gpu: &Gpu, stagings: Vec<(Arc<Lease>, usize)>) -> Self {
         gpu.count_read_back();
-        let waits: Vec<_> = stagings.into_iter().map(|(staging, bytes)| (Waiting::new(&gpu, staging), bytes)).collect();
+        Readings(stagings.into_iter().map(|(staging, bytes)| (Waiting::new(gpu, staging), bytes)).collect())
+    }
+
+    async fn read<T: Pod>(self) -> Result<Vec<T>> {
         let mut data = vec![];
-        for (mut waiting, bytes) in waits {
+        for (mut waiting, bytes) in self.0 {
             (&mut waiting).await?;
             let part = waiting.read(bytes)?;
             data = if data.is_empty() { part } else { [data, part].concat() };

@@ -3,6 +3,10 @@
 use std::sync::Arc;
 
 use bytemuck::Pod;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 
 use super::{Cancel, Device, DeviceArray, Gpu, Kernel, gpu::STORAGE, part::Part, shader::Pipeline};
 use crate::{Error, Result};
@@ -107,6 +111,19 @@ impl Work {
         match self.0 {
             Backend::Cpu => array.into_host("the array to read"),
             Backend::Gpu(recording) => recording.read(array).await,
+        }
+    }
+}
+
+impl Work {
+    /// Begins what was recorded, without waiting for it, and to read `array` back: what is given waits for that.
+    ///
+    /// # Errors
+    /// As [`Work::read`].
+    pub(crate) fn begin_read<T: Pod + Send>(self, array: DeviceArray<T>) -> Result<BoxFuture<'static, Result<Vec<T>>>> {
+        match self.0 {
+            Backend::Cpu => Ok(ready(array.into_host("the array to read")).boxed()),
+            Backend::Gpu(recording) => Ok(recording.begin_read(array)?.boxed()),
         }
     }
 }

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use ndarray::ArrayView2;
 
-use super::{ExactRows, FlatIndex, IvfFlatIndex, IvfPqIndex, PqIndex, Search, Training, factory::Factory, files};
+use super::{
+    ExactRows, FlatIndex, IvfFlatIndex, IvfPqIndex, Kind, MultiDeviceIndex, Placement, PqIndex, Search, Training,
+    factory::Factory, files, flat::Flat, ids::Ids, ivf_flat::IvfFlat, ivf_pq::IvfPq, parts::Begun, pq::Pq,
+};
 use crate::{
     Device, DeviceArray, Metric, Neighbors, Result, Work, device::block_on, kmeans::Warning, ops::Ranked,
     storage::faiss,
@@ -265,12 +268,72 @@ impl Index {
     /// # Errors
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
     pub fn to_device(&self, device: &Device) -> Result<Self> {
+        block_on(self.to_device_async(device))
+    }
+
+    /// [`Index::to_device`] without blocking.
+    ///
+    /// # Errors
+    /// As [`Index::to_device`].
+    pub async fn to_device_async(&self, device: &Device) -> Result<Self> {
         Ok(match self {
-            Index::Flat(index) => Index::Flat(index.to_device(device)?),
-            Index::Pq(index) => Index::Pq(index.to_device(device)?),
-            Index::IvfFlat(index) => Index::IvfFlat(index.to_device(device)?),
-            Index::IvfPq(index) => Index::IvfPq(index.to_device(device)?),
+            Index::Flat(index) => Index::Flat(index.to_device_async(device).await?),
+            Index::Pq(index) => Index::Pq(index.to_device_async(device).await?),
+            Index::IvfFlat(index) => Index::IvfFlat(index.to_device_async(device).await?),
+            Index::IvfPq(index) => Index::IvfPq(index.to_device_async(device).await?),
         })
+    }
+
+    /// The same index on several devices: see [`MultiDeviceIndex`].
+    ///
+    /// # Errors
+    /// [`Error::Empty`](crate::Error::Empty) without devices, [`Error::OutOfMemory`](crate::Error::OutOfMemory),
+    /// [`Error::DeviceLost`](crate::Error::DeviceLost).
+    pub fn to_devices(&self, devices: &[Device], placement: Placement) -> Result<MultiDeviceIndex> {
+        block_on(self.to_devices_async(devices, placement))
+    }
+
+    /// [`Index::to_devices`] without blocking.
+    ///
+    /// # Errors
+    /// As [`Index::to_devices`].
+    pub async fn to_devices_async(&self, devices: &[Device], placement: Placement) -> Result<MultiDeviceIndex> {
+        MultiDeviceIndex::new(self, devices, placement).await
+    }
+
+    /// The index with these of its rows alone, which ascend and keep their identifiers.
+    pub(super) async fn selected(&self, rows: &[u32]) -> Result<Self> {
+        Ok(match self {
+            Index::Flat(index) => Index::Flat(index.selected(rows).await?),
+            Index::Pq(index) => Index::Pq(index.selected(rows).await?),
+            Index::IvfFlat(index) => Index::IvfFlat(index.selected(rows).await?),
+            Index::IvfPq(index) => Index::IvfPq(index.selected(rows).await?),
+        })
+    }
+
+    /// Begins to search a part of an index: see [`VectorIndex::begin`](super::VectorIndex::begin).
+    pub(super) fn begin(
+        &self,
+        queries: ArrayView2<'_, f32>,
+        search: &Search<'_>,
+        exact: Option<&DeviceArray<f32>>,
+        candidates: usize,
+    ) -> Result<Begun<'_>> {
+        each!(self, index => index.begin(queries, search, exact, candidates))
+    }
+
+    pub(super) fn ids(&self) -> &Ids {
+        each!(self, index => &index.ids)
+    }
+
+    /// What messages call it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Index::Flat(_) => Flat::NAME,
+            Index::Pq(_) => Pq::NAME,
+            Index::IvfFlat(_) => IvfFlat::NAME,
+            Index::IvfPq(_) => IvfPq::NAME,
+        }
     }
 
     /// Reads a FAISS index file to a device.

@@ -134,7 +134,7 @@ impl<K: Kind> VectorIndex<K> {
         rows.check_at(self.device(), "rows to re-rank by")?;
         self.check_columns("rows to re-rank by", rows)?;
         self.check_exact(rows.rows())?;
-        Ok(ExactRows { rows: self.at_unit_length_now(rows)? })
+        Ok(ExactRows::of(self.at_unit_length_now(rows)?))
     }
 
     /// The best candidates for each query, named by rank, `k` of them.
@@ -147,13 +147,24 @@ impl<K: Kind> VectorIndex<K> {
     ) -> Result<DeviceArray<Ranked>> {
         let Search { nprobe, rerank, .. } = *search;
         let candidates = rerank.map_or(k, |_| search.candidates().min(self.ntotal()));
-        let wanted = Wanted { k: candidates, nprobe, reranked: rerank.is_some() };
-        let hits = self.kind.search(&self.context, work, queries, wanted)?;
-        let Some((exact, _)) = rerank else {
-            return Ok(hits);
-        };
+        let hits = self.kind.search(&self.context, work, queries, Wanted { k: candidates, nprobe })?;
+        let exact = rerank.map(|(exact, _)| exact.on_one_device()).transpose()?;
+        Ok(self.settled(work, queries, &hits, exact, k)?.unwrap_or(hits))
+    }
+
+    /// The `k` best of `hits` by exact distances, or all of them by distances that are accurate, in their order; nothing
+    /// where they are so already.
+    pub(super) fn settled(
+        &self,
+        work: &mut Work,
+        queries: &DeviceArray<f32>,
+        hits: &DeviceArray<Ranked>,
+        exact: Option<&DeviceArray<f32>>,
+        k: usize,
+    ) -> Result<Option<DeviceArray<Ranked>>> {
+        let Some(exact) = exact else { return self.kind.settled(work, queries, hits) };
         let places = self.order.as_ref().map(|order| &order.places);
-        ops::rerank(work, queries, &exact.rows, places, &hits, k, self.metric())
+        ops::rerank(work, queries, exact, places, hits, k, self.metric()).map(Some)
     }
 
     /// The rows as the metric asks for them.

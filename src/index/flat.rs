@@ -64,6 +64,14 @@ impl Kind for Flat {
         Ok(Flat { ranked: Some(entries), ..self.clone() })
     }
 
+    async fn selected(&self, context: &Context, rows: &[u32]) -> Result<Self> {
+        let chosen = context.device.upload(rows.to_vec(), 1)?;
+        let mut work = context.device.work();
+        let rows = ops::gather(&mut work, &self.rows, &chosen)?;
+        work.submit()?;
+        Ok(Flat::of(rows))
+    }
+
     fn search(
         &self,
         context: &Context,

@@ -62,6 +62,11 @@ impl Ids {
         }
     }
 
+    /// Of these rows alone, numbered anew.
+    pub(super) fn selected(&self, rows: &[u32]) -> Self {
+        Self::from_rows(rows.iter().map(|&row| self.of(row)).collect())
+    }
+
     /// The rows in ascending order of identifier, unless they are so already.
     pub(super) fn order(&self) -> Option<Vec<u32>> {
         let given = self.given.as_ref().filter(|ids| !ids.is_sorted())?;

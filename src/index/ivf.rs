@@ -49,6 +49,24 @@ impl Entries {
         Ok(Entries { rows, lists: Lists { offsets, ids } })
     }
 
+    /// These rows alone, which ascend and are numbered anew, and the entries that they were.
+    async fn selected(&self, device: &Device, chosen: &[u32]) -> Result<(Self, DeviceArray<u32>)> {
+        let rows = device.work().read(self.rows.clone()).await?;
+        let offsets = device.work().read(self.lists.offsets.clone()).await?;
+        let mut numbers = vec![None; rows.len()];
+        chosen.iter().enumerate().for_each(|(number, &row)| numbers[row as usize] = Some(number as u32));
+        let (mut entries, mut kept, mut ends) = (vec![], vec![], vec![0]);
+        for list in offsets.windows(2) {
+            let stay = (list[0]..list[1]).filter_map(|entry| Some((entry, numbers[rows[entry as usize] as usize]?)));
+            stay.for_each(|(entry, number)| {
+                entries.push(entry);
+                kept.push(number);
+            });
+            ends.push(kept.len() as u32);
+        }
+        Ok((Self::new(device, ends, kept)?, device.upload(entries, 1)?))
+    }
+
     /// The list of each entry.
     async fn labels(&self, device: &Device) -> Result<DeviceArray<u32>> {
         let offsets = device.work().read(self.lists.offsets.clone()).await?;
@@ -133,6 +151,12 @@ impl Ivf {
     /// The list of each entry.
     pub(super) async fn labels(&self, context: &Context) -> Result<DeviceArray<u32>> {
         self.entries.labels(&context.device).await
+    }
+
+    /// These rows alone, which ascend and are numbered anew, and the entries that they were.
+    pub(super) async fn selected(&self, context: &Context, rows: &[u32]) -> Result<(Self, DeviceArray<u32>)> {
+        let (entries, chosen) = self.entries.selected(&context.device, rows).await?;
+        Ok((Ivf { centroids: self.centroids.clone(), entries }, chosen))
     }
 
     pub(super) async fn moved(&self, context: &Context, device: &Device) -> Result<Self> {

@@ -102,6 +102,15 @@ impl Kind for IvfFlat {
         Ok(IvfFlat { trained: Some(Trained { ivf, rows: rows.clone() }), ..self.clone() })
     }
 
+    async fn selected(&self, context: &Context, rows: &[u32]) -> Result<Self> {
+        let Some(Trained { ivf, rows: vectors }) = &self.trained else { return Ok(self.clone()) };
+        let (ivf, chosen) = ivf.selected(context, rows).await?;
+        let mut work = context.device.work();
+        let rows = ops::gather(&mut work, vectors, &chosen)?;
+        work.submit()?;
+        Ok(IvfFlat { trained: Some(Trained { ivf, rows }), ..self.clone() })
+    }
+
     fn search(
         &self,
         context: &Context,

@@ -7,7 +7,7 @@ use super::{
     Context, Kind, Training, VectorIndex, Wanted,
     ivf::Ivf,
     kind,
-    pq::{codes_moved, no_codes, plain_table, quantizer_training},
+    pq::{codes_moved, codes_selected, no_codes, plain_table, quantizer_training},
 };
 use crate::{
     Device, DeviceArray, Error, Metric, ProductQuantizer, Result, Work,
@@ -264,6 +264,24 @@ impl Kind for IvfPq {
         Ok(IvfPq { trained: Some(Trained { ivf, residuals, ..trained.clone() }), ..self.clone() })
     }
 
+    async fn selected(&self, context: &Context, rows: &[u32]) -> Result<Self> {
+        let Some(Trained { ivf, quantizer, codes, residuals }) = &self.trained else { return Ok(self.clone()) };
+        let (ivf, chosen) = ivf.selected(context, rows).await?;
+        let codes = codes_selected(&context.device, codes, quantizer.codebook(), &chosen)?;
+        let residuals = match residuals {
+            Some(Residuals { origin, terms, .. }) => {
+                let mut work = context.device.work();
+                let terms = ops::gather(&mut work, terms, &chosen)?;
+                let positions = positions(&mut work, &ivf.entries.lists.ids)?;
+                work.submit()?;
+                Some(Residuals { origin: origin.clone(), terms, positions })
+            }
+            None => None,
+        };
+        let trained = Trained { ivf, quantizer: quantizer.clone(), codes, residuals };
+        Ok(IvfPq { trained: Some(trained), ..self.clone() })
+    }
+
     fn search(
         &self,
         context: &Context,
@@ -275,16 +293,24 @@ impl Kind for IvfPq {
         let codebook = quantizer.codebook();
         let lists = &ivf.entries.lists;
         let probes = ivf.probes(context, work, queries, wanted.nprobe.unwrap_or(self.nprobe))?;
-        let Some(Residuals { origin, terms, positions }) = residuals else {
+        let Some(Residuals { origin, terms, .. }) = residuals else {
             let tables = ops::pq_tables(work, queries, codebook, plain_table(context.metric))?;
             return ops::pq_scan(work, &tables, codebook, codes, lists, None, &probes, self.by_residual, wanted.k);
         };
         let tables = ops::pq_tables(work, queries, codebook, Table::Residual(origin))?;
-        let hits = ops::pq_scan(work, &tables, codebook, codes, lists, Some(terms), &probes, true, wanted.k)?;
-        if wanted.reranked {
-            return Ok(hits);
-        }
-        ops::pq_rerank(work, queries, codebook, codes, lists, positions, &ivf.centroids, &hits)
+        ops::pq_scan(work, &tables, codebook, codes, lists, Some(terms), &probes, true, wanted.k)
+    }
+
+    fn settled(
+        &self,
+        work: &mut Work,
+        queries: &DeviceArray<f32>,
+        hits: &DeviceArray<Ranked>,
+    ) -> Result<Option<DeviceArray<Ranked>>> {
+        let Trained { ivf, quantizer, codes, residuals } = self.trained()?;
+        let Some(Residuals { positions, .. }) = residuals else { return Ok(None) };
+        let (codebook, lists) = (quantizer.codebook(), &ivf.entries.lists);
+        ops::pq_rerank(work, queries, codebook, codes, lists, positions, &ivf.centroids, hits).map(Some)
     }
 
     fn query_bytes(&self, nprobe: Option<usize>) -> usize {

@@ -20,8 +20,6 @@ pub struct Context {
 pub struct Wanted {
     pub(super) k: usize,
     pub(super) nprobe: Option<usize>,
-    /// Whether exact distances rank what is found anyway.
-    pub(super) reranked: bool,
 }
 
 /// A kind of index. Rows and queries come checked and, for cosine, normalised. Nothing changes in place: what a step
@@ -55,6 +53,9 @@ pub trait Kind: Clone + Send + Sync {
     /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
     fn with_ranks(&self, context: &Context, ranks: &DeviceArray<u32>) -> Result<Self>;
 
+    /// Itself with these of its rows alone, which ascend and are numbered anew.
+    fn selected(&self, context: &Context, rows: &[u32]) -> impl Future<Output = Result<Self>> + Send;
+
     /// The nearest rows of each query.
     ///
     /// # Errors
@@ -66,6 +67,19 @@ pub trait Kind: Clone + Send + Sync {
         queries: &DeviceArray<f32>,
         wanted: Wanted,
     ) -> Result<DeviceArray<Ranked>>;
+
+    /// What [`Kind::search`] found, by distances that are accurate and in their order; nothing where it is so already.
+    ///
+    /// # Errors
+    /// As [`Kind::search`].
+    fn settled(
+        &self,
+        _work: &mut Work,
+        _queries: &DeviceArray<f32>,
+        _hits: &DeviceArray<Ranked>,
+    ) -> Result<Option<DeviceArray<Ranked>>> {
+        Ok(None)
+    }
 
     /// Bytes on the device that a query takes beside itself and its neighbours.
     fn query_bytes(&self, nprobe: Option<usize>) -> usize;

@@ -9,6 +9,7 @@
 //!
 //! All are used alike: train (but for [`FlatIndex`]), add, search. A search by codes can be followed by an exact
 //! re-ranking with the vectors themselves. [`Index`] is any of them, built from a factory string or read from a file.
+//! [`MultiDeviceIndex`] is one of them on several devices.
 //!
 //! ```
 //! use cellprobe::{Device, IvfPqIndex, Metric, Search};
@@ -40,6 +41,8 @@ mod ivf;
 mod ivf_flat;
 mod ivf_pq;
 mod kind;
+mod multi_device;
+mod parts;
 mod pq;
 mod search;
 
@@ -52,6 +55,7 @@ pub use flat::FlatIndex;
 pub use ivf_flat::IvfFlatIndex;
 pub use ivf_pq::IvfPqIndex;
 pub use kind::{Context, Kind, Wanted};
+pub use multi_device::{MultiDeviceIndex, Placement};
 pub use pq::PqIndex;
 pub use search::{ExactRows, Search};
 
@@ -327,9 +331,7 @@ impl<K: Kind> VectorIndex<K> {
         let mut neighbors = Neighbors::new(search.k, self.metric());
         // More than there are cannot be found.
         let k = search.k.min(self.ntotal());
-        let batch = (CHUNK_BYTES / self.bytes_per_query(search)).max(1);
-        for first in (0..queries.nrows()).step_by(batch) {
-            let part = queries.slice(s![first..(first + batch).min(queries.nrows()), ..]);
+        for part in self.batches(queries, search) {
             if k == 0 {
                 part.outer_iter().for_each(|_| neighbors.push(&[], |_| -1));
                 continue;
@@ -347,6 +349,19 @@ impl<K: Kind> VectorIndex<K> {
         Ok(neighbors)
     }
 
+    /// The queries that are searched for together.
+    fn batches<'a>(
+        &self,
+        queries: ArrayView2<'a, f32>,
+        search: &Search<'_>,
+    ) -> impl Iterator<Item = ArrayView2<'a, f32>> {
+        let batch = (CHUNK_BYTES / self.bytes_per_query(search)).max(1);
+        (0..queries.nrows()).step_by(batch).map(move |first| {
+            let end = (first + batch).min(queries.nrows());
+            queries.slice_move(s![first..end, ..])
+        })
+    }
+
     /// Rows on the index's device to re-rank by: those that were added, in that order. For cosine, copies are normalised.
     ///
     /// # Errors
@@ -355,7 +370,7 @@ impl<K: Kind> VectorIndex<K> {
     pub fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
         rows::check_dimension("rows to re-rank by", rows, self.dimension())?;
         self.check_exact(rows.nrows())?;
-        Ok(ExactRows { rows: self.upload(rows)? })
+        Ok(ExactRows::of(self.upload(rows)?))
     }
 
     fn check_search(&self, search: &Search<'_>) -> Result<()> {
@@ -370,6 +385,15 @@ impl<K: Kind> VectorIndex<K> {
             return Ok(());
         }
         Err(Error::Length { what: "rows to re-rank by", expected: self.ntotal(), found: rows })
+    }
+
+    /// The index with these of its rows alone, which ascend and keep their identifiers.
+    async fn selected(&self, rows: &[u32]) -> Result<Self> {
+        let ids = self.ids.selected(rows);
+        let kind = self.kind.selected(&self.context, rows).await?;
+        let (kind, order) = if self.is_trained() { ranked(&self.context, kind, &ids)? } else { (kind, None) };
+        let (context, warnings) = (self.context.clone(), self.warnings.clone());
+        Ok(VectorIndex { context, kind, ids, order, warnings, form: files::Form::default() })
     }
 
     /// The same index on another device.

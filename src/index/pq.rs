@@ -99,6 +99,21 @@ pub(super) async fn codes_moved(codes: &PqCodes, codebook: &Codebook, from: &Dev
     codes_of(to, &rows, codebook)
 }
 
+/// These of the codes alone.
+pub(super) fn codes_selected(
+    device: &Device,
+    codes: &PqCodes,
+    codebook: &Codebook,
+    chosen: &DeviceArray<u32>,
+) -> Result<PqCodes> {
+    let mut work = device.work();
+    let rows = codes.rows(&mut work)?;
+    let rows = ops::gather(&mut work, &rows, chosen)?;
+    let codes = ops::pq_interleave(&mut work, &rows, codebook)?;
+    work.submit()?;
+    Ok(codes)
+}
+
 impl Kind for Pq {
     const NAME: &'static str = "PQ index";
 
@@ -136,6 +151,14 @@ impl Kind for Pq {
         let trained = self.trained()?;
         let entries = trained.entries.with_ranks(context, ranks)?;
         Ok(Pq { trained: Some(Trained { entries, ..trained.clone() }), ..self.clone() })
+    }
+
+    async fn selected(&self, context: &Context, rows: &[u32]) -> Result<Self> {
+        let Some(Trained { quantizer, codes, .. }) = &self.trained else { return Ok(self.clone()) };
+        let chosen = context.device.upload(rows.to_vec(), 1)?;
+        let codes = codes_selected(&context.device, codes, quantizer.codebook(), &chosen)?;
+        let entries = Entries::single(&context.device, rows.len())?;
+        Ok(Pq { trained: Some(Trained { quantizer: quantizer.clone(), codes, entries }), ..self.clone() })
     }
 
     fn search(

@@ -11,10 +11,36 @@ pub struct Search<'a> {
     pub(super) cancel: Option<&'a Cancel>,
 }
 
-/// Rows on a device to re-rank candidates by: see [`VectorIndex::exact_rows`](super::VectorIndex::exact_rows).
+/// Rows on the index's device or devices to re-rank candidates by: see
+/// [`VectorIndex::exact_rows`](super::VectorIndex::exact_rows).
 #[derive(Clone, Debug)]
 pub struct ExactRows {
-    pub(super) rows: DeviceArray<f32>,
+    /// Rows of the whole index.
+    count: usize,
+    parts: Vec<DeviceArray<f32>>,
+}
+
+impl ExactRows {
+    /// All rows of an index on one device.
+    pub(super) fn of(rows: DeviceArray<f32>) -> Self {
+        ExactRows { count: rows.rows(), parts: vec![rows] }
+    }
+
+    /// The rows of an index of `count` rows, part by part.
+    pub(super) fn of_parts(count: usize, parts: Vec<DeviceArray<f32>>) -> Self {
+        ExactRows { count, parts }
+    }
+
+    pub(super) fn parts(&self) -> &[DeviceArray<f32>] {
+        &self.parts
+    }
+
+    pub(super) fn on_one_device(&self) -> Result<&DeviceArray<f32>> {
+        match &self.parts[..] {
+            [rows] => Ok(rows),
+            _ => Err(Error::OtherDevice { what: "rows to re-rank by" }),
+        }
+    }
 }
 
 impl<'a> Search<'a> {
@@ -60,8 +86,8 @@ impl<'a> Search<'a> {
         }
         match self.rerank {
             Some((_, 0)) => Err(Error::parameter("rerank factor", 0, "at least 1")),
-            Some((exact, _)) if exact.rows.rows() != ntotal => {
-                Err(Error::Length { what: "rows to re-rank by", expected: ntotal, found: exact.rows.rows() })
+            Some((exact, _)) if exact.count != ntotal => {
+                Err(Error::Length { what: "rows to re-rank by", expected: ntotal, found: exact.count })
             }
             _ => Ok(()),
         }

@@ -309,6 +309,12 @@ impl Contents {
         Some(order.into_iter().take(nprobe).map(|(list, _)| list as usize).collect())
     }
 
+    /// Whether there are no lists to choose among.
+    #[allow(dead_code, reason = "each test file takes what it needs")]
+    pub fn is_flat(&self) -> bool {
+        self.centroids.is_none()
+    }
+
     fn nlist(&self) -> usize {
         self.centroids.as_ref().map_or(1, Array2::nrows)
     }

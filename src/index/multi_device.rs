@@ -1,0 +1,259 @@
+//! One index on several devices.
+
+use std::fmt;
+
+use ndarray::{ArrayView2, s};
+
+use super::{
+    ExactRows, Index, Search,
+    ids::Ids,
+    parts::{Begun, Merging},
+};
+use crate::{Device, DeviceArray, Error, Metric, Neighbors, Result, device::block_on, rows};
+
+/// How an index lies on several devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Placement {
+    /// Each device has some of the rows: an index may be larger than the memory of one, and all are at work on each
+    /// query. FAISS calls it `IndexShards`.
+    #[default]
+    Sharded,
+    /// Each device has all of the rows and answers some of the queries. FAISS calls it `IndexReplicas`.
+    Replicated,
+}
+
+/// One index on several devices, which are at work together; it finds what the same index finds on one of them.
+///
+/// Row `i` of n devices is on device `i % n`, or on all of them: see [`Placement`]. All have the same coarse centroids
+/// and codebooks, so that each list and each code is what it is on one device. Candidates are merged by (distance,
+/// identifier), as many as one device would have, before exact distances rank them. Devices of different kinds, the CPU
+/// among them, differ by rounding as they do otherwise: a list or a row that is as near as another up to rounding may
+/// take its place.
+///
+/// GPUs are given their part first and waited for last: the CPU's part, if there is one, is done meanwhile. A device
+/// gets its part of a search in one submission and one read-back, unless that is long. Replicas share the queries out
+/// evenly: let them be alike.
+///
+/// ```
+/// use cellprobe::{Device, Index, Metric, Search, index::Placement};
+/// use ndarray::{Array2, s};
+/// # fn main() -> cellprobe::Result<()> {
+/// let vectors = Array2::from_shape_fn((2000, 16), |(row, column)| ((row * 31 + column * 17) % 97) as f32);
+/// let mut index = Index::new(&Device::cpu(), 16, "IVF16,PQ4", Metric::L2)?;
+/// index.train(vectors.view())?;
+/// // Say `Device::open("gpu:0", ...)?` and `Device::open("gpu:1", ...)?`.
+/// let devices = [Device::auto(), Device::cpu()];
+/// let mut sharded = index.to_devices(&devices, Placement::Sharded)?;
+/// sharded.add(vectors.view())?;
+/// let exact = sharded.exact_rows(vectors.view())?;
+/// let search = Search::new(3).nprobe(4).rerank(&exact, 10);
+/// let neighbors = sharded.search_with(vectors.slice(s![..5, ..]), &search)?;
+/// assert_eq!(neighbors.row(0)[0].score, 0.0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct MultiDeviceIndex {
+    parts: Vec<Index>,
+    placement: Placement,
+    /// Those of all rows.
+    ids: Ids,
+}
+
+impl MultiDeviceIndex {
+    pub(super) async fn new(index: &Index, devices: &[Device], placement: Placement) -> Result<Self> {
+        if devices.is_empty() {
+            return Err(Error::Empty { what: "the list of devices" });
+        }
+        let mut parts = Vec::with_capacity(devices.len());
+        for (number, device) in devices.iter().enumerate() {
+            parts.push(match placement {
+                Placement::Replicated => index.to_device_async(device).await?,
+                Placement::Sharded => {
+                    let rows: Vec<u32> = (number as u32..index.ntotal() as u32).step_by(devices.len()).collect();
+                    index.selected(&rows).await?.to_device_async(device).await?
+                }
+            });
+        }
+        Ok(MultiDeviceIndex { parts, placement, ids: index.ids().clone() })
+    }
+
+    /// The devices, as often as they were given.
+    pub fn devices(&self) -> impl ExactSizeIterator<Item = &Device> {
+        self.parts.iter().map(Index::device)
+    }
+
+    /// How the index lies on them.
+    #[must_use]
+    pub fn placement(&self) -> Placement {
+        self.placement
+    }
+
+    /// What each device has.
+    #[must_use]
+    pub fn parts(&self) -> &[Index] {
+        &self.parts
+    }
+
+    /// Dimension of the vectors.
+    #[must_use]
+    pub fn dimension(&self) -> usize {
+        self.parts[0].dimension()
+    }
+
+    /// The metric.
+    #[must_use]
+    pub fn metric(&self) -> Metric {
+        self.parts[0].metric()
+    }
+
+    /// Number of rows of the whole index.
+    #[must_use]
+    pub fn ntotal(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Sets the number of lists that a search visits: see [`Index::set_nprobe`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_nprobe(&mut self, nprobe: usize) -> Result<()> {
+        self.parts.iter_mut().try_for_each(|part| part.set_nprobe(nprobe))
+    }
+
+    /// Adds rows, numbered on from [`MultiDeviceIndex::ntotal`]; each device makes codes of its own rows.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::add`](super::VectorIndex::add). The index is then as it was on every device.
+    pub fn add(&mut self, rows: ArrayView2<'_, f32>) -> Result<()> {
+        self.add_rows(rows, None)
+    }
+
+    /// Adds rows with identifiers, one a row, none of them twice or below 0.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::add_with_ids`](super::VectorIndex::add_with_ids). The index is then as it was on every device.
+    pub fn add_with_ids(&mut self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<()> {
+        self.add_rows(rows, Some(ids))
+    }
+
+    fn add_rows(&mut self, rows: ArrayView2<'_, f32>, ids: Option<&[i64]>) -> Result<()> {
+        self.check_trained()?;
+        rows::check_dimension("rows to add", rows, self.dimension())?;
+        let before = self.ntotal();
+        let ids = self.ids.extended(rows.nrows(), ids)?;
+        let mut parts = self.parts.clone();
+        for (part, rows_of) in parts.iter_mut().zip(self.divided(rows, before)) {
+            let first = before + rows_of.first;
+            let ids: Vec<i64> =
+                (first..before + rows.nrows()).step_by(rows_of.step).map(|row| ids.of(row as u32)).collect();
+            part.add_with_ids(rows_of.rows, &ids)?;
+        }
+        (self.parts, self.ids) = (parts, ids);
+        Ok(())
+    }
+
+    /// Each device's part of rows that are numbered from `number` on.
+    fn divided<'a>(&self, rows: ArrayView2<'a, f32>, number: usize) -> impl Iterator<Item = PartOfRows<'a>> {
+        let (count, sharded) = (self.parts.len(), self.placement == Placement::Sharded);
+        (0..count).map(move |device| {
+            let (first, step) = if sharded { ((device + count - number % count) % count, count) } else { (0, 1) };
+            let rows = rows.slice_move(s![first.min(rows.nrows())..;step, ..]);
+            PartOfRows { rows, first, step }
+        })
+    }
+
+    /// Rows to re-rank by, each device's on that device: those that were added, in that order.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::exact_rows`](super::VectorIndex::exact_rows).
+    pub fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
+        rows::check_dimension("rows to re-rank by", rows, self.dimension())?;
+        if rows.nrows() != self.ntotal() {
+            let (expected, found) = (self.ntotal(), rows.nrows());
+            return Err(Error::Length { what: "rows to re-rank by", expected, found });
+        }
+        let mut parts = Vec::with_capacity(self.parts.len());
+        for (part, rows) in self.parts.iter().zip(self.divided(rows, 0)) {
+            parts.push(part.exact_rows(rows.rows)?.on_one_device()?.clone());
+        }
+        Ok(ExactRows::of_parts(self.ntotal(), parts))
+    }
+
+    /// The `k` nearest rows of each query.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::search`](super::VectorIndex::search), of whichever device fails.
+    pub fn search(&self, queries: ArrayView2<'_, f32>, k: usize) -> Result<Neighbors> {
+        self.search_with(queries, &Search::new(k))
+    }
+
+    /// The nearest rows of each query, as `search` says. What cancels it does so between batches of queries.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::search_with`](super::VectorIndex::search_with), of whichever device fails.
+    pub fn search_with(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
+        block_on(self.search_with_async(queries, search))
+    }
+
+    /// [`MultiDeviceIndex::search_with`] without blocking, but for what the CPU does as one of the devices.
+    ///
+    /// # Errors
+    /// As [`MultiDeviceIndex::search_with`].
+    pub async fn search_with_async(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
+        self.check_trained()?;
+        search.check(self.ntotal())?;
+        rows::check_dimension("queries", queries, self.dimension())?;
+        let exact = search.rerank.map(|(exact, _)| self.checked(exact)).transpose()?;
+        let candidates = search.candidates().min(self.ntotal());
+        let share = match self.placement {
+            Placement::Sharded => queries.nrows(),
+            Placement::Replicated => queries.nrows().div_ceil(self.parts.len()),
+        };
+        // What the CPU is given it does at once.
+        let mut order: Vec<usize> = (0..self.parts.len()).collect();
+        order.sort_by_key(|&number| !self.parts[number].device().is_gpu());
+        let mut begun: Vec<(usize, Begun<'_>)> = vec![];
+        for number in order {
+            let first = match self.placement {
+                Placement::Sharded => 0,
+                Placement::Replicated => (number * share).min(queries.nrows()),
+            };
+            let queries = queries.slice_move(s![first..(first + share).min(queries.nrows()), ..]);
+            let exact = exact.and_then(|exact| exact.get(number));
+            begun.push((first, self.parts[number].begin(queries, search, exact, candidates)?));
+        }
+        let mut merging = Merging::new(queries.nrows(), candidates);
+        for (first, begun) in begun {
+            merging.add(first, begun.await?);
+        }
+        Ok(merging.finish(search.k, self.metric()))
+    }
+
+    /// The parts of rows to re-rank by, if they are those of this index.
+    fn checked<'a>(&self, exact: &'a ExactRows) -> Result<&'a [DeviceArray<f32>]> {
+        let fits = exact.parts().len() == self.parts.len()
+            && exact.parts().iter().zip(&self.parts).all(|(rows, part)| rows.rows() == part.ntotal());
+        if fits { Ok(exact.parts()) } else { Err(Error::OtherDevice { what: "rows to re-rank by" }) }
+    }
+
+    fn check_trained(&self) -> Result<()> {
+        match self.parts.iter().find(|part| !part.is_trained()) {
+            Some(part) => Err(Error::NotTrained { what: part.name() }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A device's part of rows: every so many from the first of its own on.
+struct PartOfRows<'a> {
+    rows: ArrayView2<'a, f32>,
+    first: usize,
+    step: usize,
+}
+
+impl fmt::Debug for MultiDeviceIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, {:?}", self.placement, self.parts)
+    }
+}

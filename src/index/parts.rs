@@ -1,0 +1,125 @@
+//! An index in parts, each of which is searched on its own: merged, what they find is what the whole index would.
+//!
+//! Candidates are merged by the distances that found them, as many kept as the whole index would have found; only then
+//! do their exact distances rank them. So neither parts nor their number change which candidates there are.
+
+use futures::{FutureExt, future::BoxFuture};
+use ndarray::ArrayView2;
+use rayon::prelude::*;
+
+use super::{Kind, Search, VectorIndex, Wanted};
+use crate::{
+    DeviceArray, Metric, Neighbors, Result,
+    ops::{self, Ranked},
+};
+
+/// A search that a device is at work on, and what each query will have found.
+pub(super) type Begun<'a> = BoxFuture<'a, Result<Vec<Vec<Candidate>>>>;
+
+/// A row that a part found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    /// The distance that it was found by.
+    found: f32,
+    /// The distance that ranks it at last.
+    exact: f32,
+    id: i64,
+}
+
+impl<K: Kind> VectorIndex<K> {
+    /// Begins to search for the `candidates` nearest rows of each query in this part of an index, without waiting for
+    /// it: on the CPU it is done at once. `exact` are this part's rows to re-rank by.
+    pub(super) fn begin(
+        &self,
+        queries: ArrayView2<'_, f32>,
+        search: &Search<'_>,
+        exact: Option<&DeviceArray<f32>>,
+        candidates: usize,
+    ) -> Result<Begun<'_>> {
+        let (count, k) = (queries.nrows(), candidates.min(self.ntotal()));
+        if k == 0 {
+            return Ok(futures::future::ready(Ok(vec![vec![]; count])).boxed());
+        }
+        let mut batches = vec![];
+        for queries in self.batches(queries, search) {
+            let uploaded = self.upload(queries)?;
+            let mut work = self.device().work();
+            if let Some(cancel) = search.cancel {
+                cancel.check()?;
+                work.cancelled_by(cancel);
+            }
+            let hits = self.kind.search(&self.context, &mut work, &uploaded, Wanted { k, nprobe: search.nprobe })?;
+            let read = match self.settled(&mut work, &uploaded, &hits, exact, k)? {
+                Some(settled) => ops::concat(&mut work, &hits, &settled)?,
+                None => hits,
+            };
+            batches.push((queries.nrows(), work.begin_read(read)?));
+        }
+        let finish = async move {
+            let mut found = Vec::with_capacity(count);
+            for (queries, reading) in batches {
+                let ranked = reading.await?;
+                let (hits, settled) = ranked.split_at(queries * k);
+                let settled = if settled.is_empty() { hits } else { settled };
+                let rows = hits.par_chunks(k).zip(settled.par_chunks(k));
+                found.par_extend(rows.map(|(hits, settled)| self.candidates(hits, settled)));
+            }
+            Ok(found)
+        };
+        Ok(finish.boxed())
+    }
+
+    /// The rows of `hits` with the distances that `settled` has for them.
+    fn candidates(&self, hits: &[Ranked], settled: &[Ranked]) -> Vec<Candidate> {
+        let by_row = |ranked: &[Ranked]| {
+            let mut some: Vec<Ranked> = ranked.iter().copied().filter(|one| !one.is_none()).collect();
+            some.sort_unstable_by_key(|one| one.id());
+            some
+        };
+        let pairs = by_row(hits).into_iter().zip(by_row(settled));
+        pairs
+            .map(|(hit, settled)| Candidate {
+                found: hit.distance(),
+                exact: settled.distance(),
+                id: self.identify(hit.id()),
+            })
+            .collect()
+    }
+}
+
+/// What parts found so far.
+pub(super) struct Merging {
+    candidates: usize,
+    queries: Vec<Vec<Candidate>>,
+}
+
+impl Merging {
+    /// Nothing yet, of at most `candidates` candidates for each query.
+    pub(super) fn new(queries: usize, candidates: usize) -> Self {
+        Merging { candidates, queries: vec![vec![]; queries] }
+    }
+
+    /// Adds what a part found for the queries from `first` on.
+    pub(super) fn add(&mut self, first: usize, found: Vec<Vec<Candidate>>) {
+        let most = self.candidates;
+        let queries = self.queries.get_mut(first..).unwrap_or_default();
+        queries.par_iter_mut().zip(found).for_each(|(all, more)| {
+            all.extend(more);
+            all.sort_unstable_by(|a, b| a.found.total_cmp(&b.found).then(a.id.cmp(&b.id)));
+            all.truncate(most);
+        });
+    }
+
+    /// The `k` nearest of each query.
+    pub(super) fn finish(mut self, k: usize, metric: Metric) -> Neighbors {
+        self.queries.par_iter_mut().for_each(|candidates| {
+            candidates.sort_unstable_by(|a, b| a.exact.total_cmp(&b.exact).then(a.id.cmp(&b.id)));
+            candidates.truncate(k);
+        });
+        let mut neighbors = Neighbors::new(k, metric);
+        for candidates in &self.queries {
+            neighbors.push_distances(candidates.iter().map(|one| (one.exact, one.id)));
+        }
+        neighbors
+    }
+}
