@@ -4,7 +4,7 @@ mod common;
 
 use cellprobe::{
     Device, Work,
-    ops::{self, Codebook, PqCodes, Ranked, Table, reference},
+    ops::{self, Codebook, Places, PqCodes, Ranked, Table, reference},
 };
 use common::*;
 use proptest::prelude::*;
@@ -308,10 +308,17 @@ fn pq_rerank_gives_the_distance_to_the_decoded_row() {
         let queries = data.numbers.vector(case.kind, case.rows * data.dimension);
         let codes = case.codes(&mut data, entries);
         let centroids = data.numbers.vector(case.kind, nlist * data.dimension);
-        let (offsets, ids) = data.numbers.lists(nlist, entries);
+        let (offsets, mut ids) = data.numbers.lists(nlist, entries);
+        let visited = data.numbers.below(2) == 0;
+        if visited {
+            offsets.windows(2).for_each(|ends| ids[ends[0] as usize..ends[1] as usize].sort_unstable());
+        }
         let mut positions = vec![0; entries];
         (0..).zip(&ids).for_each(|(entry, &id)| positions[id as usize] = entry);
         let given = data.numbers.probes(case.kind, entries, case.rows, candidates);
+        let places = upload(device, &positions, 1);
+        let every_list: Vec<_> = (0..case.rows * nlist).map(|probe| Ranked::new(0.0, (probe % nlist) as u32)).collect();
+        let every_list = upload(device, &every_list, nlist);
         let codewords = case.codewords(&data);
         let mut work = device.work();
         let interleaved = case.interleaved(device, &mut work, &data, &codes);
@@ -321,7 +328,7 @@ fn pq_rerank_gives_the_distance_to_the_decoded_row() {
             &case.codebook(device, &data),
             &interleaved,
             &upload_lists(device, &offsets, &ids),
-            &upload(device, &positions, 1),
+            if visited { Places::Visited(&every_list) } else { Places::Known(&places) },
             &upload(device, &centroids, data.dimension),
             &upload(device, &given, candidates),
         )
@@ -370,9 +377,9 @@ fn arguments_that_do_not_fit_are_errors() {
         let mut scan = |tables, k| ops::pq_scan(work, tables, &codebook, &codes, &lists, None, &probes, true, k);
         assert_eq!(error_of(scan(&tables, 0)), "Parameter");
         assert_eq!(error_of(scan(&four, 1)), "Dimension");
-        let rerank = ops::pq_rerank(work, &three, &codebook, &codes, &lists, &label, &three, &probes);
+        let rerank = ops::pq_rerank(work, &three, &codebook, &codes, &lists, Places::Known(&label), &three, &probes);
         assert_eq!(error_of(rerank), "Dimension");
-        let rerank = ops::pq_rerank(work, &four, &codebook, &codes, &lists, &labels, &four, &probes);
+        let rerank = ops::pq_rerank(work, &four, &codebook, &codes, &lists, Places::Known(&labels), &four, &probes);
         assert_eq!(error_of(rerank), "Length");
     }
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Device, Result, Work,
     ops::{
-        self, Codebook, PqCodes, Ranked, Table,
+        self, Codebook, Places, PqCodes, Ranked, Table,
         reference::{self, Codewords, ProbedLists},
     },
 };
@@ -302,7 +302,7 @@ async fn pq_rerank(device: &Device, data: &Data) -> Result<f64> {
         &codebook,
         &codes,
         &data.filed.on(device)?,
-        &device.upload(positions.clone(), 1)?,
+        Places::Known(&device.upload(positions.clone(), 1)?),
         &data.upload(device, &data.centroids)?,
         &device.upload(candidates.clone(), per_query)?,
     )?;
