@@ -188,7 +188,7 @@ fn structures_are_reported_once_with_the_distance_to_the_next() {
     // Without a precursor nothing is within a window, and nothing has that of E.
     assert!(found[1].matches.is_empty() && found[2].matches.is_empty());
     let truth: Field = "INCHIKEY".parse().unwrap();
-    let quality = Quality::of(&library, &queries, &found, &truth).unwrap();
+    let quality = Quality::of(&library, &queries[..], &found[..], &truth).unwrap().unwrap();
     assert_eq!((quality.known, quality.absent, quality.right, quality.accepted_right), (1, 2, 1, 1));
     assert_eq!(Outcome::of(&queries[0], &library.spectra()[2], &truth), Some(Outcome::Wrong));
 }
@@ -366,7 +366,7 @@ fn compounds_are_named_as_often_as_measured() {
         let precursor_tolerance = if open { None } else { Some(Tolerance::Ppm(10.0)) };
         let options = IdentifyOptions { score, precursor_tolerance, ..IdentifyOptions::default() };
         let found = found(&library, &queries, &options);
-        let top1 = Quality::of(&library, &queries, &found, &truth).unwrap().top1();
+        let top1 = Quality::of(&library, &queries[..], &found[..], &truth).unwrap().unwrap().top1();
         eprintln!("{score}, open {open}: top-1 {top1:.4}");
         assert!(top1 >= least, "{score}, open {open}: {top1}");
     }
