@@ -68,6 +68,23 @@ fn what_index_writes_is_a_library() -> Result {
 }
 
 #[test]
+fn what_is_written_does_not_depend_on_the_memory() -> Result {
+    let folder = Folder::new(SPECTRA)?;
+    let identify = format!("identify {} {} {}", run(1), run(2), run(3));
+    let options = "--precursor-tolerance 2ppm --cascade open --decoys spectrum --max-q-value 0.5 --truth FEATURE_ID";
+    for (out, memory) in [("none", "--memory 0"), ("plenty", "")] {
+        folder.json(&format!("{identify} -o {out} {options} {memory}"))?;
+    }
+    for file in ["matches.tsv", "matches.mztab", "rejected.tsv", "report.html"] {
+        let read = |out: &str| fs::read(folder.path(out).join(file));
+        assert!(read("none")? == read("plenty")?, "{file}");
+    }
+    let searches = folder.column("none", "search")?;
+    assert!(searches.contains(&"first".to_owned()) && searches.contains(&"second".to_owned()));
+    Ok(())
+}
+
+#[test]
 fn peptides_have_decoys() -> Result {
     let folder = Folder::new(SPECTRA)?;
     // b and y ions of two peptides.

@@ -66,11 +66,7 @@ impl Tolerance {
         self.times(2.0)
     }
 
-    pub(super) fn halved(self) -> Self {
-        self.times(0.5)
-    }
-
-    fn times(self, factor: f64) -> Self {
+    pub(super) fn times(self, factor: f64) -> Self {
         match self {
             Tolerance::Ppm(parts) => Tolerance::Ppm(factor * parts),
             Tolerance::Dalton(width) => Tolerance::Dalton(factor * width),

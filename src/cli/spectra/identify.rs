@@ -74,10 +74,10 @@ pub(super) struct Identify {
     /// Accept no match of fewer matching peaks [default: 1 within a precursor window, 6 in an open search]
     #[arg(long, value_name = "N")]
     min_matched: Option<usize>,
-    /// Accept no match whose score is less than this above that of the next structure [default: 0.15 within a precursor window, 0 in an open search]
+    /// Accept no match whose score is less than this above that of the next structure [default: 0.2 within a precursor window, 0 in an open search]
     #[arg(long, value_name = "S")]
     min_delta: Option<f64>,
-    /// Accept no match whose precursor is further off than this, like 5ppm [default: half of the precursor tolerance; any in an open search]
+    /// Accept no match whose precursor is further off than this, like 5ppm [default: a fourth of the precursor tolerance; any in an open search]
     #[arg(long, value_name = "TOLERANCE")]
     accept_within: Option<Tolerance>,
     /// Spectra with the most similar vectors to compare exactly in an open search, or none to rank by vectors alone
