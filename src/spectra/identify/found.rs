@@ -195,11 +195,11 @@ fn optional(number: Option<f64>, bytes: &mut Vec<u8>) {
 
 /// Reads what [`write`] wrote; `None` if it is something else.
 fn read_one(bytes: &mut Bytes) -> Option<Identification> {
-    fn optional(bytes: &mut Bytes) -> Option<Option<f64>> {
+    let optional = |bytes: &mut Bytes| {
         let [is_some] = bytes.take()?;
         let number = bytes.number()?;
         Some((is_some != 0).then_some(number))
-    }
+    };
     let (candidates, isomers) = (bytes.count()? as usize, bytes.count()? as usize);
     let best_decoy = optional(bytes)?;
     let second_search = bytes.take()? != [0];
