@@ -38,13 +38,15 @@ pub(crate) struct Gpu(Arc<Inner>);
 pub(super) struct Inner {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
-    pub(super) pipelines: Pipelines,
+    pub(super) pipelines: Arc<Pipelines>,
     pub(super) variant: Variant,
     /// Bytes that one binding, and so one part of an array, may have.
     pub(super) max_part: u64,
     pub(super) max_workgroups: u32,
     pub(super) uniform_alignment: u64,
-    pub(super) checked: bool,
+    pub(super) options: Options,
+    /// The kernels that were taken before these and computed something wrongly, and what.
+    pub(super) avoided: Vec<String>,
     pub(super) profiler: Option<Profiler>,
     pool: Arc<Pool>,
     pub(super) pace: Arc<Pace>,
@@ -53,6 +55,14 @@ pub(super) struct Inner {
     lost: Arc<Mutex<Option<String>>>,
     submissions: AtomicU64,
     read_backs: AtomicU64,
+}
+
+/// What variants of the same device have in common.
+#[derive(Default)]
+struct Shared {
+    pipelines: Arc<Pipelines>,
+    lost: Arc<Mutex<Option<String>>>,
+    avoided: Vec<String>,
 }
 
 /// What a part of an array is used for.
@@ -107,10 +117,25 @@ impl Gpu {
         gpu.0.device.set_device_lost_callback(move |reason, message| {
             *lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{reason:?} {message}"));
         });
-        Ok(gpu)
+        if options.self_test { gpu.self_tested().await } else { Ok(gpu) }
     }
 
     pub(super) fn new(device: wgpu::Device, queue: wgpu::Queue, options: &Options) -> Result<Self> {
+        Self::with(device, queue, options.clone(), Shared::default())
+    }
+
+    /// The same device with other options, and, if what it computes now is `wrong`, with that said.
+    pub(super) fn in_variant(&self, options: Options, wrong: Option<&str>) -> Result<Self> {
+        let Inner { device, queue, pipelines, lost, avoided, .. } = self.inner();
+        let mut shared = Shared { lost: Arc::clone(lost), avoided: avoided.clone(), ..Shared::default() };
+        if options.checked == self.0.options.checked {
+            shared.pipelines = Arc::clone(pipelines);
+        }
+        shared.avoided.extend(wrong.map(|wrong| format!("{wrong} is wrong with {}", self.kernels_name())));
+        Self::with(device.clone(), queue.clone(), options, shared)
+    }
+
+    fn with(device: wgpu::Device, queue: wgpu::Queue, options: Options, shared: Shared) -> Result<Self> {
         let limits = device.limits();
         Self::missing(&limits)?;
         let info = device.adapter_info();
@@ -128,12 +153,13 @@ impl Gpu {
                 .unwrap_or(u32::MAX)
                 .clamp(1, limits.max_compute_workgroups_per_dimension),
             uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
-            checked: options.checked,
+            avoided: shared.avoided,
             profiler: options.profile.then(|| Profiler::new(&device)),
             pool: Pool::new(options.pooled_bytes),
             pace: Arc::new(Pace::new(info.device_type, options.longest_submission)),
-            pipelines: Pipelines::default(),
-            lost: Arc::default(),
+            pipelines: shared.pipelines,
+            lost: shared.lost,
+            options,
             submissions: AtomicU64::new(0),
             read_backs: AtomicU64::new(0),
             device,
@@ -192,8 +218,15 @@ impl Gpu {
         self.0.device.limits().max_buffer_size
     }
 
+    /// The kernels, in words.
+    pub(super) fn kernels_name(&self) -> String {
+        format!("{}, {}", self.0.variant, if self.0.options.checked { "checked" } else { "trusted" })
+    }
+
+    /// The kernels, and those that they are taken instead of.
     pub(super) fn variant_name(&self) -> String {
-        format!("{}, {}", self.0.variant, if self.0.checked { "checked" } else { "trusted" })
+        let avoided = self.0.avoided.iter().map(|avoided| format!(", as {avoided}"));
+        std::iter::once(self.kernels_name()).chain(avoided).collect()
     }
 
     pub(super) fn same_as(&self, other: &Gpu) -> bool {

@@ -2,6 +2,7 @@
 
 mod array;
 mod buffer_rows;
+mod cache;
 mod cancel;
 mod choose;
 mod gpu;
@@ -11,6 +12,7 @@ mod pace;
 mod part;
 mod pool;
 mod profile;
+mod self_test;
 mod shader;
 mod submit;
 mod wait;
@@ -63,7 +65,8 @@ impl Device {
         Device { kind: Kind::Cpu, reason: "asked for".into() }
     }
 
-    /// The best real GPU, otherwise the CPU; never a software rasteriser. [`Device::reason`] says why.
+    /// The best real GPU, if its kernels pass their [self-test](Device::self_test), otherwise the CPU; never a software
+    /// rasteriser. [`Device::reason`] says why.
     #[must_use]
     pub fn auto() -> Self {
         block_on(Self::auto_async())
@@ -132,7 +135,8 @@ impl Device {
     }
 
     /// Somebody's own wgpu device: used with the features and limits it has, its error and loss handlers left alone.
-    /// [`Device::required_features`] and [`Device::required_limits`] say what to open it with.
+    /// [`Device::required_features`] and [`Device::required_limits`] say what to open it with. Nothing is submitted or
+    /// waited for here: ask for its [self-test](Device::self_test).
     ///
     /// # Errors
     /// [`Error::Limit`] if its limits are below [`Device::least_limits`].
@@ -202,8 +206,8 @@ impl Device {
         &self.reason
     }
 
-    /// The kernel variants that this device runs, in words: `subgroups of 32 and more, trusted`; for the CPU the level
-    /// of its SIMD: `v3` (x86-64-v3), `v4`, `neon` or `scalar`.
+    /// The kernel variants that this device runs, in words: `subgroups of 32 and more, trusted`, and which did not pass
+    /// its [self-test](Device::self_test); for the CPU the level of its SIMD: `v3` (x86-64-v3), `v4`, `neon` or `scalar`.
     #[must_use]
     pub fn variant(&self) -> String {
         match &self.kind {

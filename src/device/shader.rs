@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::Gpu;
+use super::{Gpu, cache::hash};
 use crate::{Error, Result};
 
 /// The properties of a device that a kernel is compiled for.
@@ -138,6 +138,11 @@ impl Kernel {
     }
 }
 
+/// A hash of all that a device of this variant may be given to compile.
+pub(super) fn fingerprint(variant: Variant) -> u64 {
+    hash(&(crate::ops::kernels(variant), SHARED, WORKGROUP_NUMBER))
+}
+
 /// A rendered variant of a kernel, for those who want to read or check it.
 #[derive(Clone, Debug)]
 pub struct RenderedShader {
@@ -207,6 +212,13 @@ impl Pipelines {
 
 fn compile(gpu: &Gpu, kernel: &Kernel, names: &[&'static str]) -> Result<Pipeline> {
     let text = kernel.render();
+    #[cfg(test)]
+    let text = match gpu.inner().options.fault {
+        Some(fault) if fault.kernel == kernel.name && (fault.checked || !gpu.inner().options.checked) => {
+            text.replace(fault.from, fault.to)
+        }
+        _ => text,
+    };
     let device = &gpu.inner().device;
     let label = Some(kernel.name);
     let mut entries = vec![layout_entry(0, wgpu::BufferBindingType::Uniform)];
@@ -221,7 +233,7 @@ fn compile(gpu: &Gpu, kernel: &Kernel, names: &[&'static str]) -> Result<Pipelin
     }
     gpu.catching(0, || {
         let descriptor = wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(text.into()) };
-        let module = if gpu.inner().checked {
+        let module = if gpu.inner().options.checked {
             device.create_shader_module(descriptor)
         } else {
             // SAFETY: the shaders are this crate's own. Every index is bounded by the lengths in `params`, which
@@ -241,7 +253,7 @@ fn compile(gpu: &Gpu, kernel: &Kernel, names: &[&'static str]) -> Result<Pipelin
             module: &module,
             entry_point: Some(kernel.entry),
             compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: gpu.inner().checked,
+                zero_initialize_workgroup_memory: gpu.inner().options.checked,
                 ..Default::default()
             },
             cache: None,
