@@ -14,9 +14,10 @@ use futures::FutureExt;
 use super::{
     Device, Options,
     pace::{Load, Pace},
+    pipelines::{Kept, Pipelines},
     pool::{Lease, Pool},
     profile::{Profile, Profiler},
-    shader::{Pipelines, Variant},
+    shader::Variant,
     wait::poll,
 };
 use crate::{Error, Result};
@@ -30,6 +31,8 @@ pub struct Counters {
     pub read_backs: u64,
     /// Buffers made, rather than used again: see [`Options::pooled_bytes`](super::Options::pooled_bytes).
     pub buffers: u64,
+    /// Kernels compiled. Each is when it is first needed, with the others that the same work needs.
+    pub pipelines: u64,
 }
 
 #[derive(Clone)]
@@ -39,6 +42,7 @@ pub(super) struct Inner {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) pipelines: Arc<Pipelines>,
+    pub(super) kept: Option<Arc<Kept>>,
     pub(super) variant: Variant,
     /// Bytes that one binding, and so one part of an array, may have.
     pub(super) max_part: u64,
@@ -55,12 +59,14 @@ pub(super) struct Inner {
     lost: Arc<Mutex<Option<String>>>,
     submissions: AtomicU64,
     read_backs: AtomicU64,
+    compiled: AtomicU64,
 }
 
 /// What variants of the same device have in common.
 #[derive(Default)]
 struct Shared {
     pipelines: Arc<Pipelines>,
+    kept: Option<Arc<Kept>>,
     lost: Arc<Mutex<Option<String>>>,
     avoided: Vec<String>,
 }
@@ -69,8 +75,8 @@ struct Shared {
 pub(super) const STORAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
-/// Features that kernels have variants for.
-pub(super) const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP;
+/// Features that this crate makes use of.
+pub(super) const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::PIPELINE_CACHE);
 
 /// What no kernel can do without.
 pub(super) fn least_limits() -> wgpu::Limits {
@@ -121,16 +127,15 @@ impl Gpu {
     }
 
     pub(super) fn new(device: wgpu::Device, queue: wgpu::Queue, options: &Options) -> Result<Self> {
-        Self::with(device, queue, options.clone(), Shared::default())
+        let shared = Shared { kept: Kept::open(&device, options), ..Shared::default() };
+        Self::with(device, queue, options.clone(), shared)
     }
 
     /// The same device with other options, and, if what it computes now is `wrong`, with that said.
     pub(super) fn in_variant(&self, options: Options, wrong: Option<&str>) -> Result<Self> {
-        let Inner { device, queue, pipelines, lost, avoided, .. } = self.inner();
-        let mut shared = Shared { lost: Arc::clone(lost), avoided: avoided.clone(), ..Shared::default() };
-        if options.checked == self.0.options.checked {
-            shared.pipelines = Arc::clone(pipelines);
-        }
+        let Inner { device, queue, pipelines, kept, lost, avoided, .. } = self.inner();
+        let pipelines = if options.checked == self.0.options.checked { Arc::clone(pipelines) } else { Arc::default() };
+        let mut shared = Shared { pipelines, kept: kept.clone(), lost: Arc::clone(lost), avoided: avoided.clone() };
         shared.avoided.extend(wrong.map(|wrong| format!("{wrong} is wrong with {}", self.kernels_name())));
         Self::with(device.clone(), queue.clone(), options, shared)
     }
@@ -158,10 +163,12 @@ impl Gpu {
             pool: Pool::new(options.pooled_bytes),
             pace: Arc::new(Pace::new(info.device_type, options.longest_submission)),
             pipelines: shared.pipelines,
+            kept: shared.kept,
             lost: shared.lost,
             options,
             submissions: AtomicU64::new(0),
             read_backs: AtomicU64::new(0),
+            compiled: AtomicU64::new(0),
             device,
             queue,
         })))
@@ -238,11 +245,16 @@ impl Gpu {
             submissions: self.0.submissions.load(Ordering::Relaxed),
             read_backs: self.0.read_backs.load(Ordering::Relaxed),
             buffers: self.0.pool.created(),
+            pipelines: self.0.compiled.load(Ordering::Relaxed),
         }
     }
 
     pub(super) fn count_read_back(&self) {
         self.0.read_backs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_pipeline(&self) {
+        self.0.compiled.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What the kernels did since the last call. Profiling is off unless it was asked for.

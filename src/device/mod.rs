@@ -10,6 +10,7 @@ mod hand_over;
 mod options;
 mod pace;
 mod part;
+mod pipelines;
 mod pool;
 mod profile;
 mod self_test;
@@ -163,7 +164,8 @@ impl Device {
     }
 
     /// What to ask of `adapter` when opening a device for [`Device::from_wgpu`], so that this crate is as fast on it as
-    /// on one that it opens itself: subgroups, where it has them. All of it is optional.
+    /// on one that it opens itself: subgroups, and pipelines that can be kept on disk, where it has them. All of it is
+    /// optional.
     #[must_use]
     pub fn required_features(adapter: &wgpu::Adapter) -> wgpu::Features {
         adapter.features() & FEATURES

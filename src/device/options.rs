@@ -7,6 +7,7 @@ use super::cache;
 /// How a GPU is opened. The defaults are the fastest; tests and `verify` go through the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Options {
     /// Compile kernels with bounds checks and loop guards. Off by default: the kernels were reviewed, and the
     /// guards cost a lot in a hot loop.
@@ -29,8 +30,8 @@ pub struct Options {
     /// other kernels if some are wrong: see [`Device::self_test`](super::Device::self_test). On by default. Devices that
     /// are [handed over](super::Device::from_wgpu) are never tested unasked.
     pub self_test: bool,
-    /// The folder of what is kept from one run of a program to the next: outcomes of self-tests. Files there can be
-    /// deleted at any time. By default `cellprobe` in the user's cache folder (`$XDG_CACHE_HOME` or `~/.cache`,
+    /// The folder of what is kept from one run of a program to the next: outcomes of self-tests and, where the device has
+    /// [`PIPELINE_CACHE`](wgpu::Features::PIPELINE_CACHE), compiled pipelines. Files there can be deleted at any time. By default `cellprobe` in the user's cache folder (`$XDG_CACHE_HOME` or `~/.cache`,
     /// `~/Library/Caches`, `%LOCALAPPDATA%`); with `None` nothing is kept.
     pub cache: Option<PathBuf>,
     /// What a driver does to a kernel, as far as tests are concerned.

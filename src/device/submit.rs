@@ -8,9 +8,9 @@ use super::{
     DeviceArray,
     pace::{Load, Pace},
     part::Part,
+    pipelines::Compiled,
     pool::Lease,
     profile::Timer,
-    shader::Pipeline,
     wait::{READ_BACK, Waiting},
     work::{Command, Dispatch, Groups, Recording},
 };
@@ -26,6 +26,7 @@ impl Recording {
 
     /// Everything into somebody else's encoder: no buffer of it is used for anything else any more.
     pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+        self.prepare()?;
         let uniforms = Uniforms::new(self)?;
         self.dispatches().flat_map(|dispatch| &dispatch.buffers).for_each(|(_, part)| part.hand_out());
         self.held.iter().chain(self.zeroed.iter().map(|(part, _)| part)).for_each(Part::hand_out);
@@ -41,7 +42,7 @@ impl Recording {
         self.device().catching(0, || device.create_command_encoder(&descriptor))
     }
 
-    fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+    pub(super) fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
         self.commands.iter().filter_map(|command| match command {
             Command::Dispatch(dispatch) => Some(dispatch),
             Command::Copy { .. } => None,
@@ -50,6 +51,7 @@ impl Recording {
 
     pub(super) fn submit(mut self) -> Result<()> {
         self.device().check_alive()?;
+        self.prepare()?;
         while !self.commands.is_empty() {
             self.submit_piece(false)?;
         }
@@ -59,6 +61,7 @@ impl Recording {
     /// [`Recording::submit`], where what takes several submissions is waited for between them.
     async fn submit_waiting(&mut self) -> Result<()> {
         self.device().check_alive()?;
+        self.prepare()?;
         while !self.commands.is_empty() {
             self.submit_piece(true)?;
             if !self.commands.is_empty() {
@@ -95,7 +98,7 @@ impl Recording {
         let Some(profiler) = &self.device().inner().profiler else { return };
         for Dispatch { pipeline, buffers, groups, .. } in self.dispatches() {
             let bytes = buffers.iter().map(|(_, part)| part.size()).sum();
-            profiler.count(pipeline.operation, pipeline.entry, groups.known(), bytes);
+            profiler.count(pipeline.operation(), pipeline.entry(), groups.known(), bytes);
         }
     }
 
@@ -105,7 +108,7 @@ impl Recording {
         uniforms: &Uniforms,
         mut timer: Option<Timer<'_>>,
     ) -> Result<()> {
-        self.device().catching(0, || {
+        self.device().catching(0, || -> Result<()> {
             for (part, bytes) in &self.zeroed {
                 encoder.clear_buffer(part.buffer(), part.offset(), Some(*bytes));
             }
@@ -117,8 +120,8 @@ impl Recording {
                         next += 1;
                     }
                     Command::Dispatch(Dispatch { pipeline, .. }) => {
-                        let writes = timer.as_mut().map(|timer| timer.next(pipeline.operation, pipeline.entry));
-                        next = self.write_pass(encoder, uniforms, writes, next);
+                        let writes = timer.as_mut().map(|timer| timer.next(pipeline.operation(), pipeline.entry()));
+                        next = self.write_pass(encoder, uniforms, writes, next)?;
                         if let Some(timer) = &timer {
                             timer.passed(encoder);
                         }
@@ -128,7 +131,8 @@ impl Recording {
             if let Some(timer) = timer {
                 timer.finish(encoder);
             }
-        })
+            Ok(())
+        })?
     }
 
     /// Writes dispatches from `next` on, and gives the command after them.
@@ -141,15 +145,16 @@ impl Recording {
         uniforms: &Uniforms,
         timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
         mut next: usize,
-    ) -> usize {
+    ) -> Result<usize> {
         let alone = timestamp_writes.is_some();
         let descriptor = wgpu::ComputePassDescriptor { label: Some("cellprobe"), timestamp_writes };
         let mut pass = encoder.begin_compute_pass(&descriptor);
         while let Some(Command::Dispatch(dispatch)) = self.commands.get(next) {
             let Dispatch { pipeline, buffers, groups, .. } = dispatch;
-            let group = bind(&self.device().inner().device, pipeline, buffers, uniforms.binding(next));
-            pass.push_debug_group(pipeline.operation);
-            pass.set_pipeline(&pipeline.compiled);
+            let compiled = pipeline.compiled(self.device())?;
+            let group = bind(&self.device().inner().device, compiled, buffers, uniforms.binding(next));
+            pass.push_debug_group(pipeline.operation());
+            pass.set_pipeline(&compiled.pipeline);
             pass.set_bind_group(0, &group, &[]);
             match groups {
                 Groups::Known([width, height]) => pass.dispatch_workgroups(*width, *height, 1),
@@ -161,7 +166,7 @@ impl Recording {
                 break;
             }
         }
-        next
+        Ok(next)
     }
 
     pub(super) async fn read<T: Pod>(mut self, array: DeviceArray<T>) -> Result<Vec<T>> {
@@ -210,18 +215,19 @@ fn next_piece(commands: &mut Vec<Command>, pace: &Pace) -> (Vec<Command>, Load) 
             piece.push(command);
             continue;
         };
-        let mut seconds = pace.seconds(dispatch.pipeline.operation, dispatch.operations);
+        let operation = dispatch.pipeline.operation();
+        let mut seconds = pace.seconds(operation, dispatch.operations);
         while seconds > pace.longest()
             && let Some(others) = dispatch.divide(pace.longest() / seconds)
         {
             rest.push_front(Command::Dispatch(others));
-            seconds = pace.seconds(dispatch.pipeline.operation, dispatch.operations);
+            seconds = pace.seconds(operation, dispatch.operations);
         }
         if load.seconds > 0.0 && load.seconds + seconds > pace.longest() {
             rest.push_front(Command::Dispatch(dispatch));
             break;
         }
-        load.add(dispatch.pipeline.operation, dispatch.operations, seconds);
+        load.add(operation, dispatch.operations, seconds);
         piece.push(Command::Dispatch(dispatch));
     }
     *commands = rest.into();
@@ -294,15 +300,16 @@ impl Uniforms {
 
 fn bind(
     device: &wgpu::Device,
-    pipeline: &Pipeline,
-    buffers: &[(u32, Part)],
+    compiled: &Compiled,
+    buffers: &[(&'static str, Part)],
     params: wgpu::BufferBinding<'_>,
 ) -> wgpu::BindGroup {
     let uniform = wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(params) };
-    let storage =
-        buffers.iter().map(|(binding, part)| wgpu::BindGroupEntry { binding: *binding, resource: part.binding() });
+    let storage = buffers.iter().filter_map(|(name, part)| {
+        Some(wgpu::BindGroupEntry { binding: compiled.place(name)?, resource: part.binding() })
+    });
     let entries: Vec<_> = std::iter::once(uniform).chain(storage).collect();
     let descriptor =
-        wgpu::BindGroupDescriptor { label: Some(pipeline.operation), layout: &pipeline.layout, entries: &entries };
+        wgpu::BindGroupDescriptor { label: Some("cellprobe"), layout: &compiled.layout, entries: &entries };
     device.create_bind_group(&descriptor)
 }

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use bytemuck::Pod;
 
-use super::{Cancel, Device, DeviceArray, Gpu, Kernel, gpu::STORAGE, part::Part, shader::Pipeline};
+use super::{
+    Cancel, Device, DeviceArray, Gpu, Kernel,
+    gpu::STORAGE,
+    part::Part,
+    pipelines::{self, Pipeline},
+};
 use crate::{Error, Result};
 
 /// What a device has been asked for. Operations take it first. On the CPU they run at once; on a GPU they are
@@ -37,7 +42,8 @@ pub(super) enum Command {
 /// A kernel and what it is given.
 pub(super) struct Dispatch {
     pub(super) pipeline: Arc<Pipeline>,
-    pub(super) buffers: Vec<(u32, Part)>,
+    /// By their names in WGSL.
+    pub(super) buffers: Vec<(&'static str, Part)>,
     /// The uniform block, whose last word is the number of the first workgroup.
     pub(super) params: Vec<u8>,
     pub(super) groups: Groups,
@@ -84,6 +90,33 @@ impl Work {
     pub fn cancelled_by(&mut self, cancel: &Cancel) {
         if let Backend::Gpu(recording) = &mut self.0 {
             recording.cancel = Some(cancel.clone());
+        }
+    }
+
+    /// Compiles the kernels that what was recorded needs, as many at a time as there are threads, so that nothing is left
+    /// to compile when it, or the like of it, is done. Otherwise they are compiled then. Work that was recorded for this
+    /// alone can be dropped.
+    ///
+    /// ```
+    /// use cellprobe::{Device, FlatIndex, Metric, Search};
+    /// # fn main() -> cellprobe::Result<()> {
+    /// # let device = Device::auto();
+    /// # let mut index = FlatIndex::new(&device, 2, Metric::L2)?;
+    /// # index.add(ndarray::array![[0.0, 0.0], [3.0, 4.0]].view())?;
+    /// // A search like those to come.
+    /// let mut work = device.work();
+    /// index.search_on(&mut work, &device.upload(vec![0.0; 2 * 100], 2)?, &Search::new(10))?;
+    /// work.prepare()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`] or [`Error::Gpu`].
+    pub fn prepare(&self) -> Result<()> {
+        match &self.0 {
+            Backend::Cpu => Ok(()),
+            Backend::Gpu(recording) => recording.prepare(),
         }
     }
 
@@ -187,7 +220,8 @@ impl Recording {
                 asked: groups as u64,
             });
         }
-        self.push(kernel, params, buffers, Groups::Known([width as u32, height as u32]))
+        self.push(kernel, params, buffers, Groups::Known([width as u32, height as u32]));
+        Ok(())
     }
 
     /// Records as many workgroups of `kernel` as a list will say, in three words from the given one on.
@@ -197,27 +231,22 @@ impl Recording {
         params: &P,
         buffers: &[(&'static str, &Part)],
         (list, word): (&Part, u64),
-    ) -> Result<()> {
-        self.push(kernel, params, buffers, Groups::Counted(list.clone(), word))
+    ) {
+        self.push(kernel, params, buffers, Groups::Counted(list.clone(), word));
     }
 
-    fn push<P: Pod>(
-        &mut self,
-        kernel: Kernel,
-        params: &P,
-        buffers: &[(&'static str, &Part)],
-        groups: Groups,
-    ) -> Result<()> {
-        let names: Vec<_> = buffers.iter().map(|(name, _)| *name).collect();
-        let pipeline = self.gpu.inner().pipelines.get(&self.gpu, kernel, &names)?;
-        let place = |name| pipeline.places.iter().find(|(known, _)| *known == name).map(|(_, place)| *place);
-        let buffers: Vec<_> =
-            buffers.iter().filter_map(|(name, buffer)| Some((place(*name)?, (*buffer).clone()))).collect();
+    fn push<P: Pod>(&mut self, kernel: Kernel, params: &P, buffers: &[(&'static str, &Part)], groups: Groups) {
+        let pipeline = self.gpu.inner().pipelines.get(kernel, buffers.iter().map(|(name, _)| *name));
+        let buffers: Vec<_> = buffers.iter().map(|(name, buffer)| (*name, (*buffer).clone())).collect();
         let words = buffers.iter().map(|(_, part)| part.size() as f64 / 4.0).sum::<f64>();
         let operations = words.max(std::mem::take(&mut self.operations));
         let params = [bytemuck::bytes_of(params), &[0; 4]].concat();
         self.commands.push(Command::Dispatch(Dispatch { pipeline, buffers, params, groups, operations }));
-        Ok(())
+    }
+
+    /// Compiles the kernels that are not compiled yet, all at the same time.
+    pub(super) fn prepare(&self) -> Result<()> {
+        pipelines::prepare(&self.gpu, self.dispatches().map(|dispatch| &dispatch.pipeline))
     }
 
     /// Records an array of the rows of `first`, then those of `second`, whose elements are of whole words.

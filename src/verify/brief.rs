@@ -20,9 +20,9 @@ pub(crate) async fn wrong(device: &Device) -> Result<Vec<&'static str>> {
 type Outcome = (&'static str, Result<bool>);
 
 #[cfg(not(target_arch = "wasm32"))]
-async fn outcomes(planned: Vec<Planned<'_>>) -> Vec<Outcome> {
+fn outcomes(planned: Vec<Planned<'_>>) -> impl Future<Output = Vec<Outcome>> {
     use rayon::iter::{IntoParallelIterator, ParallelIterator};
-    planned.into_par_iter().map(|planned| crate::device::block_on(outcome(planned))).collect()
+    std::future::ready(planned.into_par_iter().map(|planned| crate::device::block_on(outcome(planned))).collect())
 }
 
 #[cfg(target_arch = "wasm32")]

@@ -189,6 +189,7 @@ impl Call<'_> {
         };
         buffers.push(("listed", list));
         let kernel = by_differences(self.metric, Tiling::SQUARE, true);
-        recording.dispatch_listed(kernel, &params, &buffers, (list, 0))
+        recording.dispatch_listed(kernel, &params, &buffers, (list, 0));
+        Ok(())
     }
 }

@@ -95,14 +95,9 @@ pub(in crate::ops) fn merge(
 }
 
 /// [`merge`] for the rows of a list that has been planned. `candidates` has its columns for each slab planned.
-pub(in crate::ops) fn merge_listed(
-    recording: &mut Recording,
-    list: &Part,
-    candidates: &Candidates,
-    pass: &Pass<'_>,
-) -> Result<()> {
+pub(in crate::ops) fn merge_listed(recording: &mut Recording, list: &Part, candidates: &Candidates, pass: &Pass<'_>) {
     let buffers = [("candidates", &candidates.buffer), ("found", pass.found), ("listed", list)];
-    recording.dispatch_listed(listed(), &merge_params(0, candidates, pass), &buffers, (list, 4))
+    recording.dispatch_listed(listed(), &merge_params(0, candidates, pass), &buffers, (list, 4));
 }
 
 fn merge_params(rows: usize, candidates: &Candidates, pass: &Pass<'_>) -> Params {

@@ -244,10 +244,11 @@ impl Listed {
                 ("queues", queues),
                 ("candidates", candidates),
             ];
-            recording.dispatch_listed(listed(*k), &params, &buffers, (list, 0))?;
+            recording.dispatch_listed(listed(*k), &params, &buffers, (list, 0));
         }
         let (found, found_place) = found.part(batch.first_row)?;
         let candidates = Candidates { buffer: candidates.clone(), columns: stretches.len() * k };
-        merge_listed(recording, list, &candidates, &Pass { taken: 0, keep: *k, k: *k, found, found_place })
+        merge_listed(recording, list, &candidates, &Pass { taken: 0, keep: *k, k: *k, found, found_place });
+        Ok(())
     }
 }
