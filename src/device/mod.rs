@@ -36,7 +36,7 @@ pub(crate) use gpu::Gpu;
 pub(crate) use part::Part;
 pub(crate) use shader::{Kernel, Variant, params};
 pub(crate) use wait::block_on;
-pub(crate) use work::{Backend, Recording};
+pub(crate) use work::{Backend, Recording, Running};
 
 use crate::{Error, Result};
 use gpu::{FEATURES, best_limits, least_limits};

@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn a_miscompiled_kernel_is_noticed_and_another_variant_taken() -> Result<()> {
         let rows =
-            Array2::from_shape_fn((300, 8), |(row, column)| ((row * 31 + column * 17 + row * column) % 23) as f32);
+            Array2::from_shape_fn((300, 8), |(row, column)| ((row * row * (column + 1) + row * 31) % 211) as f32);
         let mut flat = FlatIndex::new(&Device::cpu(), 8, Metric::L2)?;
         flat.add(rows.view())?;
         let mut lists = IvfFlatIndex::new(&Device::cpu(), 8, 4, Metric::L2)?;

@@ -17,23 +17,30 @@ use super::{
 use crate::Result;
 
 impl Recording {
-    /// Everything in a command buffer for somebody else to submit: no buffer of it is used for anything else any more.
+    /// Everything in a command buffer for somebody else to submit.
     pub(super) fn encode(&self) -> Result<wgpu::CommandBuffer> {
         let mut encoder = self.encoder()?;
         self.record(&mut encoder)?;
         self.device().catching(0, || encoder.finish())
     }
 
-    /// Everything into somebody else's encoder: no buffer of it is used for anything else any more.
+    /// Everything into somebody else's encoder. Its buffers are used for nothing else before that is done, or will never
+    /// be.
     pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
         self.prepare()?;
         let uniforms = Uniforms::new(self)?;
-        self.dispatches().flat_map(|dispatch| &dispatch.buffers).for_each(|(_, part)| part.hand_out());
-        self.held.iter().chain(self.zeroed.iter().map(|(part, _)| part)).for_each(Part::hand_out);
-        uniforms.lease.keep(true);
         // Whether and when that is submitted is not known, so that it is not timed.
         self.count();
-        self.write(encoder, &uniforms, None)
+        self.write(encoder, &uniforms, None)?;
+        let used: Vec<Part> = (self.dispatches().flat_map(|dispatch| &dispatch.buffers).map(|(_, part)| part))
+            .chain(self.dispatches().filter_map(|dispatch| dispatch.groups.list()))
+            .chain(self.zeroed.iter().map(|(part, _)| part))
+            .chain(&self.held)
+            .cloned()
+            .collect();
+        // wgpu drops this uncalled if the encoder, or its command buffer, is never submitted.
+        encoder.on_submitted_work_done(move || drop((used, uniforms)));
+        Ok(())
     }
 
     fn encoder(&self) -> Result<wgpu::CommandEncoder> {
@@ -158,7 +165,7 @@ impl Recording {
             pass.set_bind_group(0, &group, &[]);
             match groups {
                 Groups::Known([width, height]) => pass.dispatch_workgroups(*width, *height, 1),
-                Groups::Counted(list, word) => pass.dispatch_workgroups_indirect(list.buffer(), 4 * word),
+                Groups::Counted(list, word, _) => pass.dispatch_workgroups_indirect(list.buffer(), 4 * word),
             }
             pass.pop_debug_group();
             next += 1;
@@ -215,19 +222,22 @@ fn next_piece(commands: &mut Vec<Command>, pace: &Pace) -> (Vec<Command>, Load) 
             piece.push(command);
             continue;
         };
-        let operation = dispatch.pipeline.operation();
-        let mut seconds = pace.seconds(operation, dispatch.operations);
+        let mut seconds = pace.seconds(dispatch.paced_as, dispatch.operations);
         while seconds > pace.longest()
             && let Some(others) = dispatch.divide(pace.longest() / seconds)
         {
             rest.push_front(Command::Dispatch(others));
-            seconds = pace.seconds(operation, dispatch.operations);
+            seconds = pace.seconds(dispatch.paced_as, dispatch.operations);
         }
-        if load.seconds > 0.0 && load.seconds + seconds > pace.longest() {
+        if load.most() > 0.0 && load.most() + seconds > pace.longest() {
             rest.push_front(Command::Dispatch(dispatch));
             break;
         }
-        load.add(operation, dispatch.operations, seconds);
+        if dispatch.uncertain {
+            load.uncertain += seconds;
+        } else {
+            load.add(dispatch.paced_as, dispatch.operations, seconds);
+        }
         piece.push(Command::Dispatch(dispatch));
     }
     *commands = rest.into();
@@ -237,9 +247,10 @@ fn next_piece(commands: &mut Vec<Command>, pace: &Pace) -> (Vec<Command>, Load) 
 impl Dispatch {
     /// Keeps about that share of the workgroups, one at least, and gives the others; nothing if it cannot be divided.
     ///
-    /// Parts are whole rows of workgroups or of one row, so that no number is in two of them.
+    /// Parts are whole rows of workgroups or of one row, so that no number is in two of them. Where the GPU was to decide
+    /// how many workgroups there are, parts have as many as there can be.
     fn divide(&mut self, share: f64) -> Option<Dispatch> {
-        let Groups::Known([width, height]) = self.groups else { return None };
+        let (Groups::Known([width, height]) | Groups::Counted(_, _, [width, height])) = self.groups;
         if !self.pipeline.parts || width * height == 1 {
             return None;
         }
@@ -263,6 +274,8 @@ impl Dispatch {
             params,
             groups: Groups::Known(others),
             operations: self.operations - operations,
+            paced_as: self.paced_as,
+            uncertain: self.uncertain,
         };
         (self.groups, self.operations) = (Groups::Known(first), operations);
         Some(rest)
