@@ -131,7 +131,7 @@ fn adding_and_searching_tell_how_far_they_are_and_change_nothing() {
         for factory in FACTORIES {
             let plain = built(device, factory, &rows);
             let told: Mutex<Vec<(usize, usize)>> = Mutex::default();
-            let tell = |done, of| told.lock().unwrap().push((done, of));
+            let tell = |done: usize, of: usize| told.lock().unwrap().push((done, of));
             let take = || std::mem::take(&mut *told.lock().unwrap());
 
             let mut index = trained(device, factory, &rows);
@@ -163,7 +163,7 @@ fn a_cancelled_addition_leaves_the_index_as_it_was() {
             let queries = rows.slice(s![..50, ..]);
             let before = index.search(queries, 3).unwrap();
             let cancel = Cancel::default();
-            let first = |done, of| {
+            let first = |done: usize, of: usize| {
                 assert!(done < of, "nothing goes on after it was cancelled");
                 cancel.cancel();
             };

@@ -31,16 +31,17 @@ impl Recording {
         let uniforms = Uniforms::new(self)?;
         // Whether and when that is submitted is not known, so that it is not timed.
         self.count();
-        self.write(encoder, &uniforms, None)?;
         let used: Vec<Part> = (self.dispatches().flat_map(|dispatch| &dispatch.buffers).map(|(_, part)| part))
             .chain(self.dispatches().filter_map(|dispatch| dispatch.groups.list()))
             .chain(self.zeroed.iter().map(|(part, _)| part))
             .chain(&self.held)
             .cloned()
             .collect();
-        // wgpu drops this uncalled if the encoder, or its command buffer, is never submitted.
-        encoder.on_submitted_work_done(move || drop((used, uniforms)));
-        Ok(())
+        // First, for what is refused half-way may be submitted all the same. wgpu drops this uncalled if the encoder, or
+        // its command buffer, never is.
+        let lease = Arc::clone(&uniforms.lease);
+        encoder.on_submitted_work_done(move || drop((used, lease)));
+        self.write(encoder, &uniforms, None)
     }
 
     fn encoder(&self) -> Result<wgpu::CommandEncoder> {
@@ -251,7 +252,7 @@ impl Dispatch {
     /// how many workgroups there are, parts have as many as there can be.
     fn divide(&mut self, share: f64) -> Option<Dispatch> {
         let (Groups::Known([width, height]) | Groups::Counted(_, _, [width, height])) = self.groups;
-        if !self.pipeline.parts || width * height == 1 {
+        if !self.pipeline.parts || width * height <= 1 {
             return None;
         }
         let kept = |of: u32| ((f64::from(of) * share) as u32).clamp(1, of - 1);
