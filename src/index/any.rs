@@ -4,7 +4,9 @@ use std::path::Path;
 
 use ndarray::ArrayView2;
 
-use super::{ExactRows, FlatIndex, IvfFlatIndex, IvfPqIndex, PqIndex, Search, Training, factory::Factory, files};
+use super::{
+    Adding, ExactRows, FlatIndex, IvfFlatIndex, IvfPqIndex, PqIndex, Search, Training, factory::Factory, files,
+};
 use crate::{
     Device, DeviceArray, Metric, Neighbors, Result, Work, device::block_on, kmeans::Warning, ops::Ranked,
     storage::faiss,
@@ -174,6 +176,14 @@ impl Index {
     /// As there.
     pub fn add_with_ids(&mut self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<()> {
         each!(self, index => index.add_with_ids(rows, ids))
+    }
+
+    /// Adds rows as `adding` says: see [`VectorIndex::add_with`](super::VectorIndex::add_with).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn add_with(&mut self, rows: ArrayView2<'_, f32>, adding: &Adding<'_>) -> Result<()> {
+        each!(self, index => index.add_with(rows, adding))
     }
 
     /// The `k` nearest rows of each query.

@@ -52,9 +52,15 @@ impl Kind for Flat {
         Ok((self.clone(), vec![]))
     }
 
-    async fn append(&self, context: &Context, rows: &DeviceArray<f32>, _: usize) -> Result<Self> {
+    type Encoded = DeviceArray<f32>;
+
+    fn encode(&self, _: &Context, _: &mut Work, rows: &DeviceArray<f32>) -> Result<Self::Encoded> {
+        Ok(rows.clone())
+    }
+
+    async fn append(&self, context: &Context, rows: Vec<Self::Encoded>, _: usize) -> Result<Self> {
         let mut work = context.device.work();
-        let rows = ops::concat(&mut work, &self.rows, rows)?;
+        let rows = ops::concat_all(&mut work, std::iter::once(&self.rows).chain(&rows))?;
         work.submit()?;
         Ok(Flat::of(rows))
     }

@@ -51,6 +51,14 @@ pub(super) struct Residuals {
     pub positions: Option<DeviceArray<u32>>,
 }
 
+/// Rows on their way into an [`IvfPqIndex`]: their lists, codes and what residuals need.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    labels: DeviceArray<u32>,
+    codes: DeviceArray<u32>,
+    terms: Option<DeviceArray<f32>>,
+}
+
 impl IvfPqIndex {
     /// An untrained index of `nlist` lists of vectors of `dimension`, in codes of `m` sub-quantizers of `nbits` bits.
     /// Codes are of residuals, and one list a query is visited, unless set otherwise.
@@ -156,8 +164,10 @@ impl IvfPq {
             rows.to_owned()
         };
         if self.by_residual {
+            training.cancel.check()?;
             let uploaded = context.device.matrix(sample.view())?;
             let mut work = context.device.work();
+            work.cancelled_by(&training.cancel);
             let labels = ops::nearest(&mut work, &uploaded, &ivf.centroids, context.metric)?.labels;
             let labels = work.read(labels).await?;
             for (mut row, label) in sample.outer_iter_mut().zip(labels) {
@@ -222,22 +232,37 @@ impl Kind for IvfPq {
         Ok((IvfPq { trained: Some(trained), ..self.clone() }, warnings))
     }
 
-    async fn append(&self, context: &Context, rows: &DeviceArray<f32>, first: usize) -> Result<Self> {
+    type Encoded = Encoded;
+
+    fn encode(&self, context: &Context, work: &mut Work, rows: &DeviceArray<f32>) -> Result<Encoded> {
+        let Trained { ivf, quantizer, residuals, .. } = self.trained()?;
+        let codebook = quantizer.codebook();
+        let labels = ops::nearest(work, rows, &ivf.centroids, context.metric)?.labels;
+        let codes = ops::pq_encode(work, rows, codebook, self.by_residual.then_some((&ivf.centroids, &labels)))?;
+        let terms = match residuals {
+            Some(Residuals { origin, .. }) => {
+                Some(ops::pq_terms(work, &codes, codebook, &ivf.centroids, &labels, origin)?)
+            }
+            None => None,
+        };
+        Ok(Encoded { labels, codes, terms })
+    }
+
+    async fn append(&self, context: &Context, rows: Vec<Encoded>, first: usize) -> Result<Self> {
         let Trained { ivf, quantizer, codes: before, residuals } = self.trained()?;
         let codebook = quantizer.codebook();
         let old = ivf.labels(context).await?;
         let mut work = context.device.work();
-        let labels = ops::nearest(&mut work, rows, &ivf.centroids, context.metric)?.labels;
-        let added = ops::pq_encode(&mut work, rows, codebook, self.by_residual.then_some((&ivf.centroids, &labels)))?;
-        let regrouping = ivf.regroup(context, &mut work, &old, &labels, first)?;
+        let regrouping = ivf.regroup(context, &mut work, &old, rows.iter().map(|rows| &rows.labels), first)?;
         let before = before.rows(&mut work)?;
-        let codes = ops::concat(&mut work, &before, &added)?;
+        let codes = std::iter::once(&before).chain(rows.iter().map(|rows| &rows.codes));
+        let codes = ops::concat_all(&mut work, codes)?;
         let codes = ops::gather(&mut work, &codes, &regrouping.order)?;
         let codes = ops::pq_interleave(&mut work, &codes, codebook)?;
         let residuals = match residuals {
             Some(Residuals { origin, terms, .. }) => {
-                let added = ops::pq_terms(&mut work, &added, codebook, &ivf.centroids, &labels, origin)?;
-                let terms = ops::concat(&mut work, terms, &added)?;
+                let terms = std::iter::once(terms).chain(rows.iter().filter_map(|rows| rows.terms.as_ref()));
+                let terms = ops::concat_all(&mut work, terms)?;
                 let terms = ops::gather(&mut work, &terms, &regrouping.order)?;
                 let positions = positions(&mut work, &regrouping.entries.lists)?;
                 Some(Residuals { origin: origin.clone(), terms, positions })

@@ -41,11 +41,20 @@ pub trait Kind: Clone + Send + Sync {
         training: &Training,
     ) -> impl Future<Output = Result<(Self, Vec<Warning>)>> + Send;
 
-    /// Itself with more rows, numbered from `first` on.
+    /// What rows become on their way in: what is kept of them, and where it belongs.
+    type Encoded: Send;
+
+    /// Records the encoding of rows, as many at a time as one likes.
+    ///
+    /// # Errors
+    /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    fn encode(&self, context: &Context, work: &mut Work, rows: &DeviceArray<f32>) -> Result<Self::Encoded>;
+
+    /// Itself with rows that have been encoded, numbered from `first` on.
     fn append(
         &self,
         context: &Context,
-        rows: &DeviceArray<f32>,
+        rows: Vec<Self::Encoded>,
         first: usize,
     ) -> impl Future<Output = Result<Self>> + Send;
 

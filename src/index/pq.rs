@@ -120,15 +120,20 @@ impl Kind for Pq {
         Ok((Pq { trained: Some(trained), ..self.clone() }, warnings))
     }
 
-    async fn append(&self, context: &Context, rows: &DeviceArray<f32>, first: usize) -> Result<Self> {
+    type Encoded = DeviceArray<u32>;
+
+    fn encode(&self, _: &Context, work: &mut Work, rows: &DeviceArray<f32>) -> Result<Self::Encoded> {
+        ops::pq_encode(work, rows, self.trained()?.quantizer.codebook(), None)
+    }
+
+    async fn append(&self, context: &Context, rows: Vec<Self::Encoded>, first: usize) -> Result<Self> {
         let Trained { quantizer, codes, .. } = self.trained()?;
         let mut work = context.device.work();
-        let added = ops::pq_encode(&mut work, rows, quantizer.codebook(), None)?;
         let before = codes.rows(&mut work)?;
-        let codes = ops::concat(&mut work, &before, &added)?;
+        let codes = ops::concat_all(&mut work, std::iter::once(&before).chain(&rows))?;
         let codes = ops::pq_interleave(&mut work, &codes, quantizer.codebook())?;
         work.submit()?;
-        let entries = Entries::single(&context.device, first + rows.rows())?;
+        let entries = Entries::single(&context.device, first + rows.iter().map(DeviceArray::rows).sum::<usize>())?;
         Ok(Pq { trained: Some(Trained { quantizer: quantizer.clone(), codes, entries }), ..self.clone() })
     }
 

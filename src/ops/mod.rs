@@ -61,6 +61,7 @@ mod update_centroids;
 
 pub use cast::cast;
 pub use flat_scan::flat_scan;
+pub(crate) use gather::concat_all;
 pub use gather::{concat, gather};
 pub use group::{Grouping, group};
 pub use knn::knn;
