@@ -30,8 +30,8 @@
 //! # Which queries are side by side
 //! A kernel merges the probes of each two queries: the union of their lists, with a bit for each that probes one. A list
 //! that only one of two probes costs what it costs for one query, for its entries are read in vain for the other: 4.3
-//! clocks, where one query takes 4.0. Two pay for themselves once the lists that both probe are more than a thirteenth of
-//! each one's. Where every list is probed they are all. Elsewhere, queries are ordered by the list that they probe first,
+//! clocks, where one query takes 4.0. Two pay for themselves once the lists that both probe are more than a seventh of each
+//! one's. Where every list is probed they are all. Elsewhere, queries are ordered by the list that they probe first,
 //! and neighbours are put side by side if there are as many queries as lists. Shares of the codes that both of two
 //! neighbours probe, of word vectors of 100 dimensions and of Fashion-MNIST:
 //!
@@ -44,9 +44,11 @@
 //! | 256, 1000 | 0.85, 0.82 | 0.41, 0.45 | 0.44, 0.61 | 0.61, 0.75 |
 //! | 256, 10,000 | 0.98 | 0.55 | 0.73 | 0.86 |
 //!
-//! Ordering by the second list as well adds 0.05 at most; in the order they come, queries share what chance gives them.
-//! Two queries' tables take 32 KiB for 16 look-ups of 8 bits, which all but the smallest GPUs have. Workgroups for two have
-//! 512 invocations, so that as many share a compute unit as for one: 12 subgroups a SIMD.
+//! Ordering by the second list as well adds 0.1 at most; in the order they come, queries share what chance gives them.
+//!
+//! Two queries' tables take 32 KiB for 16 look-ups of 8 bits, and a workgroup 42 KiB in all. AMD's GPUs have that and
+//! NVIDIA's through Vulkan; where there are 32 KiB, as in Direct3D and Metal, two are scanned for side by side with fewer
+//! look-ups or bits. Workgroups for two have 512 invocations, so that as many share a compute unit as for one.
 //!
 //! # Beside the look-ups
 //! A tile of four codes a thread takes some 100 vector instructions to find its blocks and compare with the k-th distance
