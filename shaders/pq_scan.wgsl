@@ -422,19 +422,23 @@ fn near(side: u32, blocks: vec4<u32>, entries: vec4<u32>, distances: vec4<f32>) 
 }
 
 // Offers an entry to a query. False where it is to be offered again.
-fn offer(side: u32, entry: u32, distance: f32, floor: vec2<u32>) -> bool {
-    if (entry == NOTHING) { return true; }
-    let candidate = ranked(distance, ids[entry]);
-    if (!before(floor, candidate)) { return true; }
-    return queue_offer_to(side, candidate);
+fn offer(side: u32, query: u32, entry: u32, distance: f32) -> bool {
+    var settled = true;
+    if (entry != NOTHING) {
+        let candidate = ranked(distance, ids[entry]);
+        if (before(floor_of(query), candidate)) {
+            settled = queue_offer_to(side, candidate);
+        }
+    }
+    return settled;
 }
 
 // Offers those of four entries that are none of the query's yet.
-fn offer_four(side: u32, entries: ptr<function, vec4<u32>>, distances: vec4<f32>, floor: vec2<u32>) {
-    if (offer(side, (*entries).x, distances.x, floor)) { (*entries).x = NOTHING; }
-    if (offer(side, (*entries).y, distances.y, floor)) { (*entries).y = NOTHING; }
-    if (offer(side, (*entries).z, distances.z, floor)) { (*entries).z = NOTHING; }
-    if (offer(side, (*entries).w, distances.w, floor)) { (*entries).w = NOTHING; }
+fn offer_four(side: u32, query: u32, entries: ptr<function, vec4<u32>>, distances: vec4<f32>) {
+    if (offer(side, query, (*entries).x, distances.x)) { (*entries).x = NOTHING; }
+    if (offer(side, query, (*entries).y, distances.y)) { (*entries).y = NOTHING; }
+    if (offer(side, query, (*entries).z, distances.z)) { (*entries).z = NOTHING; }
+    if (offer(side, query, (*entries).w, distances.w)) { (*entries).w = NOTHING; }
 }
 
 // A query by its place in the order.
@@ -477,12 +481,10 @@ fn main(
     // What runs at the same time reads the same part of the lists.
     let slab = number / per_slab;
     let query = query_at(number % per_slab * QUEUES);
-    let floor = floor_of(query);
 #if TWO_QUERIES
     // The last may be alone: then no list is the second's.
     let second = number % per_slab * 2u + 1u;
     let other = query_at(min(second, params.queries - 1u));
-    let other_floor = floor_of(other);
     let tables = (vec2<u32>(query, other) + vec2<u32>(params.table_place)) * params.table_quarters;
     let probe = number % per_slab * params.ranks;
 #else
@@ -527,21 +529,20 @@ fn main(
                 probed[d.rank].distances,
             );
 #endif
+            for (var side = 0u; side < QUEUES; side++) {
 #if TWO_QUERIES
-            let by_query = transpose(sums);
-            let distances = by_query[0];
-            let other_distances = by_query[1];
-            var other_offered = near(1u, unit, entries, other_distances);
+                let by_query = transpose(sums);
+                let distances = select(by_query[0], by_query[1], side == 1u);
+                let offering = select(query, other, side == 1u);
 #else
-            let distances = sums;
+                let distances = sums;
+                let offering = query;
 #endif
-            var offered = near(0u, unit, entries, distances);
-            loop {
-                offer_four(0u, &offered, distances, floor);
-#if TWO_QUERIES
-                offer_four(1u, &other_offered, other_distances, other_floor);
-#endif
-                if (queue_settle(thread, params.keep, false)) { break; }
+                var offered = near(side, unit, entries, distances);
+                loop {
+                    offer_four(side, offering, &offered, distances);
+                    if (queue_settle(thread, params.keep, false)) { break; }
+                }
             }
         }
     }

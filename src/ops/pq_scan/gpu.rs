@@ -9,9 +9,9 @@
 //!
 //! | tables | vector instructions | conflicts | workgroup memory | the more |
 //! | --- | --- | --- | --- | --- |
-//! | look-up after look-up, all lanes in the same one | 2.2, 3.2 | 3.16 | 6.3 | 6.3 |
+//! | look-up after look-up, all lanes in the same one | 2.5, 3.5 | 3.16 | 6.3 | 6.3 |
 //! | the same of f16, two bytes an entry | ~4 | 2.80 | 5.6 | 5.6 |
-//! | the same for two queries, eight bytes an entry | ~1.6, 2.1 | 2.94 | 5.9 | 5.9 |
+//! | the same for two queries, eight bytes an entry | 1.8, 2.3 | 2.94 | 5.9 | 5.9 |
 //! | rows of 16, lane `i` in column `n ^ i` | 3.3, 3.3 | 2.00 | 4.0 | 4.0 |
 //! | rows of 32, the same | ~3.4 | 1.00 | 2.0 | 3.4 |
 //! | rows of 16 for two queries | 2.2, 2.2 | 1.00 | 2.0 | 2.2 |
