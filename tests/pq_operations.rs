@@ -251,14 +251,17 @@ fn pq_scan_takes_codes_of_any_length() {
 /// look-ups and others, tables that fit and that do not.
 #[test]
 fn pq_scan_gives_each_of_many_queries_its_own() {
-    let shapes = [(300, 3, 4, 3), (300, 3, 4, 260), (257, 16, 7, 5), (256, 21, 6, 5), (257, 40, 7, 5)];
+    let shapes = [
+        (300, 3, 4, 3, [true, true]),
+        (300, 3, 4, 260, [true, true]),
+        (257, 16, 7, 5, [false, true]),
+        (256, 21, 6, 5, [true, true]),
+        (257, 40, 7, 5, [false, false]),
+    ];
     for device in &devices() {
-        for (rows, m, nbits, k) in shapes {
-            for (with_terms, add_probe) in [(true, true), (false, true), (false, false)] {
-                let case = Case { rows, m, nbits, dsub: 1, kind: Kind::Whole, seed: 5 };
-                let lists = Lists { nlist: 9, entries: 400, nprobe: 4, k, with_terms, add_probe };
-                check_scan(device, &case, &lists);
-            }
+        for (rows, m, nbits, k, [with_terms, add_probe]) in shapes {
+            let case = Case { rows, m, nbits, dsub: 1, kind: Kind::Whole, seed: 5 };
+            check_scan(device, &case, &Lists { nlist: 9, entries: 400, nprobe: 4, k, with_terms, add_probe });
         }
     }
 }
