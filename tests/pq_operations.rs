@@ -247,15 +247,49 @@ fn pq_scan_takes_codes_of_any_length() {
     }
 }
 
-/// Many queries are scanned in the order of their lists.
+/// Many queries are scanned in the order of their lists, two by two: an odd number of them and an even one, sixteens of
+/// look-ups and others, tables that fit and that do not.
 #[test]
 fn pq_scan_gives_each_of_many_queries_its_own() {
+    let shapes = [
+        (300, 3, 4, 3, [true, true]),
+        (300, 3, 4, 260, [true, true]),
+        (257, 16, 7, 5, [false, true]),
+        (256, 21, 6, 5, [true, true]),
+        (257, 40, 7, 5, [false, false]),
+    ];
     for device in &devices() {
-        for k in [3, 260] {
-            let case = Case { rows: 300, m: 3, nbits: 4, dsub: 1, kind: Kind::Whole, seed: 5 };
-            let lists = Lists { nlist: 9, entries: 400, nprobe: 4, k, with_terms: true, add_probe: true };
-            check_scan(device, &case, &lists);
+        for (rows, m, nbits, k, [with_terms, add_probe]) in shapes {
+            let case = Case { rows, m, nbits, dsub: 1, kind: Kind::Whole, seed: 5 };
+            check_scan(device, &case, &Lists { nlist: 9, entries: 400, nprobe: 4, k, with_terms, add_probe });
         }
+    }
+}
+
+/// A query's distances are the same to the last bit whether it is scanned for alone or beside another.
+#[test]
+fn pq_scan_does_not_depend_on_the_other_queries() {
+    let case = Case { rows: 3, m: 23, nbits: 6, dsub: 1, kind: Kind::Even, seed: 9 };
+    for device in &devices() {
+        let mut data = case.data();
+        let columns = case.m << case.nbits;
+        let tables = data.numbers.vector(case.kind, case.rows * columns);
+        let codes = case.codes(&mut data, 500);
+        let (offsets, ids) = data.numbers.lists(4, 500);
+        let probes = data.numbers.probes(case.kind, 4, case.rows, 4);
+        let mut work = device.work();
+        let interleaved = case.interleaved(device, &mut work, &data, &codes);
+        let (codebook, lists) = (case.codebook(device, &data), upload_lists(device, &offsets, &ids));
+        work.submit().unwrap();
+        let scan = |tables: &[f32], probes: &[Ranked]| {
+            let (tables, probes) = (upload(device, tables, columns), upload(device, probes, 4));
+            let mut work = device.work();
+            let found =
+                ops::pq_scan(&mut work, &tables, &codebook, &interleaved, &lists, None, &probes, true, 10).unwrap();
+            read(work, found)
+        };
+        let alone = tables.chunks(columns).zip(probes.chunks(4)).flat_map(|(table, probes)| scan(table, probes));
+        assert_eq!(scan(&tables, &probes), alone.collect::<Vec<_>>(), "{device:?}");
     }
 }
 

@@ -96,6 +96,7 @@ pub(super) fn best_limits(offered: &wgpu::Limits) -> wgpu::Limits {
         max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
         max_compute_workgroup_storage_size: offered.max_compute_workgroup_storage_size,
         max_compute_invocations_per_workgroup: offered.max_compute_invocations_per_workgroup,
+        max_compute_workgroup_size_x: offered.max_compute_workgroup_size_x,
         max_compute_workgroups_per_dimension: offered.max_compute_workgroups_per_dimension,
         min_storage_buffer_offset_alignment: offered.min_storage_buffer_offset_alignment,
         min_uniform_buffer_offset_alignment: offered.min_uniform_buffer_offset_alignment,
@@ -151,6 +152,7 @@ impl Gpu {
             variant: Variant {
                 subgroup_lanes: if subgroups { info.subgroup_min_size.clamp(1, 32) } else { 1 },
                 workgroup_bytes: limits.max_compute_workgroup_storage_size,
+                invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             },
             max_part: options.max_binding.map_or(max_binding, |bytes| bytes.min(max_binding)).max(256),
             max_workgroups: options

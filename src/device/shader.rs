@@ -18,6 +18,8 @@ pub(crate) struct Variant {
     pub subgroup_lanes: u32,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
+    /// Invocations that a workgroup may have.
+    pub invocations: u32,
 }
 
 impl fmt::Display for Variant {
@@ -163,14 +165,15 @@ pub struct RenderedShader {
     pub wgsl: String,
 }
 
-/// Every kernel in the variants of typical devices: with subgroups of 4, 32 and without, with 16 and 32 KiB of
-/// workgroup memory.
+/// Every kernel in the variants of typical devices: with subgroups of 4, 32 and without; with 16, 32 and 64 KiB of
+/// workgroup memory; with workgroups of 256 and of 1024 invocations.
 #[must_use]
 pub fn rendered_shaders() -> Vec<RenderedShader> {
-    let variants = [(1, 16_384), (4, 16_384), (32, 32_768)];
+    let variants = [(1, 16, 256), (4, 16, 256), (32, 32, 1024), (32, 64, 1024)];
     let mut kernels = vec![];
-    for (subgroup_lanes, workgroup_bytes) in variants {
-        kernels.extend(crate::ops::kernels(Variant { subgroup_lanes, workgroup_bytes }));
+    for (subgroup_lanes, kibibytes, invocations) in variants {
+        let workgroup_bytes = kibibytes << 10;
+        kernels.extend(crate::ops::kernels(Variant { subgroup_lanes, workgroup_bytes, invocations }));
     }
     #[cfg(feature = "cli")]
     kernels.extend(crate::bench::peak_kernels());
