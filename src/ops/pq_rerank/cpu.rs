@@ -27,14 +27,15 @@ pub(super) fn pq_rerank(queries: &[f32], rerank: &Rerank<'_>, candidates: &[Rank
     let dimension = rerank.codebook.dimension();
     let mut found = candidates.to_vec();
     let rows = found.par_chunks_mut(per_query.max(1)).zip(queries.par_chunks(dimension)).enumerate();
-    rows.for_each_init(Scratch::default, |scratch, (index, (found, query))| {
-        rerank.find(index, found, &mut scratch.places);
-        for place in 0..scratch.places.entries.len() {
-            let (id, entry) = (found[place].id(), scratch.places.entries[place]);
-            found[place] = Ranked::NONE;
-            if entry.is_some_and(|entry| rerank.decode(entry, query, scratch)) {
-                let row = std::iter::once((id, &scratch.of_code[..]));
-                distances(&scratch.of_query, row, Metric::L2, |distance, id| found[place] = Ranked::new(distance, id));
+    rows.for_each_init(Default::default, |(places, residuals): &mut (Found, Residuals), (index, (found, query))| {
+        rerank.find(index, found, places);
+        for (candidate, entry) in found.iter_mut().zip(&places.entries) {
+            let id = candidate.id();
+            *candidate = Ranked::NONE;
+            if entry.is_some_and(|entry| rerank.decode(entry, query, residuals)) {
+                let row = std::iter::once((id, &residuals.of_code[..]));
+                let query = &residuals.of_query;
+                distances(query, row, Metric::L2, |distance, id| *candidate = Ranked::new(distance, id));
             }
         }
         found.sort_unstable();
@@ -68,9 +69,9 @@ impl Rerank<'_> {
     }
 
     /// The residuals of a query and of what the code of an entry stands for, if there is one.
-    fn decode(&self, entry: u32, query: &[f32], scratch: &mut Scratch) -> bool {
+    fn decode(&self, entry: u32, query: &[f32], residuals: &mut Residuals) -> bool {
         let (dsub, nbits) = (self.codebook.dsub(), self.codebook.nbits());
-        let Scratch { of_query, of_code, .. } = scratch;
+        let Residuals { of_query, of_code } = residuals;
         of_query.clear();
         of_code.clear();
         let list = self.offsets.partition_point(|&offset| offset <= entry).checked_sub(1);
@@ -105,11 +106,9 @@ fn in_both(names: &[(u32, usize)], ids: &[u32], mut found: impl FnMut(usize, usi
     }
 }
 
-/// What a thread works in.
+/// Differences to a list's centroid: what is far from the origin is near it once that is taken away.
 #[derive(Default)]
-struct Scratch {
-    places: Found,
-    // Differences to a list's centroid: what is far from the origin is near it once that is taken away.
+struct Residuals {
     of_query: Vec<f32>,
     of_code: Vec<f32>,
 }
