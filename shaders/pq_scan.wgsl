@@ -1,7 +1,7 @@
-// Asymmetric distances over the probed lists, selection fused. A workgroup takes a query and its share of the blocks
-// of 32 codes that the probed lists lie in, 32 threads a block and four blocks a thread at a time, so that lists need
-// neither begin at a block nor be long. The query's table lies in workgroup memory, as much of it at a time as there
-// is room for. How codes and tables are laid out, and why, is said in `src/ops/pq_scan/gpu.rs`.
+// Asymmetric distances over the probed lists, selection fused. A workgroup takes a query, or two side by side, and its
+// share of the blocks of 32 codes that the probed lists lie in, 32 threads a block and four blocks a thread at a time, so
+// that lists need neither begin at a block nor be long. The queries' tables lie in workgroup memory, as much of them at
+// a time as there is room for. How codes and tables are laid out, and why, is said in `src/ops/pq_scan/gpu.rs`.
 
 #if FIRST_LISTS
 @group(0) @binding(1) var<storage, read> probes: array<vec2<u32>>;
@@ -19,6 +19,59 @@ fn first_lists(
     labels[query] = probes[(params.probe_place + query) * params.nprobe].x;
 }
 #else
+#if MERGE
+@group(0) @binding(1) var<storage, read> probes: array<vec2<u32>>;
+@group(0) @binding(2) var<storage, read_write> merged: array<vec4<u32>>;
+#if ORDERED
+@group(0) @binding(3) var<storage, read> order: array<u32>;
+#endif
+
+#include ranked
+
+// Where the probes of a query of the order begin.
+fn first_probe(number: u32) -> u32 {
+#if ORDERED
+    let query = order[number];
+#else
+    let query = number;
+#endif
+    return (params.probe_place + query) * params.nprobe;
+}
+
+// The lists that two queries side by side probe, a thread a probe: the list, each one's distance, and a bit for each
+// that probes it. What the second probes as the first does is left out there.
+@compute @workgroup_size({{THREADS}})
+fn merge(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let place = workgroup_number(group, groups) * {{THREADS}}u + thread;
+    let number = place / params.nprobe;
+    if (number >= (params.queries + 1u) / 2u * 2u) { return; }
+    var found = vec4<u32>();
+    if (number < params.queries) {
+        let probe = probes[first_probe(number) + place % params.nprobe];
+        let second = number % 2u == 1u;
+        if (!is_none(probe)) {
+            found = select(vec4<u32>(probe.x, probe.y, 0u, 1u), vec4<u32>(probe.x, 0u, probe.y, 2u), second);
+        }
+        let other = number ^ 1u;
+        if (other < params.queries) {
+            let first = first_probe(other);
+            for (var rank = 0u; rank < params.nprobe; rank++) {
+                let candidate = probes[first + rank];
+                if (candidate.x == probe.x && found.w == 1u) {
+                    found = vec4<u32>(probe.x, probe.y, candidate.y, 3u);
+                } else if (candidate.x == probe.x) {
+                    found.w = 0u;
+                }
+            }
+        }
+    }
+    merged[place] = found;
+}
+#else
 @group(0) @binding(1) var<storage, read> tables: array<vec4<f32>>;
 #if QUADS
 @group(0) @binding(2) var<storage, read> codes: array<vec4<u32>>;
@@ -29,7 +82,11 @@ const BLOCK_SIZE = 32u;
 #endif
 @group(0) @binding(3) var<storage, read> offsets: array<u32>;
 @group(0) @binding(4) var<storage, read> ids: array<u32>;
+#if TWO_QUERIES
+@group(0) @binding(5) var<storage, read> merged: array<vec4<u32>>;
+#else
 @group(0) @binding(5) var<storage, read> probes: array<vec2<u32>>;
+#endif
 #if ORDERED
 @group(0) @binding(6) var<storage, read> order: array<u32>;
 #else
@@ -43,6 +100,17 @@ const BLOCK_SIZE = 32u;
 #include ranked
 #include queue
 
+// A count and a sum for each query, and four sums.
+#if TWO_QUERIES
+alias Count = vec2<u32>;
+alias Sum = vec2<f32>;
+alias Sums = mat4x2<f32>;
+#else
+alias Count = u32;
+alias Sum = f32;
+alias Sums = vec4<f32>;
+#endif
+
 // No entry.
 const NOTHING = 0xffffffffu;
 
@@ -53,31 +121,55 @@ const MOST = 3.4028234e38;
 const UNITS = {{THREADS}}u / 32u;
 const TILE = 4u * UNITS;
 
-// The lists that are scanned, {{PROBES}} at a time: where in the blocks of all of them each one ends, what to add to
-// get a block's number, and the list's first entry and end.
-var<workgroup> probed: array<vec4<u32>, {{PROBES}}>;
+// A list that is scanned.
+struct Probed {
+    // Where in the blocks of all lists its own end, and what to add there to get a block's number.
+    end: u32,
+    offset: u32,
+    // Its first entry, and how many follow for each query: none for one that does not probe it.
+    begin: u32,
+    entries: Count,
+#if ADD_PROBE
+    distances: Sum,
+#endif
+}
+
+// The lists that are scanned, {{PROBES}} at a time.
+var<workgroup> probed: array<Probed, {{PROBES}}>;
 var<workgroup> probed_blocks: array<u32, {{PROBES}}>;
 var<workgroup> all_blocks: u32;
-#if ADD_PROBE
-var<workgroup> probe_distances: array<f32, {{PROBES}}>;
-#endif
 
-// Opens the lists of the ranks from `first` on and gives the number of their blocks. Holds barriers.
-fn open_lists(thread: u32, query: u32, first: u32) -> u32 {
+// Opens the lists of the ranks from `rank` on and gives the number of their blocks; the first of all ranks is at
+// `first_probe`. Holds barriers.
+fn open_lists(thread: u32, first_probe: u32, rank: u32) -> u32 {
     workgroupBarrier();
-    var list = vec4<u32>();
+    var list = Probed();
     var blocks = 0u;
-    if (thread < {{PROBES}}u && first + thread < params.nprobe) {
-        let probe = probes[(params.probe_place + query) * params.nprobe + first + thread];
-        if (!is_none(probe)) {
+    if (thread < {{PROBES}}u && rank + thread < params.ranks) {
+#if TWO_QUERIES
+        let probe = merged[first_probe + rank + thread];
+        let probing = vec2<bool>((probe.w & 1u) != 0u, (probe.w & 2u) != 0u);
+        let any_probing = probe.w != 0u;
+#else
+        let probe = probes[first_probe + rank + thread];
+        let probing = !is_none(probe);
+        let any_probing = probing;
+#endif
+        if (any_probing) {
             let begin = max(offsets[probe.x], params.first_entry);
             let end = min(offsets[probe.x + 1u], params.first_entry + params.entries);
             if (begin < end) {
                 blocks = (end - 1u) / 32u + 1u - begin / 32u;
-                list = vec4<u32>(0u, begin / 32u, begin, end);
+                list.offset = begin / 32u;
+                list.begin = begin;
+                list.entries = select(Count(), Count(end - begin), probing);
             }
 #if ADD_PROBE
-            probe_distances[thread] = distance_of(probe);
+#if TWO_QUERIES
+            list.distances = vec2<f32>(distance_of(probe.xy), distance_of(probe.xz));
+#else
+            list.distances = distance_of(probe);
+#endif
 #endif
         }
     }
@@ -90,7 +182,9 @@ fn open_lists(thread: u32, query: u32, first: u32) -> u32 {
         for (var rank = 0u; rank < thread; rank++) {
             before += probed_blocks[rank];
         }
-        probed[thread] = vec4<u32>(before + blocks, list.y - before, list.z, list.w);
+        list.end = before + blocks;
+        list.offset -= before;
+        probed[thread] = list;
         if (thread == {{PROBES}}u - 1u) {
             all_blocks = before + blocks;
         }
@@ -98,30 +192,28 @@ fn open_lists(thread: u32, query: u32, first: u32) -> u32 {
     return workgroupUniformLoad(&all_blocks);
 }
 
-// The blocks that are scanned together: where each one begins in `codes`, the number of its first entry, the first lane that has
-// an entry of the list, and how many have.
-var<workgroup> tile_blocks: array<vec4<u32>, TILE>;
-#if ADD_PROBE
-var<workgroup> tile_distances: array<f32, TILE>;
-#endif
+// 32 codes that are scanned: where they begin in `codes`, the number of the first, and the list.
+struct Block {
+    place: u32,
+    first: u32,
+    rank: u32,
+}
+
+// The blocks that are scanned together.
+var<workgroup> tile_blocks: array<Block, TILE>;
 
 // Finds the blocks from `first` to `end` of those that the opened lists have, a thread a block; `rank` is that of a
 // list that is not past the thread's. Holds a barrier.
 fn open_tile(thread: u32, first: u32, end: u32, rank: ptr<function, u32>) {
     if (thread < TILE) {
-        var block = vec4<u32>();
+        // Past the end are codes of no list.
+        var block = Block(0u, NOTHING - 31u, 0u);
         if (first + thread < end) {
-            while (probed[*rank].x <= first + thread) {
+            while (probed[*rank].end <= first + thread) {
                 *rank += 1u;
             }
-            let list = probed[*rank];
-            let number = first + thread + list.y;
-            let begin = max(list.z, 32u * number) - 32u * number;
-            let place = (number - params.first_entry / 32u) * params.words * BLOCK_SIZE;
-            block = vec4<u32>(place, 32u * number, begin, min(list.w - 32u * number, 32u) - begin);
-#if ADD_PROBE
-            tile_distances[thread] = probe_distances[*rank];
-#endif
+            let number = first + thread + probed[*rank].offset;
+            block = Block((number - params.first_entry / 32u) * params.words * BLOCK_SIZE, 32u * number, *rank);
         }
         tile_blocks[thread] = block;
     }
@@ -144,25 +236,34 @@ fn table_entries(table: u32, number: u32, quarter: u32) -> vec4<f32> {
 #endif
 }
 
+// The same of each query; the tables begin at `tables`.
+fn entries_of(tables: Count, number: u32, quarter: u32) -> Sums {
+#if TWO_QUERIES
+    return transpose(mat2x4<f32>(table_entries(tables.x, number, quarter), table_entries(tables.y, number, quarter)));
+#else
+    return table_entries(tables, number, quarter);
+#endif
+}
+
 #if QUADS
 // Row after row of 16 entries, one of each look-up.
-var<workgroup> quad_table: array<array<f32, 16>, {{ROWS}} * {{QUADS}}>;
+var<workgroup> quad_table: array<array<Sum, 16>, {{ROWS}} * {{QUADS}}>;
 
-fn load_quads(thread: u32, table: u32, first: u32) {
+fn load_quads(thread: u32, tables: Count, first: u32) {
     for (var quad = 0u; quad < {{QUADS}}u; quad++) {
         for (var quarter = thread / 16u; quarter < {{ROWS}}u / 4u; quarter += {{THREADS}}u / 16u) {
-            let entries = table_entries(table, 16u * (first + quad) + thread % 16u, quarter);
+            let entries = entries_of(tables, 16u * (first + quad) + thread % 16u, quarter);
             let row = quad * {{ROWS}}u + 4u * quarter;
-            quad_table[row][thread % 16u] = entries.x;
-            quad_table[row + 1u][thread % 16u] = entries.y;
-            quad_table[row + 2u][thread % 16u] = entries.z;
-            quad_table[row + 3u][thread % 16u] = entries.w;
+            quad_table[row][thread % 16u] = entries[0];
+            quad_table[row + 1u][thread % 16u] = entries[1];
+            quad_table[row + 2u][thread % 16u] = entries[2];
+            quad_table[row + 3u][thread % 16u] = entries[3];
         }
     }
 }
 
 // The four look-ups of a word in their columns. Neighbouring lanes have different ones, and so use different banks.
-fn sum_word(word: u32, first_row: u32, columns: vec4<u32>) -> f32 {
+fn sum_word(word: u32, first_row: u32, columns: vec4<u32>) -> Sum {
     let low = quad_table[first_row + (word & 255u)][columns.x]
         + quad_table[first_row + extractBits(word, 8u, 8u)][columns.y];
     let high = quad_table[first_row + extractBits(word, 16u, 8u)][columns.z]
@@ -184,19 +285,19 @@ fn columns_of(lane: u32) -> Columns {
 }
 
 // The sixteen of a quad, in pairs of pairs: the sum is the same to the last bit in whatever lane the code lies.
-fn sum_quad(words: vec4<u32>, first_row: u32, columns: Columns) -> f32 {
+fn sum_quad(words: vec4<u32>, first_row: u32, columns: Columns) -> Sum {
     let low = sum_word(words.x, first_row, columns.x) + sum_word(words.y, first_row, columns.y);
     let high = sum_word(words.z, first_row, columns.z) + sum_word(words.w, first_row, columns.w);
     return low + high;
 }
 
-fn sum_quads(blocks: vec4<u32>, quad: u32, first_row: u32, lane: u32, columns: Columns) -> vec4<f32> {
+fn sum_quads(blocks: vec4<u32>, quad: u32, first_row: u32, lane: u32, columns: Columns) -> Sums {
     let place = blocks + vec4<u32>(32u * quad + lane);
     let words0 = codes[place.x];
     let words1 = codes[place.y];
     let words2 = codes[place.z];
     let words3 = codes[place.w];
-    return vec4<f32>(
+    return Sums(
         sum_quad(words0, first_row, columns),
         sum_quad(words1, first_row, columns),
         sum_quad(words2, first_row, columns),
@@ -215,27 +316,27 @@ fn word_of(block: u32, word: u32, lane: u32) -> u32 {
 
 #if WORDS
 // Look-up after look-up.
-var<workgroup> word_table: array<f32, 4 * {{ROWS}} * {{WORDS}}>;
+var<workgroup> word_table: array<Sum, 4 * {{ROWS}} * {{WORDS}}>;
 
-fn load_words(thread: u32, table: u32, first: u32) {
+fn load_words(thread: u32, tables: Count, first: u32) {
     for (var place = thread; place < {{ROWS}}u * {{WORDS}}u; place += {{THREADS}}u) {
-        let entries = table_entries(table, 4u * first + place / ({{ROWS}}u / 4u), place % ({{ROWS}}u / 4u));
-        word_table[4u * place] = entries.x;
-        word_table[4u * place + 1u] = entries.y;
-        word_table[4u * place + 2u] = entries.z;
-        word_table[4u * place + 3u] = entries.w;
+        let entries = entries_of(tables, 4u * first + place / ({{ROWS}}u / 4u), place % ({{ROWS}}u / 4u));
+        word_table[4u * place] = entries[0];
+        word_table[4u * place + 1u] = entries[1];
+        word_table[4u * place + 2u] = entries[2];
+        word_table[4u * place + 3u] = entries[3];
     }
 }
 
-fn sum_plain_word(word: u32, first: u32) -> f32 {
+fn sum_plain_word(word: u32, first: u32) -> Sum {
     let low = word_table[first + (word & 255u)] + word_table[first + {{ROWS}}u + extractBits(word, 8u, 8u)];
     let high = word_table[first + 2u * {{ROWS}}u + extractBits(word, 16u, 8u)]
         + word_table[first + 3u * {{ROWS}}u + (word >> 24u)];
     return low + high;
 }
 
-fn sum_words(blocks: vec4<u32>, word: u32, first: u32, lane: u32) -> vec4<f32> {
-    return vec4<f32>(
+fn sum_words(blocks: vec4<u32>, word: u32, first: u32, lane: u32) -> Sums {
+    return Sums(
         sum_plain_word(word_of(blocks.x, word, lane), first),
         sum_plain_word(word_of(blocks.y, word, lane), first),
         sum_plain_word(word_of(blocks.z, word, lane), first),
@@ -245,15 +346,15 @@ fn sum_words(blocks: vec4<u32>, word: u32, first: u32, lane: u32) -> vec4<f32> {
 #endif
 
 // The sums of four codes. Holds barriers where the table is loaded in parts.
-fn sums_of(thread: u32, table: u32, blocks: vec4<u32>) -> vec4<f32> {
+fn sums_of(thread: u32, tables: Count, blocks: vec4<u32>) -> Sums {
     let lane = thread % 32u;
-    var sums = vec4<f32>();
+    var sums = Sums();
 #if QUADS
     let columns = columns_of(lane);
     for (var first = 0u; first < params.quads; first += {{QUADS}}u) {
 #if PARTS
         workgroupBarrier();
-        load_quads(thread, table, first);
+        load_quads(thread, tables, first);
         workgroupBarrier();
 #endif
         sums += sum_quads(blocks, first, 0u, lane, columns);
@@ -273,7 +374,7 @@ fn sums_of(thread: u32, table: u32, blocks: vec4<u32>) -> vec4<f32> {
     for (var first = 4u * params.quads; first < params.words; first += {{WORDS}}u) {
 #if PARTS
         workgroupBarrier();
-        load_words(thread, table, first);
+        load_words(thread, tables, first);
         workgroupBarrier();
 #endif
         sums += sum_words(blocks, first, 0u, lane);
@@ -292,12 +393,80 @@ fn sums_of(thread: u32, table: u32, blocks: vec4<u32>) -> vec4<f32> {
     return sums;
 }
 
-// Offers an entry. False where it is to be offered again.
-fn offer(entry: u32, distance: f32, floor: vec2<u32>) -> bool {
-    if (entry == NOTHING) { return true; }
-    let candidate = ranked(distance, ids[entry]);
-    if (!before(floor, candidate)) { return true; }
-    return queue_offer(candidate);
+// Those of four entries that are near enough to a query, and of a list that it probes.
+fn near(side: u32, blocks: vec4<u32>, entries: vec4<u32>, distances: vec4<f32>) -> vec4<u32> {
+    let bound = select(distance_of(queue_bounds[side]), MOST, is_none(queue_bounds[side]));
+    let lists = vec4<u32>(
+        tile_blocks[blocks.x].rank,
+        tile_blocks[blocks.y].rank,
+        tile_blocks[blocks.z].rank,
+        tile_blocks[blocks.w].rank,
+    );
+    let begin = vec4<u32>(probed[lists.x].begin, probed[lists.y].begin, probed[lists.z].begin, probed[lists.w].begin);
+#if TWO_QUERIES
+    let count = vec4<u32>(
+        probed[lists.x].entries[side],
+        probed[lists.y].entries[side],
+        probed[lists.z].entries[side],
+        probed[lists.w].entries[side],
+    );
+#else
+    let count = vec4<u32>(
+        probed[lists.x].entries,
+        probed[lists.y].entries,
+        probed[lists.z].entries,
+        probed[lists.w].entries,
+    );
+#endif
+    return select(vec4<u32>(NOTHING), entries, (entries - begin < count) & (distances <= vec4<f32>(bound)));
+}
+
+// Offers an entry to a query. False where it is to be offered again.
+fn offer(side: u32, query: u32, entry: u32, distance: f32) -> bool {
+    var settled = true;
+    if (entry != NOTHING) {
+        let candidate = ranked(distance, ids[entry]);
+        if (before(floor_of(query), candidate)) {
+            settled = queue_offer_to(side, candidate);
+        }
+    }
+    return settled;
+}
+
+// Offers those of four entries that are none of the query's yet.
+fn offer_four(side: u32, query: u32, entries: ptr<function, vec4<u32>>, distances: vec4<f32>) {
+    if (offer(side, query, (*entries).x, distances.x)) { (*entries).x = NOTHING; }
+    if (offer(side, query, (*entries).y, distances.y)) { (*entries).y = NOTHING; }
+    if (offer(side, query, (*entries).z, distances.z)) { (*entries).z = NOTHING; }
+    if (offer(side, query, (*entries).w, distances.w)) { (*entries).w = NOTHING; }
+}
+
+// A query by its place in the order.
+fn query_at(number: u32) -> u32 {
+#if ORDERED
+    return order[number];
+#else
+    return number;
+#endif
+}
+
+// What earlier passes have found of a query ends with this.
+fn floor_of(query: u32) -> vec2<u32> {
+#if ORDERED
+#else
+    if (params.taken > 0u) {
+        return found[(params.found_place + query) * params.k + params.taken - 1u];
+    }
+#endif
+    return vec2<u32>();
+}
+
+// Writes down what was selected for a query.
+fn write_candidates(thread: u32, side: u32, query: u32, slab: u32) {
+    for (var rank = thread; rank < params.keep; rank += {{THREADS}}u) {
+        let place = query * params.all_slabs + params.first_slab + slab;
+        candidates[place * params.keep + rank] = queue_at_of(side, rank);
+    }
 }
 
 @compute @workgroup_size({{THREADS}})
@@ -307,73 +476,83 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let number = workgroup_number(group, groups);
-    if (number >= params.queries * params.slabs) { return; }
+    let per_slab = (params.queries + QUEUES - 1u) / QUEUES;
+    if (number >= per_slab * params.slabs) { return; }
     // What runs at the same time reads the same part of the lists.
-    let slab = number / params.queries;
-    var floor = vec2<u32>(0u, 0u);
-#if ORDERED
-    let query = order[number % params.queries];
+    let slab = number / per_slab;
+    let query = query_at(number % per_slab * QUEUES);
+#if TWO_QUERIES
+    // The last may be alone: then no list is the second's.
+    let second = number % per_slab * 2u + 1u;
+    let other = query_at(min(second, params.queries - 1u));
+    let tables = (vec2<u32>(query, other) + vec2<u32>(params.table_place)) * params.table_quarters;
+    let probe = number % per_slab * params.ranks;
 #else
-    let query = number % params.queries;
-    if (params.taken > 0u) {
-        floor = found[(params.found_place + query) * params.k + params.taken - 1u];
-    }
+    let tables = (params.table_place + query) * params.table_quarters;
+    let probe = (params.probe_place + query) * params.ranks;
 #endif
-    let table = (params.table_place + query) * params.table_quarters;
 #if PARTS
 #else
 #if QUADS
-    load_quads(thread, table, 0u);
+    load_quads(thread, tables, 0u);
 #endif
 #if WORDS
-    load_words(thread, table, 4u * params.quads);
+    load_words(thread, tables, 4u * params.quads);
 #endif
 #endif
     queue_open(thread);
     let lane = thread % 32u;
-    let unit = thread / 32u;
-    for (var first = 0u; first < params.nprobe; first += {{PROBES}}u) {
-        let blocks = open_lists(thread, query, first);
+    let unit = vec4<u32>(thread / 32u) + UNITS * vec4<u32>(0u, 1u, 2u, 3u);
+    for (var first = 0u; first < params.ranks; first += {{PROBES}}u) {
+        let blocks = open_lists(thread, probe, first);
         let share = (blocks + params.slabs - 1u) / params.slabs;
         let end = min(share * (slab + 1u), blocks);
         var rank = 0u;
         for (var tile = share * slab; tile < end; tile += TILE) {
             open_tile(thread, tile, end, &rank);
-            let a = tile_blocks[unit];
-            let b = tile_blocks[unit + UNITS];
-            let c = tile_blocks[unit + 2u * UNITS];
-            let d = tile_blocks[unit + 3u * UNITS];
-            var distances = sums_of(thread, table, vec4<u32>(a.x, b.x, c.x, d.x));
-            var entries = vec4<u32>(a.y, b.y, c.y, d.y) + vec4<u32>(lane);
-            let exist = (vec4<u32>(lane) - vec4<u32>(a.z, b.z, c.z, d.z)) < vec4<u32>(a.w, b.w, c.w, d.w);
+            let a = tile_blocks[unit.x];
+            let b = tile_blocks[unit.y];
+            let c = tile_blocks[unit.z];
+            let d = tile_blocks[unit.w];
+            var sums = sums_of(thread, tables, vec4<u32>(a.place, b.place, c.place, d.place));
+            let entries = vec4<u32>(a.first, b.first, c.first, d.first) + vec4<u32>(lane);
 #if TERMS
             // Without an entry, what is added does not matter.
             let known = min(entries, vec4<u32>(params.first_entry + params.entries - 1u));
-            distances += vec4<f32>(terms[known.x], terms[known.y], terms[known.z], terms[known.w]);
+            sums += Sums(Sum(terms[known.x]), Sum(terms[known.y]), Sum(terms[known.z]), Sum(terms[known.w]));
 #endif
 #if ADD_PROBE
-            distances += vec4<f32>(
-                tile_distances[unit],
-                tile_distances[unit + UNITS],
-                tile_distances[unit + 2u * UNITS],
-                tile_distances[unit + 3u * UNITS],
+            sums += Sums(
+                probed[a.rank].distances,
+                probed[b.rank].distances,
+                probed[c.rank].distances,
+                probed[d.rank].distances,
             );
 #endif
-            let bound = select(distance_of(queue_bound), MOST, is_none(queue_bound));
-            entries = select(vec4<u32>(NOTHING), entries, exist & (distances <= vec4<f32>(bound)));
-            loop {
-                if (offer(entries.x, distances.x, floor)) { entries.x = NOTHING; }
-                if (offer(entries.y, distances.y, floor)) { entries.y = NOTHING; }
-                if (offer(entries.z, distances.z, floor)) { entries.z = NOTHING; }
-                if (offer(entries.w, distances.w, floor)) { entries.w = NOTHING; }
-                if (queue_settle(thread, params.keep, false)) { break; }
+            for (var side = 0u; side < QUEUES; side++) {
+#if TWO_QUERIES
+                let by_query = transpose(sums);
+                let distances = select(by_query[0], by_query[1], side == 1u);
+                let offering = select(query, other, side == 1u);
+#else
+                let distances = sums;
+                let offering = query;
+#endif
+                var offered = near(side, unit, entries, distances);
+                loop {
+                    offer_four(side, offering, &offered, distances);
+                    if (queue_settle(thread, params.keep, false)) { break; }
+                }
             }
         }
     }
     queue_settle(thread, params.keep, true);
-    for (var rank = thread; rank < params.keep; rank += {{THREADS}}u) {
-        let place = query * params.all_slabs + params.first_slab + slab;
-        candidates[place * params.keep + rank] = queue_at(rank);
+    write_candidates(thread, 0u, query, slab);
+#if TWO_QUERIES
+    if (second < params.queries) {
+        write_candidates(thread, 1u, other, slab);
     }
+#endif
 }
+#endif
 #endif

@@ -110,6 +110,17 @@ pub enum Error {
         /// What the driver said.
         reason: String,
     },
+    /// A GPU computes something wrongly, whatever the variant of the kernels: see
+    /// [`Device::self_test`](crate::Device::self_test).
+    #[error(
+        "{device} computes {wrong} wrongly, whatever the variant of the kernels: a bug in its driver or in this crate"
+    )]
+    SelfTest {
+        /// The device's name.
+        device: String,
+        /// The operations that are wrong.
+        wrong: String,
+    },
     /// A hard limit of the device or of a format.
     #[error("{limit} is {allowed}, {asked} was asked for")]
     Limit {

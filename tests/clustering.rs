@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use cellprobe::{
     Device, Error,
     spectra::{
-        Peak, Polarity, Scaling, Score, Source, Spectrum, Tolerance,
-        cluster::{ClusterOptions, Clusters, Collection, Method, Spool, cluster},
+        Collection, Peak, Polarity, Scaling, Score, Source, Spectrum, Spool, Tolerance,
+        cluster::{ClusterOptions, Clusters, Method, cluster},
     },
 };
 use proptest::prelude::*;

@@ -12,7 +12,7 @@ use cellprobe::{
     device::{Counters, Options, adapters},
     ops, wgpu,
 };
-use common::own_devices;
+use common::{own_adapters, own_device, own_devices};
 use ndarray::{Array2, s};
 
 const FACTORIES: [&str; 4] = ["Flat", "PQ2x4", "IVF4,Flat", "IVF4,PQ2x4"];
@@ -223,6 +223,11 @@ fn a_lost_device_is_an_error_everywhere() {
     }
 }
 
+/// An index filled on the CPU and moved to a device.
+fn on_cpu_and_moved(device: &Device, rows: &Array2<f32>) -> Index {
+    built(&Device::cpu(), "IVF4,Flat", rows, None).to_device(device).unwrap()
+}
+
 /// Devices that no other test counts on.
 fn uncounted() -> Vec<Device> {
     let own = own_devices(&wgpu::Limits::default(), wgpu::Features::SUBGROUP);
@@ -234,7 +239,7 @@ fn asked_for(device: &Device, act: impl FnOnce()) -> Counters {
     act();
     let after = device.counters();
     let (submissions, read_backs) = (after.submissions - before.submissions, after.read_backs - before.read_backs);
-    Counters { submissions, read_backs, buffers: 0 }
+    Counters { submissions, read_backs, ..Counters::default() }
 }
 
 #[test]
@@ -250,11 +255,91 @@ fn a_search_is_one_submission_and_one_read_back() {
                     [Search::new(7).nprobe(3), Search::new(300).nprobe(4), Search::new(7).nprobe(3).rerank(&exact, 4)];
                 for search in searches {
                     let counted = asked_for(device, || drop(index.search_with(rows.view(), &search).unwrap()));
-                    let once = Counters { submissions: 1, read_backs: 1, buffers: 0 };
+                    let once = Counters { submissions: 1, read_backs: 1, ..Counters::default() };
                     assert_eq!(counted, once, "{factory}, {search:?} on {device:?}");
                 }
             }
         }
+    }
+}
+
+#[test]
+fn kernels_are_compiled_once_whoever_asks_and_not_when_they_are_prepared() {
+    let rows = rows(400, 8);
+    for (device, other) in uncounted().iter().zip(&uncounted()) {
+        let on_cpu = built(&Device::cpu(), "IVF4,PQ2x4", &rows, None);
+        let search = Search::new(7).nprobe(3);
+        let find = |device: &Device, index: &Index| {
+            let before = device.counters().pipelines;
+            let found = index.search_with(rows.view(), &search).unwrap();
+            (device.counters().pipelines - before, found)
+        };
+        // As many as one thread makes.
+        let index = on_cpu.to_device(device).unwrap();
+        let moved = device.counters().pipelines;
+        let (alone, expected) = find(device, &index);
+        assert!(alone > 3, "{device:?}: {alone}");
+        assert_eq!(find(device, &index), (0, expected.clone()), "{device:?}");
+
+        // The same by many at once.
+        let index = on_cpu.to_device(other).unwrap();
+        let start = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    assert_eq!(find(other, &index).1, expected, "{other:?}");
+                });
+            }
+        });
+        assert_eq!(other.counters().pipelines, moved + alone, "{other:?}");
+    }
+    for device in &uncounted() {
+        let index = on_cpu_and_moved(device, &rows);
+        let before = device.counters();
+        let mut work = device.work();
+        let queries = device.matrix(rows.slice(s![..100, ..])).unwrap();
+        index.search_on(&mut work, &queries, &Search::new(3)).unwrap();
+        work.prepare().unwrap();
+        drop(work);
+        let prepared = device.counters();
+        assert!(prepared.pipelines > before.pipelines && prepared.submissions == before.submissions, "{device:?}");
+        index.search(rows.slice(s![..100, ..]), 3).unwrap();
+        assert_eq!(device.counters().pipelines, prepared.pipelines, "{device:?}");
+    }
+}
+
+#[test]
+fn what_is_compiled_is_kept_where_the_device_can() {
+    let rows = rows(200, 8);
+    for adapter in own_adapters() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |folder: Option<std::path::PathBuf>| {
+            let features = Device::required_features(&adapter);
+            let (own, queue) = own_device(&adapter, &wgpu::Limits::default(), features);
+            let device = Device::from_wgpu_with(own, queue, &Options::default().cache(folder)).unwrap();
+            on_cpu_and_moved(&device, &rows).search(rows.view(), 3).unwrap()
+        };
+        let files =
+            || -> Vec<_> { std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect() };
+        let expected = open(None);
+        assert!(files().is_empty());
+        assert_eq!(open(Some(folder.path().into())), expected);
+        let kept = files();
+        let can = adapter.features().contains(wgpu::Features::PIPELINE_CACHE);
+        assert_eq!(kept.len(), usize::from(can), "{kept:?}");
+        assert_eq!(open(Some(folder.path().into())), expected);
+        for path in &kept {
+            let whole = std::fs::read(path).unwrap();
+            let mut damaged = whole.clone();
+            damaged.last_mut().map(|byte| *byte ^= 1).unwrap();
+            for content in [&damaged[..], &whole[..whole.len() / 2], b"", b"something else altogether"] {
+                std::fs::write(path, content).unwrap();
+                assert_eq!(open(Some(folder.path().into())), expected);
+                assert!(std::fs::read(path).unwrap().len() > whole.len() / 2, "it is written anew");
+            }
+        }
+        assert_eq!(files(), kept, "nothing is left over");
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytemuck::Pod;
 use cellprobe::{
     Device, DeviceArray, Index, Metric, Search, Work,
-    ops::{self, Codebook, Ranked, Table},
+    ops::{self, Codebook, Places, Ranked, Table},
     wgpu,
 };
 use common::{program::*, *};
@@ -109,7 +109,8 @@ fn every_operation_can_be_recorded_into_the_callers_encoder() {
         check_recorded(program, |work| scan(work).1);
         check_recorded(program, |work| {
             let (codes, found) = scan(work);
-            ops::pq_rerank(work, &queries, &codebook, &codes, &lists, &positions, &centroids, &found).unwrap()
+            ops::pq_rerank(work, &queries, &codebook, &codes, &lists, Places::Known(&positions), &centroids, &found)
+                .unwrap()
         });
     }
 }

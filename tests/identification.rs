@@ -10,10 +10,10 @@ use cellprobe::{
     Device, Error,
     index::Training,
     spectra::{
-        Cleaning, Field, Peak, Polarity, Score, Source, Spectrum, Tolerance, Vectorizer,
+        Cleaning, Field, Peak, Polarity, Score, Source, Spectrum, Spool, Tolerance, Vectorizer,
         identify::{
-            Decoys, Identification, IdentifyOptions, Library, Outcome, Quality, identify, q_values, read_library,
-            sidecar, write_library,
+            Decoys, Found, Identification, IdentifyOptions, Library, Outcome, Quality, identify, identify_spooled,
+            q_values, read_library, sidecar, write_library,
         },
         read_files,
     },
@@ -188,7 +188,7 @@ fn structures_are_reported_once_with_the_distance_to_the_next() {
     // Without a precursor nothing is within a window, and nothing has that of E.
     assert!(found[1].matches.is_empty() && found[2].matches.is_empty());
     let truth: Field = "INCHIKEY".parse().unwrap();
-    let quality = Quality::of(&library, &queries, &found, &truth).unwrap();
+    let quality = Quality::of(&library, &queries[..], &found[..], &truth).unwrap().unwrap();
     assert_eq!((quality.known, quality.absent, quality.right, quality.accepted_right), (1, 2, 1, 1));
     assert_eq!(Outcome::of(&queries[0], &library.spectra()[2], &truth), Some(Outcome::Wrong));
 }
@@ -214,6 +214,38 @@ fn a_cascade_searches_again_for_what_the_window_leaves() {
         found.iter().map(|it| (it.is_accepted(), it.second_search)).collect::<Vec<_>>(),
         [(true, false), (true, true)]
     );
+}
+
+#[test]
+fn what_is_found_in_temporary_files_is_what_is_found_in_memory() {
+    let (library, queries) = runs();
+    let cascade = Some(None);
+    let options = IdentifyOptions { cascade, decoys: Some(Decoys::Spectrum), ..IdentifyOptions::default() };
+    let expected = found(&library, &queries, &options);
+    for memory in [0, 1 << 12, usize::MAX] {
+        let mut spool = Spool::new(memory);
+        queries.iter().cloned().try_for_each(|query| spool.push(query)).unwrap();
+        let spooled = identify_spooled(&Device::cpu(), &library, &spool, &options, memory, &|_, _, _| ()).unwrap();
+        let numbers: Vec<u32> = (0..queries.len() as u32).rev().collect();
+        let mut fetched = spooled.fetch(&numbers).unwrap();
+        fetched.reverse();
+        assert_eq!(fetched, expected, "{memory} bytes");
+        assert_eq!(spooled.accepted(), expected.iter().filter(|found| found.is_accepted()).count());
+        assert_eq!(spooled.matched(), expected.iter().filter(|found| !found.matches.is_empty()).count());
+    }
+}
+
+#[test]
+fn a_match_far_from_the_precursor_is_not_accepted() {
+    let library = small(vec![spectrum("A", Some(300.0), &PEAKS)]);
+    let queries = [0.0, 2.4, 2.6, 9.9].map(|ppm| spectrum("A", Some(300.0 * (1.0 + ppm * 1e-6)), &PEAKS));
+    let accepted = |accept_within| {
+        let options = IdentifyOptions { accept_within, ..IdentifyOptions::default() };
+        found(&library, &queries, &options).iter().map(Identification::is_accepted).collect::<Vec<_>>()
+    };
+    assert_eq!(accepted(None), [true, true, false, false]);
+    assert_eq!(accepted(Some(Tolerance::Ppm(10.0))), [true; 4]);
+    assert_eq!(accepted(Some(Tolerance::Ppm(1.0))), [true, false, false, false]);
 }
 
 #[test]
@@ -366,7 +398,7 @@ fn compounds_are_named_as_often_as_measured() {
         let precursor_tolerance = if open { None } else { Some(Tolerance::Ppm(10.0)) };
         let options = IdentifyOptions { score, precursor_tolerance, ..IdentifyOptions::default() };
         let found = found(&library, &queries, &options);
-        let top1 = Quality::of(&library, &queries, &found, &truth).unwrap().top1();
+        let top1 = Quality::of(&library, &queries[..], &found[..], &truth).unwrap().unwrap().top1();
         eprintln!("{score}, open {open}: top-1 {top1:.4}");
         assert!(top1 >= least, "{score}, open {open}: {top1}");
     }

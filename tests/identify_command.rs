@@ -11,19 +11,6 @@ use spectra_common::folder::{Folder, Result, run};
 
 const SPECTRA: &[&str] = &["spectra"];
 
-/// The rows of matches.tsv, by the names of its columns.
-fn matches(folder: &Folder, name: &str) -> Result<Vec<BTreeMap<String, String>>> {
-    let text = fs::read_to_string(folder.path(name).join("matches.tsv"))?;
-    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
-    let names: Vec<_> = lines.next().ok_or("no header")?.split('\t').map(str::to_owned).collect();
-    let row = |line: &str| {
-        let values: Vec<_> = line.split('\t').map(str::to_owned).collect();
-        assert_eq!(values.len(), names.len(), "{line}");
-        names.iter().cloned().zip(values).collect()
-    };
-    Ok(lines.map(row).collect())
-}
-
 #[test]
 fn a_file_of_spectra_is_a_library() -> Result {
     let folder = Folder::new(SPECTRA)?;
@@ -34,7 +21,7 @@ fn a_file_of_spectra_is_a_library() -> Result {
     assert!(summary["top1"].is_null());
     let written: Value = serde_json::from_slice(&fs::read(folder.path("out/summary.json"))?)?;
     assert_eq!(written, summary);
-    let rows = matches(&folder, "out")?;
+    let rows = folder.matches("out")?;
     let first = |row: &&BTreeMap<String, String>| ["0", "1"].contains(&row["rank"].as_str());
     assert_eq!(rows.iter().filter(first).count() as u64, summary["queries"].as_u64().ok_or("no count")?);
     let accepted = rows.iter().filter(|row| row["accepted"] == "yes");
@@ -76,10 +63,24 @@ fn what_index_writes_is_a_library() -> Result {
     folder.json(&format!("identify runs {query} -o plain --precursor-tolerance open"))?;
     folder.json(&format!("index {files} -o same.index --index IVF4,Flat"))?;
     folder.json(&format!("identify same.index {query} -o indexed --precursor-tolerance open --nprobe 4"))?;
-    let scores = |name: &str| -> Result<Vec<String>> {
-        Ok(matches(&folder, name)?.into_iter().map(|mut row| row.remove("score").unwrap_or_default()).collect())
-    };
-    assert_eq!(scores("plain")?, scores("indexed")?);
+    assert_eq!(folder.column("plain", "score")?, folder.column("indexed", "score")?);
+    Ok(())
+}
+
+#[test]
+fn what_is_written_does_not_depend_on_the_memory() -> Result {
+    let folder = Folder::new(SPECTRA)?;
+    let identify = format!("identify {} {} {}", run(1), run(2), run(3));
+    let options = "--precursor-tolerance 2ppm --cascade open --decoys spectrum --max-q-value 0.5 --truth FEATURE_ID";
+    for (out, memory) in [("none", "--memory 0"), ("plenty", "")] {
+        folder.json(&format!("{identify} -o {out} {options} {memory}"))?;
+    }
+    for file in ["matches.tsv", "matches.mztab", "rejected.tsv", "report.html"] {
+        let read = |out: &str| fs::read(folder.path(out).join(file));
+        assert!(read("none")? == read("plenty")?, "{file}");
+    }
+    let searches = folder.column("none", "search")?;
+    assert!(searches.contains(&"first".to_owned()) && searches.contains(&"second".to_owned()));
     Ok(())
 }
 
@@ -91,7 +92,7 @@ fn peptides_have_decoys() -> Result {
     fs::write(folder.path("peptides.mgf"), spectra)?;
     let arguments = "identify peptides.mgf peptides.mgf -o out --preset proteomics --structure SEQ --decoys peptide";
     folder.json(arguments)?;
-    let rows = matches(&folder, "out")?;
+    let rows = folder.matches("out")?;
     assert_eq!((rows[0]["library_name"].as_str(), rows[0]["q_value"].as_str()), ("PEPTIDEK", "1.000000"));
     Ok(())
 }

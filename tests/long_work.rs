@@ -2,11 +2,12 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use cellprobe::{
     Device, Error, Index, KMeans, Metric, Search,
     device::{Cancel, Options, adapters},
+    index::Adding,
 };
 use common::{Kind, Numbers};
 use ndarray::{Array2, s};
@@ -26,11 +27,16 @@ fn rows(seed: u64, count: usize, columns: usize) -> Array2<f32> {
     Array2::from_shape_vec((count, columns), Numbers::new(seed).vector(Kind::Whole, count * columns)).unwrap()
 }
 
-/// An index trained on the CPU and filled on a device.
-fn built(device: &Device, factory: &str, rows: &Array2<f32>) -> Index {
+/// An empty index on a device, trained on the CPU.
+fn trained(device: &Device, factory: &str, rows: &Array2<f32>) -> Index {
     let mut trained = Index::new(&Device::cpu(), rows.ncols(), factory, Metric::L2).unwrap();
     trained.train(rows.view()).unwrap();
-    let mut index = trained.to_device(device).unwrap();
+    trained.to_device(device).unwrap()
+}
+
+/// An index trained on the CPU and filled on a device.
+fn built(device: &Device, factory: &str, rows: &Array2<f32>) -> Index {
+    let mut index = trained(device, factory, rows);
     index.add(rows.view()).unwrap();
     index
 }
@@ -115,5 +121,58 @@ fn a_long_search_is_cancelled_in_the_middle() {
         canceller.join().unwrap();
         assert!(matches!(outcome, Err(Error::Cancelled)), "{device:?}");
         eprintln!("cancelled on {device:?} after {} submissions", device.counters().submissions - before);
+    }
+}
+
+#[test]
+fn adding_and_searching_tell_how_far_they_are_and_change_nothing() {
+    let rows = rows(5, 40_000, 8);
+    for device in gpus(&Options::default()).iter().chain([&Device::cpu()]) {
+        for factory in FACTORIES {
+            let plain = built(device, factory, &rows);
+            let told: Mutex<Vec<(usize, usize)>> = Mutex::default();
+            let tell = |done: usize, of: usize| told.lock().unwrap().push((done, of));
+            let take = || std::mem::take(&mut *told.lock().unwrap());
+
+            let mut index = trained(device, factory, &rows);
+            index.add_with(rows.view(), &Adding::default().progress(&tell)).unwrap();
+            assert_told(&take(), 40_000, factory, device);
+            let queries = rows.slice(s![..2500, ..]);
+            let found = index.search_with(queries, &Search::new(3).progress(&tell)).unwrap();
+            assert_told(&take(), 2500, factory, device);
+            assert_eq!(found, plain.search(queries, 3).unwrap(), "{factory} on {device:?}");
+            let found = index.search_with(rows.slice(s![..0, ..]), &Search::new(3).progress(&tell)).unwrap();
+            assert_eq!((found.queries(), take()), (0, vec![]), "{factory} on {device:?}");
+        }
+    }
+}
+
+/// Fails unless there are several steps, each farther than the one before, and the last is the end.
+fn assert_told(told: &[(usize, usize)], of: usize, factory: &str, device: &Device) {
+    let ends = told.last() == Some(&(of, of)) && told.iter().all(|step| step.1 == of);
+    assert!(ends && told.len() > 1 && told.is_sorted_by(|a, b| a.0 < b.0), "{factory} on {device:?}: {told:?}");
+}
+
+#[test]
+fn a_cancelled_addition_leaves_the_index_as_it_was() {
+    let rows = rows(6, 40_000, 8);
+    for device in gpus(&Options::default()).iter().chain([&Device::cpu()]) {
+        for factory in FACTORIES {
+            let mut index = trained(device, factory, &rows);
+            index.add(rows.slice(s![..300, ..])).unwrap();
+            let queries = rows.slice(s![..50, ..]);
+            let before = index.search(queries, 3).unwrap();
+            let cancel = Cancel::default();
+            let first = |done: usize, of: usize| {
+                assert!(done < of, "nothing goes on after it was cancelled");
+                cancel.cancel();
+            };
+            let adding = Adding::default().progress(&first).cancelled_by(&cancel);
+            assert!(matches!(index.add_with(rows.view(), &adding), Err(Error::Cancelled)), "{factory} on {device:?}");
+            assert_eq!((index.ntotal(), index.search(queries, 3).unwrap()), (300, before), "{factory} on {device:?}");
+            index.add(rows.slice(s![300.., ..])).unwrap();
+            let (found, expected) = (index.search(queries, 3), built(device, factory, &rows).search(queries, 3));
+            assert_eq!(found.unwrap(), expected.unwrap(), "{factory} on {device:?}");
+        }
     }
 }

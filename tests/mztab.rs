@@ -1,6 +1,8 @@
 //! `matches.mztab` follows the specification of mzTab 1.0.0, and says what `matches.tsv` says of accepted matches.
 #![cfg(all(feature = "cli", feature = "spectra"))]
 
+mod spectra_common;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -9,48 +11,16 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use spectra_common::folder::{Result, run};
 
-type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 type Row = BTreeMap<String, String>;
 
 /// The columns that the specification requires (tables 5 and 6), scores apart.
-const PSM: [&str; 17] = [
-    "sequence",
-    "PSM_ID",
-    "accession",
-    "unique",
-    "database",
-    "database_version",
-    "search_engine",
-    "modifications",
-    "spectra_ref",
-    "retention_time",
-    "charge",
-    "exp_mass_to_charge",
-    "calc_mass_to_charge",
-    "pre",
-    "post",
-    "start",
-    "end",
-];
-const SMALL_MOLECULE: [&str; 16] = [
-    "identifier",
-    "chemical_formula",
-    "smiles",
-    "inchi_key",
-    "description",
-    "exp_mass_to_charge",
-    "calc_mass_to_charge",
-    "charge",
-    "retention_time",
-    "taxid",
-    "species",
-    "database",
-    "database_version",
-    "spectra_ref",
-    "search_engine",
-    "modifications",
-];
+const PSM: &str = "sequence PSM_ID accession unique database database_version search_engine modifications spectra_ref \
+                   retention_time charge exp_mass_to_charge calc_mass_to_charge pre post start end";
+const SMALL_MOLECULE: &str = "identifier chemical_formula smiles inchi_key description exp_mass_to_charge \
+                              calc_mass_to_charge charge retention_time taxid species database database_version \
+                              spectra_ref search_engine modifications";
 const NUMBERS: [&str; 7] = [
     "retention_time",
     "charge",
@@ -125,8 +95,8 @@ impl MzTab {
             assert!(value(&format!("software[1]-setting[{number}]")).contains(" = "));
         }
         for (rows, required, kind, score) in [
-            (&self.peptides, &PSM[..], "psm", "search_engine_score[1]"),
-            (&self.molecules, &SMALL_MOLECULE[..], "smallmolecule", "best_search_engine_score[1]"),
+            (&self.peptides, PSM, "psm", "search_engine_score[1]"),
+            (&self.molecules, SMALL_MOLECULE, "smallmolecule", "best_search_engine_score[1]"),
         ] {
             let scored = self.metadata.get(&format!("{kind}_search_engine_score[1]"));
             assert_eq!(scored.is_some(), !rows.is_empty(), "{kind}");
@@ -134,7 +104,7 @@ impl MzTab {
                 check_parameter(scored);
             }
             for row in rows {
-                check_row(row, required, score, runs);
+                check_row(row, &required.split_whitespace().collect::<Vec<_>>(), score, runs);
             }
         }
         let ids: BTreeSet<u64> = self.peptides.iter().map(|row| row["PSM_ID"].parse().unwrap()).collect();
@@ -188,14 +158,10 @@ fn identify(folder: &Path, arguments: &[&str]) -> Result<(MzTab, Vec<Row>)> {
     Ok((parse(&fs::read_to_string(folder.join("out/matches.mztab"))?), accepted))
 }
 
-fn dbgi(number: usize) -> String {
-    format!("{}/examples/data/dbgi/20220513_PMA_DBGI_01_04_{number:03}.mgf", env!("CARGO_MANIFEST_DIR"))
-}
-
 #[test]
 fn small_molecules_are_rows() -> Result {
     let folder = tempfile::tempdir()?;
-    let files = [1, 2, 3].map(dbgi);
+    let files = [1, 2, 3].map(run);
     let (file, accepted) = identify(folder.path(), &[&files[0], &files[1], &files[2], "--decoys", "spectrum"])?;
     assert!(file.peptides.is_empty() && accepted.len() > 20);
     assert_eq!(file.molecules.len(), accepted.len());

@@ -3,8 +3,8 @@
 mod common;
 
 use cellprobe::{
-    Device, FlatIndex, Index, KMeans, Metric, Search,
-    device::{Options, adapters},
+    Device, DeviceArray, FlatIndex, Index, KMeans, Metric, Search,
+    device::{BufferRows, Options, adapters},
     ops, wgpu,
 };
 use common::{Kind, Numbers, read};
@@ -57,6 +57,52 @@ fn the_second_search_makes_no_buffer() {
                 device.release_memory().unwrap();
                 assert!(made(device, find) > 0, "what was released is made again");
             }
+        }
+    }
+}
+
+#[test]
+fn what_is_recorded_for_somebody_else_makes_no_buffer_again() {
+    let rows = rows(7, 500, 8);
+    for device in &gpus(&Options::default()) {
+        let (own, queue) = device.wgpu().unwrap();
+        let results = own.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: 100 * 7 * 8,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        for factory in FACTORIES {
+            let index = built(device, factory, &rows);
+            let expected = index.search(rows.slice(s![..100, ..]), 7).unwrap();
+            let record = |encoder: &mut wgpu::CommandEncoder| {
+                let queries = device.matrix(rows.slice(s![..100, ..])).unwrap();
+                let mut work = device.work();
+                let found = index.search_on(&mut work, &queries, &Search::new(7)).unwrap();
+                work.copy(&found, &BufferRows::new(&results, 100, 7)).unwrap();
+                work.record(encoder).unwrap();
+            };
+            let encoder = || own.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let submitted = || {
+                let mut encoder = encoder();
+                record(&mut encoder);
+                queue.submit([encoder.finish()]);
+                own.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+            };
+            let (first, second) = (made(device, submitted), made(device, submitted));
+            eprintln!("{factory} on {device:?}: {first} buffers, then {second}");
+            assert_eq!(second, 0, "{factory} on {device:?}, after {first}");
+            let dropped = || record(&mut encoder());
+            assert_eq!((made(device, dropped), made(device, dropped)), (0, 0), "{factory} on {device:?}");
+
+            // Nobody else has the buffers of what is recorded and not submitted yet.
+            let mut pending = encoder();
+            record(&mut pending);
+            index.search(rows.slice(s![200..300, ..]), 7).unwrap();
+            queue.submit([pending.finish()]);
+            let found = DeviceArray::<ops::Ranked>::from_wgpu(device, &BufferRows::new(&results, 100, 7)).unwrap();
+            let found = read(device.work(), found);
+            assert_eq!(index.neighbors(&found, 7).unwrap(), expected, "{factory} on {device:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ mod common;
 
 use cellprobe::{
     Device, Work,
-    ops::{self, Codebook, PqCodes, Ranked, Table, reference},
+    ops::{self, Codebook, Places, PqCodes, Ranked, Table, reference},
 };
 use common::*;
 use proptest::prelude::*;
@@ -247,15 +247,49 @@ fn pq_scan_takes_codes_of_any_length() {
     }
 }
 
-/// Many queries are scanned in the order of their lists.
+/// Many queries are scanned in the order of their lists, two by two: an odd number of them and an even one, sixteens of
+/// look-ups and others, tables that fit and that do not.
 #[test]
 fn pq_scan_gives_each_of_many_queries_its_own() {
+    let shapes = [
+        (300, 3, 4, 3, [true, true]),
+        (300, 3, 4, 260, [true, true]),
+        (257, 16, 7, 5, [false, true]),
+        (256, 21, 6, 5, [true, true]),
+        (257, 40, 7, 5, [false, false]),
+    ];
     for device in &devices() {
-        for k in [3, 260] {
-            let case = Case { rows: 300, m: 3, nbits: 4, dsub: 1, kind: Kind::Whole, seed: 5 };
-            let lists = Lists { nlist: 9, entries: 400, nprobe: 4, k, with_terms: true, add_probe: true };
-            check_scan(device, &case, &lists);
+        for (rows, m, nbits, k, [with_terms, add_probe]) in shapes {
+            let case = Case { rows, m, nbits, dsub: 1, kind: Kind::Whole, seed: 5 };
+            check_scan(device, &case, &Lists { nlist: 9, entries: 400, nprobe: 4, k, with_terms, add_probe });
         }
+    }
+}
+
+/// A query's distances are the same to the last bit whether it is scanned for alone or beside another.
+#[test]
+fn pq_scan_does_not_depend_on_the_other_queries() {
+    let case = Case { rows: 3, m: 23, nbits: 6, dsub: 1, kind: Kind::Even, seed: 9 };
+    for device in &devices() {
+        let mut data = case.data();
+        let columns = case.m << case.nbits;
+        let tables = data.numbers.vector(case.kind, case.rows * columns);
+        let codes = case.codes(&mut data, 500);
+        let (offsets, ids) = data.numbers.lists(4, 500);
+        let probes = data.numbers.probes(case.kind, 4, case.rows, 4);
+        let mut work = device.work();
+        let interleaved = case.interleaved(device, &mut work, &data, &codes);
+        let (codebook, lists) = (case.codebook(device, &data), upload_lists(device, &offsets, &ids));
+        work.submit().unwrap();
+        let scan = |tables: &[f32], probes: &[Ranked]| {
+            let (tables, probes) = (upload(device, tables, columns), upload(device, probes, 4));
+            let mut work = device.work();
+            let found =
+                ops::pq_scan(&mut work, &tables, &codebook, &interleaved, &lists, None, &probes, true, 10).unwrap();
+            read(work, found)
+        };
+        let alone = tables.chunks(columns).zip(probes.chunks(4)).flat_map(|(table, probes)| scan(table, probes));
+        assert_eq!(scan(&tables, &probes), alone.collect::<Vec<_>>(), "{device:?}");
     }
 }
 
@@ -308,10 +342,17 @@ fn pq_rerank_gives_the_distance_to_the_decoded_row() {
         let queries = data.numbers.vector(case.kind, case.rows * data.dimension);
         let codes = case.codes(&mut data, entries);
         let centroids = data.numbers.vector(case.kind, nlist * data.dimension);
-        let (offsets, ids) = data.numbers.lists(nlist, entries);
+        let (offsets, mut ids) = data.numbers.lists(nlist, entries);
+        let visited = data.numbers.below(2) == 0;
+        if visited {
+            offsets.windows(2).for_each(|ends| ids[ends[0] as usize..ends[1] as usize].sort_unstable());
+        }
         let mut positions = vec![0; entries];
         (0..).zip(&ids).for_each(|(entry, &id)| positions[id as usize] = entry);
         let given = data.numbers.probes(case.kind, entries, case.rows, candidates);
+        let places = upload(device, &positions, 1);
+        let every_list: Vec<_> = (0..case.rows * nlist).map(|probe| Ranked::new(0.0, (probe % nlist) as u32)).collect();
+        let every_list = upload(device, &every_list, nlist);
         let codewords = case.codewords(&data);
         let mut work = device.work();
         let interleaved = case.interleaved(device, &mut work, &data, &codes);
@@ -321,7 +362,7 @@ fn pq_rerank_gives_the_distance_to_the_decoded_row() {
             &case.codebook(device, &data),
             &interleaved,
             &upload_lists(device, &offsets, &ids),
-            &upload(device, &positions, 1),
+            if visited { Places::Visited(&every_list) } else { Places::Known(&places) },
             &upload(device, &centroids, data.dimension),
             &upload(device, &given, candidates),
         )
@@ -370,9 +411,9 @@ fn arguments_that_do_not_fit_are_errors() {
         let mut scan = |tables, k| ops::pq_scan(work, tables, &codebook, &codes, &lists, None, &probes, true, k);
         assert_eq!(error_of(scan(&tables, 0)), "Parameter");
         assert_eq!(error_of(scan(&four, 1)), "Dimension");
-        let rerank = ops::pq_rerank(work, &three, &codebook, &codes, &lists, &label, &three, &probes);
+        let rerank = ops::pq_rerank(work, &three, &codebook, &codes, &lists, Places::Known(&label), &three, &probes);
         assert_eq!(error_of(rerank), "Dimension");
-        let rerank = ops::pq_rerank(work, &four, &codebook, &codes, &lists, &labels, &four, &probes);
+        let rerank = ops::pq_rerank(work, &four, &codebook, &codes, &lists, Places::Known(&labels), &four, &probes);
         assert_eq!(error_of(rerank), "Length");
     }
 }

@@ -1,13 +1,9 @@
 //! Every option of the commands on spectra does what its help says.
 #![cfg(all(feature = "cli", feature = "spectra"))]
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::Read,
-    path::PathBuf,
-    process::{Command, Output},
-};
+mod spectra_common;
+
+use std::{collections::BTreeMap, fs, io::Read};
 
 use cellprobe::{
     spectra::{Losses, MgfReader, Vectorizer, identify::read_library},
@@ -15,69 +11,17 @@ use cellprobe::{
 };
 use flate2::read::MultiGzDecoder;
 use ndarray::{Array2, array};
-use serde_json::Value;
+use spectra_common::folder::{Folder, Result, run};
 
-type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+const SPECTRA: &[&str] = &["spectra"];
 
 /// One spectrum: its precursor at charge 2 and at charge 1, weak peaks, and peaks far out.
 const ONE: &str = "BEGIN IONS\nTITLE=one\nPEPMASS=500\nCHARGE=2+\n60 5\n120 100\n250 0.5\n400 50\n499.5 80\n998.99 70\n\
                    1600 20\nEND IONS\n";
 
-fn run(number: usize) -> String {
-    format!("{}/examples/data/dbgi/20220513_PMA_DBGI_01_04_{number:03}.mgf", env!("CARGO_MANIFEST_DIR"))
-}
-
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Result<Self> {
-        Ok(Folder(tempfile::tempdir()?))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, arguments: &str) -> Result<Output> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cellprobe"));
-        command.current_dir(self.0.path()).env("CELLPROBE_DEVICE", "cpu").env_remove("RUST_LOG");
-        Ok(command.arg("spectra").args(arguments.split_whitespace()).output()?)
-    }
-
-    fn json(&self, arguments: &str) -> Result<Value> {
-        let output = self.run(&format!("{arguments} --json"))?;
-        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(serde_json::from_slice(&output.stdout)?)
-    }
-
-    /// The error line of a command that must fail with `status`.
-    fn error(&self, arguments: &str, status: i32) -> Result<String> {
-        let output = self.run(arguments)?;
-        let stderr = String::from_utf8(output.stderr)?;
-        assert_eq!(output.status.code(), Some(status), "{arguments}: {stderr}");
-        let lines = stderr.lines().filter(|line| !line.starts_with("warning: "));
-        let [error] = lines.collect::<Vec<_>>()[..] else { return Err(stderr.into()) };
-        assert!(error.starts_with("error: "), "{stderr}");
-        Ok(error.to_owned())
-    }
-
-    /// The rows of matches.tsv, by the names of its columns.
-    fn matches(&self, folder: &str) -> Result<Vec<BTreeMap<String, String>>> {
-        let text = fs::read_to_string(self.path(folder).join("matches.tsv"))?;
-        let mut lines = text.lines().filter(|line| !line.starts_with('#'));
-        let names: Vec<_> = lines.next().ok_or("no header")?.split('\t').map(str::to_owned).collect();
-        Ok(lines.map(|line| names.iter().cloned().zip(line.split('\t').map(str::to_owned)).collect()).collect())
-    }
-
-    /// A column of matches.tsv.
-    fn column(&self, folder: &str, name: &str) -> Result<Vec<String>> {
-        Ok(self.matches(folder)?.into_iter().map(|mut row| row.remove(name).unwrap_or_default()).collect())
-    }
-}
-
 #[test]
 fn options_of_cleaning() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(SPECTRA)?;
     fs::write(folder.path("one.mgf"), ONE)?;
     let bare = "--preset proteomics --min-peaks 1 --min-span 0";
     for (number, (options, kept)) in [
@@ -138,7 +82,7 @@ fn options_of_cleaning() -> Result {
 
 #[test]
 fn scaling_of_intensities() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(SPECTRA)?;
     let spectrum = |name: &str, a: u32, b: u32| {
         format!("BEGIN IONS\nTITLE={name}\nPEPMASS=500\nCHARGE=1+\n100 {a}\n200 {b}\nEND IONS\n")
     };
@@ -164,7 +108,7 @@ fn scaling_of_intensities() -> Result {
 
 #[test]
 fn how_vectors_are_made_is_kept_with_an_index() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(SPECTRA)?;
     let options = "--bin-width 0.1 --dimension 96 --hash-seed 7 --losses 32";
     folder.json(&format!("index {} -o runs.index --scaling log {options}", run(1)))?;
     let library = read_library(folder.path("runs.index"))?;
@@ -226,7 +170,7 @@ fn three(folder: &Folder) -> Result {
 
 #[test]
 fn vectors_made_elsewhere_are_searched() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(SPECTRA)?;
     three(&folder)?;
     let open = "--precursor-tolerance open --rerank-candidates none -k 3";
     folder.json("index all.mgf -o all.index --vectors vectors.npy")?;
@@ -252,7 +196,7 @@ fn vectors_made_elsewhere_are_searched() -> Result {
 
 #[test]
 fn vectors_that_do_not_fit_are_errors() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(SPECTRA)?;
     three(&folder)?;
     folder.json("index all.mgf -o all.index --vectors vectors.npy")?;
     folder.json("index all.mgf -o hashed.index")?;
@@ -286,7 +230,7 @@ fn vectors_that_do_not_fit_are_errors() -> Result {
 
 #[test]
 fn vectors_made_elsewhere_are_clustered() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(SPECTRA)?;
     let spectra: Vec<_> = (0..6).map(|n| format!("BEGIN IONS\nTITLE={n}\nPEPMASS=500\n100 1\nEND IONS\n")).collect();
     fs::write(folder.path("all.mgf"), spectra.concat())?;
     let vectors =
@@ -306,7 +250,7 @@ fn vectors_made_elsewhere_are_clustered() -> Result {
 
 #[test]
 fn options_of_identification() -> Result {
-    let folder = Folder::new()?;
+    let folder = Folder::new(SPECTRA)?;
     let (library, query) = (run(1), run(2));
     let found = |out: &str, options: &str| {
         folder.json(&format!("identify {library} {query} -o {out} {options}"))?;

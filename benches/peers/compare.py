@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """cellprobe's CPU backend beside faiss-cpu, alternating, as a Markdown table: see README.md."""
-import argparse, json, os, sys, time
+import argparse, json, os, subprocess, sys, time
 from pathlib import Path
 
 OPTIONS = argparse.ArgumentParser(description=__doc__)
@@ -184,6 +184,51 @@ def scanning(m, nbits, count, target):
     row(f"PQ scan, {nbits} bits, M = {m}, {count} queries x 100,000 codes", target, request, peers)
 
 
+def resident(process):
+    """Bytes of memory that a process has."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
+
+
+# What was freed goes back to the system at once, so that what is left is what the index takes.
+TRIMMED = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+
+FAISS_MEMORY = """
+import faiss, os, sys
+resident = lambda: int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+before = resident()
+index = faiss.read_index(sys.argv[1])
+print(resident() - before)
+"""
+
+
+def memory(m, d):
+    """What an index of a million codes takes in memory: each library reads it in a process of its own."""
+    name = f"memory of IVF1024,PQ{m} of 1,018,437 codes"
+    if A.rows and not any(part in name for part in A.rows.split(",")):
+        return
+    base, queries = words(d=d)
+    path = WORK / f"memory{m}.index"
+    if not path.exists():
+        index = faiss.index_factory(d, f"IVF1024,PQ{m}")
+        index.train(base[:65_536])
+        [index.add(base) for _ in range(3)]
+        faiss.write_index(index, str(path))
+    command = [sys.executable, "-c", FAISS_MEMORY, path]
+    theirs = int(subprocess.run(command, env=os.environ | TRIMMED, stdout=subprocess.PIPE, check=True).stdout)
+    program = Cellprobe(os.environ | TRIMMED)
+    nothing = dict(prepare="search", factory="Flat", rows=saved("few", base[:9]), queries=saved("few", base[:9]), k=1)
+    program.ask(**nothing)
+    before = resident(program.process.pid)
+    program.ask(prepare="search", index=str(path), queries=saved("few", base[:9]), k=1, nprobe=1)
+    mine = resident(program.process.pid) - before
+    program.process.kill()
+    rows = 3 * len(base)
+    wanted = (m + 8) * 1.05
+    print(f"| {name} | {A.threads} | {theirs / rows:.1f} B a vector | {mine / rows:.1f} B a vector | {theirs / mine:.2f}"
+          f" | at most {wanted:.1f} B | {'hit' if mine / rows <= wanted else 'miss'} | {m} of code, 8 of id |", flush=True)
+
+
 def machine():
     a = np.random.default_rng(0).standard_normal((1536, 1536), np.float32)
     rate = 2 * 1536**3 / min(seconds(lambda: a @ a) for _ in range(7)) / 1e9
@@ -238,3 +283,5 @@ def build_index():
 
 row("build IVF1024,PQ25 of 339,479 words", 2,
     lambda: dict(prepare="build", rows=saved("base", base), factory="IVF1024,PQ25"), lambda: [build_index])
+for m, d in ((25, 100), (32, 128), (64, 128)):
+    memory(m, d)

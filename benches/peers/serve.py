@@ -17,8 +17,8 @@ def built():
 
 
 class Cellprobe:
-    def __init__(self):
-        self.process = subprocess.Popen([built()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, env=None):
+        self.process = subprocess.Popen([built()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
     def ask(self, **request):
         print(json.dumps(request), file=self.process.stdin, flush=True)

@@ -21,13 +21,17 @@ def cluster(args, files, *options):
     """Runs the command: its summary, and its peak memory in MiB."""
     with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
         command = [args.cellprobe, "spectra", "cluster", *map(str, files), "-o", folder + "/out", "--json", *options]
-        command += ["--device", args.device, "--truth", "INCHIKEY:14"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        text = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise SystemExit(f"failed: {' '.join(command)}")
-        return json.loads(text), usage.ru_maxrss / 1024
+        return run([*command, "--device", args.device, "--truth", "INCHIKEY:14"])
+
+
+def run(command):
+    """What a command says as JSON, and its peak memory in MiB."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    text = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"failed: {' '.join(command)}")
+    return json.loads(text), usage.ru_maxrss / 1024
 
 
 def line(name, found):

@@ -1,70 +1,93 @@
-// One workgroup's running selection: candidates nearer than the last of the `keep` nearest so far are queued, and the
-// queue is sorted and cut when another round of offers, one a thread, might not fit. Slots are given out by a race;
-// the total order of candidates decides what stays, so the outcome does not depend on it.
+// A workgroup's running selection for one query, or for two side by side: candidates nearer than the last of the `keep`
+// nearest so far are queued, and the queues are sorted and cut when one of them might not have room for another round of
+// offers, one a thread of its own. Slots are given out by a race; the total order of candidates decides what stays, so
+// the outcome does not depend on it.
 
 #include sort
 
-var<workgroup> queued: atomic<u32>;
-var<workgroup> queue_length: u32;
-var<workgroup> queue_bound: vec2<u32>;
+#if TWO_QUERIES
+const QUEUES = 2u;
+#else
+const QUEUES = 1u;
+#endif
+
+// Entries of a queue.
+const QUEUE_SIZE = {{QUEUE}}u / QUEUES;
+
+var<workgroup> queued: array<atomic<u32>, QUEUES>;
+var<workgroup> queue_lengths: array<u32, QUEUES>;
+var<workgroup> queue_bounds: array<vec2<u32>, QUEUES>;
+var<workgroup> most_queued: u32;
 
 fn queue_open(thread: u32) {
-    if (thread == 0u) {
-        atomicStore(&queued, 0u);
-        queue_bound = NONE;
+    if (thread < QUEUES) {
+        atomicStore(&queued[thread], 0u);
+        queue_bounds[thread] = NONE;
     }
     workgroupBarrier();
 }
 
-// False where there is no room: then the candidate is to be offered again once the queue is settled.
-fn queue_offer(candidate: vec2<u32>) -> bool {
-    if (before(candidate, queue_bound)) {
-        let slot = atomicAdd(&queued, 1u);
-        if (slot >= {{QUEUE}}u) {
+// False where there is no room: then the candidate is to be offered again once the queues are settled.
+fn queue_offer_to(side: u32, candidate: vec2<u32>) -> bool {
+    if (before(candidate, queue_bounds[side])) {
+        let slot = atomicAdd(&queued[side], 1u);
+        if (slot >= QUEUE_SIZE) {
             return false;
         }
-        queue[slot] = candidate;
+        queue[side * QUEUE_SIZE + slot] = candidate;
     }
     return true;
 }
 
-// To be called by all threads after offers, of which {{THREADS}} together always find room. With `last`, sorts whatever
-// there is. False if some offer found no room.
+fn queue_offer(candidate: vec2<u32>) -> bool {
+    return queue_offer_to(0u, candidate);
+}
+
+// To be called by all threads after offers, of which {{THREADS}} / QUEUES to each queue together always find room. With
+// `last`, sorts whatever there is. False if some offer found no room.
 fn queue_settle(thread: u32, keep: u32, last: bool) -> bool {
     workgroupBarrier();
     if (thread == 0u) {
-        queue_length = atomicLoad(&queued);
+        most_queued = atomicLoad(&queued[0]);
+#if TWO_QUERIES
+        most_queued = max(most_queued, atomicLoad(&queued[1]));
+#endif
     }
-    let offered = workgroupUniformLoad(&queue_length);
-    if (offered <= {{QUEUE}}u - {{THREADS}}u && !last) {
+    let offered = workgroupUniformLoad(&most_queued);
+    if (offered <= ({{QUEUE}}u - {{THREADS}}u) / QUEUES && !last) {
         return true;
     }
-    let length = min(offered, {{QUEUE}}u);
     var width = 2u;
-    while (width < length) {
+    while (width < min(offered, QUEUE_SIZE)) {
         width <<= 1u;
     }
-    for (var slot = thread; slot < width; slot += {{THREADS}}u) {
-        if (slot >= length) {
-            queue[slot] = NONE;
+    for (var side = 0u; side < QUEUES; side++) {
+        let length = atomicLoad(&queued[side]);
+        for (var rank = length + thread; rank < width; rank += {{THREADS}}u) {
+            queue[side * QUEUE_SIZE + rank] = NONE;
         }
     }
     sort_blocks(thread, width);
-    if (thread == 0u) {
-        atomicStore(&queued, min(length, keep));
-        queue_length = min(length, keep);
+    if (thread < QUEUES) {
+        let length = min(atomicLoad(&queued[thread]), QUEUE_SIZE);
+        atomicStore(&queued[thread], min(length, keep));
+        queue_lengths[thread] = min(length, keep);
         if (length >= keep) {
-            queue_bound = queue[keep - 1u];
+            queue_bounds[thread] = queue[thread * QUEUE_SIZE + keep - 1u];
         }
     }
     workgroupBarrier();
-    return offered == length;
+    return offered <= QUEUE_SIZE;
 }
 
-// What the sorted queue holds at `rank`, after the last settling.
-fn queue_at(rank: u32) -> vec2<u32> {
-    if (rank < queue_length) {
-        return queue[rank];
+// What the sorted queue of a side holds at `rank`, after the last settling.
+fn queue_at_of(side: u32, rank: u32) -> vec2<u32> {
+    if (rank < queue_lengths[side]) {
+        return queue[side * QUEUE_SIZE + rank];
     }
     return NONE;
+}
+
+fn queue_at(rank: u32) -> vec2<u32> {
+    return queue_at_of(0u, rank);
 }

@@ -8,7 +8,7 @@ use super::{Case, NBITS, NEIGHBORS, Needed, Size, random};
 use crate::{
     Device, DeviceArray, Metric, Result, Work,
     device::block_on,
-    ops::{self, Codebook, Grouping, Lists, Nearest, PqCodes, Ranked, Table},
+    ops::{self, Codebook, Grouping, Lists, Nearest, Places, PqCodes, Ranked, Table},
 };
 
 /// Number of operations.
@@ -109,8 +109,17 @@ const OPERATIONS: [Operation; 15] = [
     }),
     ("pq_rerank", Inputs::candidate_distances, |i, w| {
         let (codebook, candidates) = (&i.codebook, &i.candidates);
-        ops::pq_rerank(w, &i.queries, codebook, &i.interleaved, &i.lists, &i.positions, &i.centroids, candidates)
-            .map(drop)
+        ops::pq_rerank(
+            w,
+            &i.queries,
+            codebook,
+            &i.interleaved,
+            &i.lists,
+            Places::Known(&i.positions),
+            &i.centroids,
+            candidates,
+        )
+        .map(drop)
     }),
 ];
 

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Instant};
 
 use clap::Args;
+use ndarray::ArrayView2;
 use serde_json::json;
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     arguments::{self, Overwrite},
     console::Console,
 };
-use crate::{Index, storage::read_vectors};
+use crate::{Index, Result, index::Adding, storage::read_vectors};
 
 /// Adds vectors to an index.
 #[derive(Args)]
@@ -41,16 +42,27 @@ impl Add {
         let mut index = Index::read_file(&self.index, &device)?;
         let rows = read_vectors(&self.data)?;
         let ids = self.ids.as_deref().map(arguments::read_row_ids).transpose()?;
-        let start = Instant::now();
-        match ids {
-            Some(ids) => index.add_with_ids(rows.view(), &ids)?,
-            None => index.add(rows.view())?,
-        }
-        let add_seconds = start.elapsed().as_secs_f64();
+        let add_seconds = add(&mut index, rows.view(), ids.as_deref(), console)?;
         index.write_file(&self.output, self.overwrite.force)?;
         let (added, ntotal) = (rows.nrows(), index.ntotal());
         let json = json!({ "device": device.name(), "add_seconds": add_seconds, "ntotal": ntotal });
         console.summary(&json, &format!("{added} vectors added in {add_seconds:.3} s, {ntotal} in all"))?;
         Ok(true)
     }
+}
+
+/// Adds rows to an index and shows how far that is; gives the seconds that it took.
+pub(super) fn add(index: &mut Index, rows: ArrayView2<'_, f32>, ids: Option<&[i64]>, console: &Console) -> Result<f64> {
+    let bar = console.bar();
+    let show = |done: usize, of: usize| bar.iter().for_each(|bar| bar.show("adding", done, of));
+    let mut adding = Adding::default();
+    if bar.is_some() {
+        adding = adding.progress(&show);
+    }
+    if let Some(ids) = ids {
+        adding = adding.ids(ids);
+    }
+    let start = Instant::now();
+    index.add_with(rows, &adding)?;
+    Ok(start.elapsed().as_secs_f64())
 }

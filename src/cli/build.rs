@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{
     Common, Outcome,
+    add::add,
     arguments::{self, AtMost, Overwrite},
     console::Console,
 };
@@ -63,12 +64,7 @@ impl Build {
         let train_seconds = start.elapsed().as_secs_f64();
         drop((training, sample));
         index.warnings().iter().for_each(|warning| console.warn(warning));
-        let start = Instant::now();
-        match ids {
-            Some(ids) => index.add_with_ids(rows.view(), &ids)?,
-            None => index.add(rows.view())?,
-        }
-        let add_seconds = start.elapsed().as_secs_f64();
+        let add_seconds = add(&mut index, rows.view(), ids.as_deref(), console)?;
         index.write_file(&self.output, self.overwrite.force)?;
         let (ntotal, bytes) = (index.ntotal(), index.bytes_per_vector());
         let json = json!({

@@ -71,7 +71,7 @@ pub(super) struct Bar {
 impl Bar {
     fn new() -> Self {
         let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
+        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}") {
             line.set_style(style);
         }
         Bar { line, start: Instant::now(), stage: Mutex::default() }

@@ -19,14 +19,14 @@ pub(super) fn run(console: &Console) -> Outcome {
     let json = json!({
         "adapters": found.iter().map(as_json).collect::<Vec<_>>(),
         "cpu": { "simd": simd, "threads": threads },
-        "auto": { "device": taken.name(), "reason": taken.reason() },
+        "auto": { "device": taken.name(), "reason": taken.reason(), "variant": taken.variant() },
     });
     let mut text = String::new();
     for adapter in &found {
         describe(adapter, &mut text);
     }
     let _ = writeln!(text, "cpu  {threads} threads, SIMD {simd}\n");
-    let _ = writeln!(text, "auto takes {}: {}", taken.name(), taken.reason());
+    let _ = writeln!(text, "auto takes {} ({}): {}", taken.name(), taken.variant(), taken.reason());
     console.result(&json, &text)?;
     Ok(true)
 }

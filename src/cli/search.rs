@@ -86,21 +86,23 @@ impl SearchIndex {
         if let Some(exact) = &exact {
             search = search.rerank(exact, self.rerank_factor);
         }
-        let run = || -> Result<(Neighbors, f64)> {
+        let run = |search: &Search<'_>| -> Result<(Neighbors, f64)> {
             let start = Instant::now();
-            let found = index.search_with(queries.view(), &search)?;
+            let found = index.search_with(queries.view(), search)?;
             Ok((found, start.elapsed().as_secs_f64()))
         };
-        let (_, warmup_seconds) = run()?;
-        let (mut found, first) = run()?;
-        let mut times = vec![first];
         let bar = console.bar();
+        let show = |done: usize, of: usize| bar.iter().for_each(|bar| bar.show("searching", done, of));
+        // Searches whose time counts are not told of.
+        let (_, warmup_seconds) = run(&if bar.is_some() { search.progress(&show) } else { search })?;
+        let (mut found, first) = run(&search)?;
+        let mut times = vec![first];
         for done in 1..self.repeat.get() {
-            let (again, seconds) = run()?;
+            let (again, seconds) = run(&search)?;
             found = again;
             times.push(seconds);
             if let Some(bar) = &bar {
-                bar.show("searching", done + 1, self.repeat.get());
+                bar.show("searching again", done + 1, self.repeat.get());
             }
         }
         drop(bar);

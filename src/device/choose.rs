@@ -90,10 +90,14 @@ fn summarise(adapter: &wgpu::Adapter, index: usize) -> AdapterSummary {
         software: is_software(&info),
         unusable: Gpu::missing(&limits).err().map(|error| error.to_string()),
         auto: false,
-        features: [(wgpu::Features::SUBGROUP, "subgroups"), (wgpu::Features::TIMESTAMP_QUERY, "timestamps")]
-            .into_iter()
-            .filter_map(|(feature, name)| features.contains(feature).then_some(name))
-            .collect(),
+        features: [
+            (wgpu::Features::SUBGROUP, "subgroups"),
+            (wgpu::Features::TIMESTAMP_QUERY, "timestamps"),
+            (wgpu::Features::PIPELINE_CACHE, "pipeline cache"),
+        ]
+        .into_iter()
+        .filter_map(|(feature, name)| features.contains(feature).then_some(name))
+        .collect(),
         limits: vec![
             ("maxStorageBufferBindingSize", limits.max_storage_buffer_binding_size),
             ("maxBufferSize", limits.max_buffer_size),

@@ -14,9 +14,10 @@ use futures::FutureExt;
 use super::{
     Device, Options,
     pace::{Load, Pace},
+    pipelines::{Kept, Pipelines},
     pool::{Lease, Pool},
     profile::{Profile, Profiler},
-    shader::{Pipelines, Variant},
+    shader::Variant,
     wait::poll,
 };
 use crate::{Error, Result};
@@ -30,6 +31,8 @@ pub struct Counters {
     pub read_backs: u64,
     /// Buffers made, rather than used again: see [`Options::pooled_bytes`](super::Options::pooled_bytes).
     pub buffers: u64,
+    /// Kernels compiled. Each is when it is first needed, with the others that the same work needs.
+    pub pipelines: u64,
 }
 
 #[derive(Clone)]
@@ -38,13 +41,16 @@ pub(crate) struct Gpu(Arc<Inner>);
 pub(super) struct Inner {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
-    pub(super) pipelines: Pipelines,
+    pub(super) pipelines: Arc<Pipelines>,
+    pub(super) kept: Option<Arc<Kept>>,
     pub(super) variant: Variant,
     /// Bytes that one binding, and so one part of an array, may have.
     pub(super) max_part: u64,
     pub(super) max_workgroups: u32,
     pub(super) uniform_alignment: u64,
-    pub(super) checked: bool,
+    pub(super) options: Options,
+    /// The kernels that were taken before these and computed something wrongly, and what.
+    pub(super) avoided: Vec<String>,
     pub(super) profiler: Option<Profiler>,
     pool: Arc<Pool>,
     pub(super) pace: Arc<Pace>,
@@ -53,14 +59,24 @@ pub(super) struct Inner {
     lost: Arc<Mutex<Option<String>>>,
     submissions: AtomicU64,
     read_backs: AtomicU64,
+    compiled: AtomicU64,
+}
+
+/// What variants of the same device have in common.
+#[derive(Default)]
+struct Shared {
+    pipelines: Arc<Pipelines>,
+    kept: Option<Arc<Kept>>,
+    lost: Arc<Mutex<Option<String>>>,
+    avoided: Vec<String>,
 }
 
 /// What a part of an array is used for.
 pub(super) const STORAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
-/// Features that kernels have variants for.
-pub(super) const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP;
+/// Features that this crate makes use of.
+pub(super) const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::PIPELINE_CACHE);
 
 /// What no kernel can do without.
 pub(super) fn least_limits() -> wgpu::Limits {
@@ -80,6 +96,7 @@ pub(super) fn best_limits(offered: &wgpu::Limits) -> wgpu::Limits {
         max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
         max_compute_workgroup_storage_size: offered.max_compute_workgroup_storage_size,
         max_compute_invocations_per_workgroup: offered.max_compute_invocations_per_workgroup,
+        max_compute_workgroup_size_x: offered.max_compute_workgroup_size_x,
         max_compute_workgroups_per_dimension: offered.max_compute_workgroups_per_dimension,
         min_storage_buffer_offset_alignment: offered.min_storage_buffer_offset_alignment,
         min_uniform_buffer_offset_alignment: offered.min_uniform_buffer_offset_alignment,
@@ -107,10 +124,24 @@ impl Gpu {
         gpu.0.device.set_device_lost_callback(move |reason, message| {
             *lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{reason:?} {message}"));
         });
-        Ok(gpu)
+        if options.self_test { gpu.self_tested().await } else { Ok(gpu) }
     }
 
     pub(super) fn new(device: wgpu::Device, queue: wgpu::Queue, options: &Options) -> Result<Self> {
+        let shared = Shared { kept: Kept::open(&device, options), ..Shared::default() };
+        Self::with(device, queue, options.clone(), shared)
+    }
+
+    /// The same device with other options, and, if what it computes now is `wrong`, with that said.
+    pub(super) fn in_variant(&self, options: Options, wrong: Option<&str>) -> Result<Self> {
+        let Inner { device, queue, pipelines, kept, lost, avoided, .. } = self.inner();
+        let pipelines = if options.checked == self.0.options.checked { Arc::clone(pipelines) } else { Arc::default() };
+        let mut shared = Shared { pipelines, kept: kept.clone(), lost: Arc::clone(lost), avoided: avoided.clone() };
+        shared.avoided.extend(wrong.map(|wrong| format!("{wrong} is wrong with {}", self.kernels_name())));
+        Self::with(device.clone(), queue.clone(), options, shared)
+    }
+
+    fn with(device: wgpu::Device, queue: wgpu::Queue, options: Options, shared: Shared) -> Result<Self> {
         let limits = device.limits();
         Self::missing(&limits)?;
         let info = device.adapter_info();
@@ -121,6 +152,7 @@ impl Gpu {
             variant: Variant {
                 subgroup_lanes: if subgroups { info.subgroup_min_size.clamp(1, 32) } else { 1 },
                 workgroup_bytes: limits.max_compute_workgroup_storage_size,
+                invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             },
             max_part: options.max_binding.map_or(max_binding, |bytes| bytes.min(max_binding)).max(256),
             max_workgroups: options
@@ -128,14 +160,17 @@ impl Gpu {
                 .unwrap_or(u32::MAX)
                 .clamp(1, limits.max_compute_workgroups_per_dimension),
             uniform_alignment: u64::from(limits.min_uniform_buffer_offset_alignment),
-            checked: options.checked,
+            avoided: shared.avoided,
             profiler: options.profile.then(|| Profiler::new(&device)),
             pool: Pool::new(options.pooled_bytes),
             pace: Arc::new(Pace::new(info.device_type, options.longest_submission)),
-            pipelines: Pipelines::default(),
-            lost: Arc::default(),
+            pipelines: shared.pipelines,
+            kept: shared.kept,
+            lost: shared.lost,
+            options,
             submissions: AtomicU64::new(0),
             read_backs: AtomicU64::new(0),
+            compiled: AtomicU64::new(0),
             device,
             queue,
         })))
@@ -192,8 +227,15 @@ impl Gpu {
         self.0.device.limits().max_buffer_size
     }
 
+    /// The kernels, in words.
+    pub(super) fn kernels_name(&self) -> String {
+        format!("{}, {}", self.0.variant, if self.0.options.checked { "checked" } else { "trusted" })
+    }
+
+    /// The kernels, and those that they are taken instead of.
     pub(super) fn variant_name(&self) -> String {
-        format!("{}, {}", self.0.variant, if self.0.checked { "checked" } else { "trusted" })
+        let avoided = self.0.avoided.iter().map(|avoided| format!(", as {avoided}"));
+        std::iter::once(self.kernels_name()).chain(avoided).collect()
     }
 
     pub(super) fn same_as(&self, other: &Gpu) -> bool {
@@ -205,11 +247,16 @@ impl Gpu {
             submissions: self.0.submissions.load(Ordering::Relaxed),
             read_backs: self.0.read_backs.load(Ordering::Relaxed),
             buffers: self.0.pool.created(),
+            pipelines: self.0.compiled.load(Ordering::Relaxed),
         }
     }
 
     pub(super) fn count_read_back(&self) {
         self.0.read_backs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_pipeline(&self) {
+        self.0.compiled.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What the kernels did since the last call. Profiling is off unless it was asked for.

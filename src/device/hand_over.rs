@@ -9,8 +9,13 @@ impl Work {
     /// Records everything into the caller's encoder instead of submitting it: it is done when the caller submits that,
     /// and the results stay on the GPU. Nothing is submitted, read back or waited for here.
     ///
-    /// wgpu keeps alive what the commands use until they are done: arrays, and the numbers that kernels are told. Those
-    /// numbers and uploaded rows are written with the next submission to the queue, which may be the caller's.
+    /// What the commands use is kept alive, and used for nothing else, until they are done: arrays, what passes between
+    /// kernels, and the numbers that kernels are told. Those numbers and uploaded rows are written with the next
+    /// submission to the queue, which may be the caller's. Afterwards, once the caller polls the device or submits
+    /// something else, the buffers go back to the [pool](super::Options::pooled_bytes), so that the next call of the kind
+    /// makes none; those of an encoder that is dropped go back as well. Arrays that the caller holds stay, and buffers that
+    /// were given out by [`DeviceArray::wgpu_rows`] never go back, for nobody knows who uses them: to read results again
+    /// and again, [copy](Work::copy) them to a buffer of your own.
     ///
     /// What the work is refused for is an error here. An encoder of another device is refused where the caller
     /// finishes it, for wgpu keeps the errors of an encoder until then; [`Work::finish`] has none to give.

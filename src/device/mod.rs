@@ -2,6 +2,7 @@
 
 mod array;
 mod buffer_rows;
+mod cache;
 mod cancel;
 mod choose;
 mod gpu;
@@ -9,8 +10,10 @@ mod hand_over;
 mod options;
 mod pace;
 mod part;
+mod pipelines;
 mod pool;
 mod profile;
+mod self_test;
 mod shader;
 mod submit;
 mod wait;
@@ -33,7 +36,7 @@ pub(crate) use gpu::Gpu;
 pub(crate) use part::Part;
 pub(crate) use shader::{Kernel, Variant, params};
 pub(crate) use wait::block_on;
-pub(crate) use work::{Backend, Recording};
+pub(crate) use work::{Backend, Recording, Running};
 
 use crate::{Error, Result};
 use gpu::{FEATURES, best_limits, least_limits};
@@ -63,7 +66,8 @@ impl Device {
         Device { kind: Kind::Cpu, reason: "asked for".into() }
     }
 
-    /// The best real GPU, otherwise the CPU; never a software rasteriser. [`Device::reason`] says why.
+    /// The best real GPU, if its kernels pass their [self-test](Device::self_test), otherwise the CPU; never a software
+    /// rasteriser. [`Device::reason`] says why.
     #[must_use]
     pub fn auto() -> Self {
         block_on(Self::auto_async())
@@ -132,7 +136,8 @@ impl Device {
     }
 
     /// Somebody's own wgpu device: used with the features and limits it has, its error and loss handlers left alone.
-    /// [`Device::required_features`] and [`Device::required_limits`] say what to open it with.
+    /// [`Device::required_features`] and [`Device::required_limits`] say what to open it with. Nothing is submitted or
+    /// waited for here: ask for its [self-test](Device::self_test).
     ///
     /// # Errors
     /// [`Error::Limit`] if its limits are below [`Device::least_limits`].
@@ -159,7 +164,8 @@ impl Device {
     }
 
     /// What to ask of `adapter` when opening a device for [`Device::from_wgpu`], so that this crate is as fast on it as
-    /// on one that it opens itself: subgroups, where it has them. All of it is optional.
+    /// on one that it opens itself: subgroups, and pipelines that can be kept on disk, where it has them. All of it is
+    /// optional.
     #[must_use]
     pub fn required_features(adapter: &wgpu::Adapter) -> wgpu::Features {
         adapter.features() & FEATURES
@@ -202,8 +208,8 @@ impl Device {
         &self.reason
     }
 
-    /// The kernel variants that this device runs, in words: `subgroups of 32 and more, trusted`; for the CPU the level
-    /// of its SIMD: `v3` (x86-64-v3), `v4`, `neon` or `scalar`.
+    /// The kernel variants that this device runs, in words: `subgroups of 32 and more, trusted`, and which did not pass
+    /// its [self-test](Device::self_test); for the CPU the level of its SIMD: `v3` (x86-64-v3), `v4`, `neon` or `scalar`.
     #[must_use]
     pub fn variant(&self) -> String {
         match &self.kind {

@@ -1,10 +1,13 @@
 //! How a GPU is opened.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
+
+use super::cache;
 
 /// How a GPU is opened. The defaults are the fastest; tests and `verify` go through the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Options {
     /// Compile kernels with bounds checks and loop guards. Off by default: the kernels were reviewed, and the
     /// guards cost a lot in a hot loop.
@@ -23,6 +26,31 @@ pub struct Options {
     /// Longer work is cut into submissions that take about so long each, so that no watchdog resets the GPU and that it
     /// can be cancelled. `None` is 0.3 s, and whatever it takes on a software rasteriser, which nothing watches.
     pub longest_submission: Option<Duration>,
+    /// Compare the main operations with the CPU's when the device is opened, unless that was done before, and take
+    /// other kernels if some are wrong: see [`Device::self_test`](super::Device::self_test). On by default. Devices that
+    /// are [handed over](super::Device::from_wgpu) are never tested unasked.
+    pub self_test: bool,
+    /// The folder of what is kept from one run of a program to the next: outcomes of self-tests and, where the device has
+    /// [`PIPELINE_CACHE`](wgpu::Features::PIPELINE_CACHE), compiled pipelines. Files there can be deleted at any time. By default `cellprobe` in the user's cache folder (`$XDG_CACHE_HOME` or `~/.cache`,
+    /// `~/Library/Caches`, `%LOCALAPPDATA%`); with `None` nothing is kept.
+    pub cache: Option<PathBuf>,
+    /// What a driver does to a kernel, as far as tests are concerned.
+    #[cfg(test)]
+    pub(crate) fault: Option<Fault>,
+}
+
+/// A kernel that is compiled as something else.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The operation.
+    pub kernel: &'static str,
+    /// What becomes something else in its WGSL.
+    pub from: &'static str,
+    /// What it becomes.
+    pub to: &'static str,
+    /// Whether checked kernels have it too.
+    pub checked: bool,
 }
 
 impl Default for Options {
@@ -35,6 +63,10 @@ impl Default for Options {
             profile: false,
             pooled_bytes: 512 << 20,
             longest_submission: None,
+            self_test: true,
+            cache: cache::user_folder(),
+            #[cfg(test)]
+            fault: None,
         }
     }
 }
@@ -86,6 +118,20 @@ impl Options {
     #[must_use]
     pub fn longest_submission(mut self, longest: Duration) -> Self {
         self.longest_submission = Some(longest);
+        self
+    }
+
+    /// Sets [`Options::self_test`].
+    #[must_use]
+    pub fn self_test(mut self, self_test: bool) -> Self {
+        self.self_test = self_test;
+        self
+    }
+
+    /// Sets [`Options::cache`].
+    #[must_use]
+    pub fn cache(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
+        self.cache = folder.into();
         self
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Load {
     by_operation: HashMap<&'static str, Work>,
     /// Seconds that all of it should take.
     pub(super) seconds: f64,
+    /// Seconds that what the GPU decides about may take on top.
+    pub(super) uncertain: f64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -89,6 +91,11 @@ impl Pace {
 }
 
 impl Load {
+    /// Seconds that all of it may take.
+    pub(super) fn most(&self) -> f64 {
+        self.seconds + self.uncertain
+    }
+
     pub(super) fn add(&mut self, operation: &'static str, operations: f64, seconds: f64) {
         let work = self.by_operation.entry(operation).or_default();
         work.operations += operations;

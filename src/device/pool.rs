@@ -1,7 +1,8 @@
 //! Buffers that are used again: making one takes longer than many a kernel.
 //!
 //! A buffer is leased. The work that uses it holds its lease until it is submitted; what uses the buffer next is
-//! submitted later, and a queue keeps that order. So a buffer can be leased anew while the GPU is still at work on it.
+//! submitted later, and a queue keeps that order. So a buffer can be leased anew while the GPU is still at work on it. Work
+//! that somebody else submits, nobody knows when, holds its leases until it is done.
 
 use std::{
     collections::BTreeMap,

@@ -1,17 +1,15 @@
-//! From WGSL templates to pipelines.
+//! From templates to WGSL.
 //!
 //! A kernel's file is WGSL with four additions, each on a line of its own: `#include NAME` (a file of
 //! `shaders/shared`), `#if FLAG`, `#else`, `#endif`; and `{{NAME}}` where a number goes. Numbers, flags and the
 //! layout of `params` come from Rust, so that each is stated once.
 
 use std::{
-    collections::HashMap,
     fmt::{self, Write as _},
-    sync::{Arc, Mutex, PoisonError},
+    hash::{Hash, Hasher},
 };
 
-use super::Gpu;
-use crate::{Error, Result};
+use super::cache::hash;
 
 /// The properties of a device that a kernel is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +18,8 @@ pub(crate) struct Variant {
     pub subgroup_lanes: u32,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
+    /// Invocations that a workgroup may have.
+    pub invocations: u32,
 }
 
 impl fmt::Display for Variant {
@@ -32,7 +32,7 @@ impl fmt::Display for Variant {
 }
 
 /// An entry point of a shader and what its text depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kernel {
     /// The operation: the shader's file name.
     pub name: &'static str,
@@ -45,6 +45,13 @@ pub(crate) struct Kernel {
     pub numbers: Vec<(&'static str, u32)>,
     /// The flags that hold.
     pub flags: Vec<&'static str>,
+}
+
+/// By what tells kernels apart anyway: it is looked up at every dispatch, and templates are long.
+impl Hash for Kernel {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.name, self.entry, &self.numbers, &self.flags).hash(state);
+    }
 }
 
 /// Declares a uniform block once, for Rust and for WGSL. Every field is 4 bytes. In WGSL the number of the first workgroup
@@ -138,6 +145,13 @@ impl Kernel {
     }
 }
 
+/// A hash of all that a device of this variant may be given to compile.
+pub(super) fn fingerprint(variant: Variant) -> u64 {
+    let kernels = crate::ops::kernels(variant);
+    let texts: Vec<_> = kernels.iter().map(|kernel| (kernel, kernel.source, kernel.params)).collect();
+    hash(&(texts, SHARED, WORKGROUP_NUMBER))
+}
+
 /// A rendered variant of a kernel, for those who want to read or check it.
 #[derive(Clone, Debug)]
 pub struct RenderedShader {
@@ -151,14 +165,15 @@ pub struct RenderedShader {
     pub wgsl: String,
 }
 
-/// Every kernel in the variants of typical devices: with subgroups of 4, 32 and without, with 16 and 32 KiB of
-/// workgroup memory.
+/// Every kernel in the variants of typical devices: with subgroups of 4, 32 and without; with 16, 32 and 64 KiB of
+/// workgroup memory; with workgroups of 256 and of 1024 invocations.
 #[must_use]
 pub fn rendered_shaders() -> Vec<RenderedShader> {
-    let variants = [(1, 16_384), (4, 16_384), (32, 32_768)];
+    let variants = [(1, 16, 256), (4, 16, 256), (32, 32, 1024), (32, 64, 1024)];
     let mut kernels = vec![];
-    for (subgroup_lanes, workgroup_bytes) in variants {
-        kernels.extend(crate::ops::kernels(Variant { subgroup_lanes, workgroup_bytes }));
+    for (subgroup_lanes, kibibytes, invocations) in variants {
+        let workgroup_bytes = kibibytes << 10;
+        kernels.extend(crate::ops::kernels(Variant { subgroup_lanes, workgroup_bytes, invocations }));
     }
     #[cfg(feature = "cli")]
     kernels.extend(crate::bench::peak_kernels());
@@ -173,98 +188,4 @@ pub fn rendered_shaders() -> Vec<RenderedShader> {
             wgsl: kernel.render(),
         })
         .collect()
-}
-
-/// A compiled kernel and the places of its bindings.
-pub(super) struct Pipeline {
-    pub(super) compiled: wgpu::ComputePipeline,
-    pub(super) layout: wgpu::BindGroupLayout,
-    /// The operation and the entry point.
-    pub(super) operation: &'static str,
-    pub(super) entry: &'static str,
-    /// Whether it can be dispatched in parts.
-    pub(super) parts: bool,
-    /// Name and place of each binding that the entry point is given.
-    pub(super) places: Vec<(&'static str, u32)>,
-}
-
-/// The compiled kernels of a device, each compiled once.
-#[derive(Default)]
-pub(super) struct Pipelines(Mutex<HashMap<Kernel, Arc<Pipeline>>>);
-
-impl Pipelines {
-    /// The pipeline of `kernel`, whose entry point uses the bindings `names`.
-    pub(super) fn get(&self, gpu: &Gpu, kernel: Kernel, names: &[&'static str]) -> Result<Arc<Pipeline>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pipeline) = known.get(&kernel) {
-            return Ok(Arc::clone(pipeline));
-        }
-        let pipeline = Arc::new(compile(gpu, &kernel, names)?);
-        known.insert(kernel, Arc::clone(&pipeline));
-        Ok(pipeline)
-    }
-}
-
-fn compile(gpu: &Gpu, kernel: &Kernel, names: &[&'static str]) -> Result<Pipeline> {
-    let text = kernel.render();
-    let device = &gpu.inner().device;
-    let label = Some(kernel.name);
-    let mut entries = vec![layout_entry(0, wgpu::BufferBindingType::Uniform)];
-    let mut places = vec![];
-    for name in names {
-        let (place, read_only) = declaration(&text, name).ok_or_else(|| Error::Gpu {
-            device: kernel.name.into(),
-            message: format!("the kernel has no binding named {name}"),
-        })?;
-        entries.push(layout_entry(place, wgpu::BufferBindingType::Storage { read_only }));
-        places.push((*name, place));
-    }
-    gpu.catching(0, || {
-        let descriptor = wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(text.into()) };
-        let module = if gpu.inner().checked {
-            device.create_shader_module(descriptor)
-        } else {
-            // SAFETY: the shaders are this crate's own. Every index is bounded by the lengths in `params`, which
-            // the dispatching code takes from the arrays it binds, and every loop ends; the checked mode, which
-            // the tests run too, shows it.
-            unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
-        };
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
-        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label,
-            bind_group_layouts: &[Some(&layout)],
-            ..Default::default()
-        });
-        let compiled = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label,
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some(kernel.entry),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: gpu.inner().checked,
-                ..Default::default()
-            },
-            cache: None,
-        });
-        Pipeline { compiled, layout, operation: kernel.name, entry: kernel.entry, parts: kernel.has_parts(), places }
-    })
-}
-
-fn layout_entry(binding: u32, ty: wgpu::BufferBindingType) -> wgpu::BindGroupLayoutEntry {
-    wgpu::BindGroupLayoutEntry {
-        binding,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
-        count: None,
-    }
-}
-
-/// Place of a storage binding in the text, and whether it is only read.
-fn declaration(text: &str, name: &str) -> Option<(u32, bool)> {
-    text.lines().find_map(|line| {
-        let (place, rest) = line.strip_prefix("@group(0) @binding(")?.split_once(')')?;
-        let (access, rest) = rest.trim_start().strip_prefix("var<storage, ")?.split_once('>')?;
-        let declared = rest.split(':').next()?.trim();
-        (declared == name).then_some((place.parse().ok()?, access == "read"))
-    })
 }

@@ -8,30 +8,39 @@ use super::{
     DeviceArray, Gpu,
     pace::{Load, Pace},
     part::Part,
+    pipelines::Compiled,
     pool::Lease,
     profile::Timer,
-    shader::Pipeline,
     wait::{READ_BACK, Waiting},
     work::{Command, Dispatch, Groups, Recording},
 };
 use crate::Result;
 
 impl Recording {
-    /// Everything in a command buffer for somebody else to submit: no buffer of it is used for anything else any more.
+    /// Everything in a command buffer for somebody else to submit.
     pub(super) fn encode(&self) -> Result<wgpu::CommandBuffer> {
         let mut encoder = self.encoder()?;
         self.record(&mut encoder)?;
         self.device().catching(0, || encoder.finish())
     }
 
-    /// Everything into somebody else's encoder: no buffer of it is used for anything else any more.
+    /// Everything into somebody else's encoder. Its buffers are used for nothing else before that is done, or will never
+    /// be.
     pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
+        self.prepare()?;
         let uniforms = Uniforms::new(self)?;
-        self.dispatches().flat_map(|dispatch| &dispatch.buffers).for_each(|(_, part)| part.hand_out());
-        self.held.iter().chain(self.zeroed.iter().map(|(part, _)| part)).for_each(Part::hand_out);
-        uniforms.lease.keep(true);
         // Whether and when that is submitted is not known, so that it is not timed.
         self.count();
+        let used: Vec<Part> = (self.dispatches().flat_map(|dispatch| &dispatch.buffers).map(|(_, part)| part))
+            .chain(self.dispatches().filter_map(|dispatch| dispatch.groups.list()))
+            .chain(self.zeroed.iter().map(|(part, _)| part))
+            .chain(&self.held)
+            .cloned()
+            .collect();
+        // First, for what is refused half-way may be submitted all the same. wgpu drops this uncalled if the encoder, or
+        // its command buffer, never is.
+        let lease = Arc::clone(&uniforms.lease);
+        encoder.on_submitted_work_done(move || drop((used, lease)));
         self.write(encoder, &uniforms, None)
     }
 
@@ -41,7 +50,7 @@ impl Recording {
         self.device().catching(0, || device.create_command_encoder(&descriptor))
     }
 
-    fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+    pub(super) fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
         self.commands.iter().filter_map(|command| match command {
             Command::Dispatch(dispatch) => Some(dispatch),
             Command::Copy { .. } => None,
@@ -50,6 +59,7 @@ impl Recording {
 
     pub(super) fn submit(mut self) -> Result<()> {
         self.device().check_alive()?;
+        self.prepare()?;
         while !self.commands.is_empty() {
             self.submit_piece(false)?;
         }
@@ -59,6 +69,7 @@ impl Recording {
     /// [`Recording::submit`], where what takes several submissions is waited for between them.
     async fn submit_waiting(&mut self) -> Result<()> {
         self.device().check_alive()?;
+        self.prepare()?;
         while !self.commands.is_empty() {
             self.submit_piece(true)?;
             if !self.commands.is_empty() {
@@ -95,7 +106,7 @@ impl Recording {
         let Some(profiler) = &self.device().inner().profiler else { return };
         for Dispatch { pipeline, buffers, groups, .. } in self.dispatches() {
             let bytes = buffers.iter().map(|(_, part)| part.size()).sum();
-            profiler.count(pipeline.operation, pipeline.entry, groups.known(), bytes);
+            profiler.count(pipeline.operation(), pipeline.entry(), groups.known(), bytes);
         }
     }
 
@@ -105,7 +116,7 @@ impl Recording {
         uniforms: &Uniforms,
         mut timer: Option<Timer<'_>>,
     ) -> Result<()> {
-        self.device().catching(0, || {
+        self.device().catching(0, || -> Result<()> {
             for (part, bytes) in &self.zeroed {
                 encoder.clear_buffer(part.buffer(), part.offset(), Some(*bytes));
             }
@@ -117,8 +128,8 @@ impl Recording {
                         next += 1;
                     }
                     Command::Dispatch(Dispatch { pipeline, .. }) => {
-                        let writes = timer.as_mut().map(|timer| timer.next(pipeline.operation, pipeline.entry));
-                        next = self.write_pass(encoder, uniforms, writes, next);
+                        let writes = timer.as_mut().map(|timer| timer.next(pipeline.operation(), pipeline.entry()));
+                        next = self.write_pass(encoder, uniforms, writes, next)?;
                         if let Some(timer) = &timer {
                             timer.passed(encoder);
                         }
@@ -128,7 +139,8 @@ impl Recording {
             if let Some(timer) = timer {
                 timer.finish(encoder);
             }
-        })
+            Ok(())
+        })?
     }
 
     /// Writes dispatches from `next` on, and gives the command after them.
@@ -141,19 +153,20 @@ impl Recording {
         uniforms: &Uniforms,
         timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
         mut next: usize,
-    ) -> usize {
+    ) -> Result<usize> {
         let alone = timestamp_writes.is_some();
         let descriptor = wgpu::ComputePassDescriptor { label: Some("cellprobe"), timestamp_writes };
         let mut pass = encoder.begin_compute_pass(&descriptor);
         while let Some(Command::Dispatch(dispatch)) = self.commands.get(next) {
             let Dispatch { pipeline, buffers, groups, .. } = dispatch;
-            let group = bind(&self.device().inner().device, pipeline, buffers, uniforms.binding(next));
-            pass.push_debug_group(pipeline.operation);
-            pass.set_pipeline(&pipeline.compiled);
+            let compiled = pipeline.compiled(self.device())?;
+            let group = bind(&self.device().inner().device, compiled, buffers, uniforms.binding(next));
+            pass.push_debug_group(pipeline.operation());
+            pass.set_pipeline(&compiled.pipeline);
             pass.set_bind_group(0, &group, &[]);
             match groups {
                 Groups::Known([width, height]) => pass.dispatch_workgroups(*width, *height, 1),
-                Groups::Counted(list, word) => pass.dispatch_workgroups_indirect(list.buffer(), 4 * word),
+                Groups::Counted(list, word, _) => pass.dispatch_workgroups_indirect(list.buffer(), 4 * word),
             }
             pass.pop_debug_group();
             next += 1;
@@ -161,7 +174,7 @@ impl Recording {
                 break;
             }
         }
-        next
+        Ok(next)
     }
 
     pub(super) async fn read<T: Pod>(mut self, array: DeviceArray<T>) -> Result<Vec<T>> {
@@ -238,18 +251,22 @@ fn next_piece(commands: &mut Vec<Command>, pace: &Pace) -> (Vec<Command>, Load) 
             piece.push(command);
             continue;
         };
-        let mut seconds = pace.seconds(dispatch.pipeline.operation, dispatch.operations);
+        let mut seconds = pace.seconds(dispatch.paced_as, dispatch.operations);
         while seconds > pace.longest()
             && let Some(others) = dispatch.divide(pace.longest() / seconds)
         {
             rest.push_front(Command::Dispatch(others));
-            seconds = pace.seconds(dispatch.pipeline.operation, dispatch.operations);
+            seconds = pace.seconds(dispatch.paced_as, dispatch.operations);
         }
-        if load.seconds > 0.0 && load.seconds + seconds > pace.longest() {
+        if load.most() > 0.0 && load.most() + seconds > pace.longest() {
             rest.push_front(Command::Dispatch(dispatch));
             break;
         }
-        load.add(dispatch.pipeline.operation, dispatch.operations, seconds);
+        if dispatch.uncertain {
+            load.uncertain += seconds;
+        } else {
+            load.add(dispatch.paced_as, dispatch.operations, seconds);
+        }
         piece.push(Command::Dispatch(dispatch));
     }
     *commands = rest.into();
@@ -259,10 +276,11 @@ fn next_piece(commands: &mut Vec<Command>, pace: &Pace) -> (Vec<Command>, Load) 
 impl Dispatch {
     /// Keeps about that share of the workgroups, one at least, and gives the others; nothing if it cannot be divided.
     ///
-    /// Parts are whole rows of workgroups or of one row, so that no number is in two of them.
+    /// Parts are whole rows of workgroups or of one row, so that no number is in two of them. Where the GPU was to decide
+    /// how many workgroups there are, parts have as many as there can be.
     fn divide(&mut self, share: f64) -> Option<Dispatch> {
-        let Groups::Known([width, height]) = self.groups else { return None };
-        if !self.pipeline.parts || width * height == 1 {
+        let (Groups::Known([width, height]) | Groups::Counted(_, _, [width, height])) = self.groups;
+        if !self.pipeline.parts || width * height <= 1 {
             return None;
         }
         let kept = |of: u32| ((f64::from(of) * share) as u32).clamp(1, of - 1);
@@ -285,6 +303,8 @@ impl Dispatch {
             params,
             groups: Groups::Known(others),
             operations: self.operations - operations,
+            paced_as: self.paced_as,
+            uncertain: self.uncertain,
         };
         (self.groups, self.operations) = (Groups::Known(first), operations);
         Some(rest)
@@ -322,15 +342,16 @@ impl Uniforms {
 
 fn bind(
     device: &wgpu::Device,
-    pipeline: &Pipeline,
-    buffers: &[(u32, Part)],
+    compiled: &Compiled,
+    buffers: &[(&'static str, Part)],
     params: wgpu::BufferBinding<'_>,
 ) -> wgpu::BindGroup {
     let uniform = wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(params) };
-    let storage =
-        buffers.iter().map(|(binding, part)| wgpu::BindGroupEntry { binding: *binding, resource: part.binding() });
+    let storage = buffers.iter().filter_map(|(name, part)| {
+        Some(wgpu::BindGroupEntry { binding: compiled.place(name)?, resource: part.binding() })
+    });
     let entries: Vec<_> = std::iter::once(uniform).chain(storage).collect();
     let descriptor =
-        wgpu::BindGroupDescriptor { label: Some(pipeline.operation), layout: &pipeline.layout, entries: &entries };
+        wgpu::BindGroupDescriptor { label: Some("cellprobe"), layout: &compiled.layout, entries: &entries };
     device.create_bind_group(&descriptor)
 }

@@ -8,7 +8,13 @@ use futures::{
     future::{BoxFuture, ready},
 };
 
-use super::{Cancel, Device, DeviceArray, Gpu, Kernel, gpu::STORAGE, part::Part, shader::Pipeline};
+use super::{
+    Cancel, Device, DeviceArray, Gpu, Kernel,
+    gpu::STORAGE,
+    part::Part,
+    pipelines::{self, Pipeline},
+    wait::Waiting,
+};
 use crate::{Error, Result};
 
 /// What a device has been asked for. Operations take it first. On the CPU they run at once; on a GPU they are
@@ -30,6 +36,8 @@ pub(crate) struct Recording {
     pub(super) held: Vec<Part>,
     /// Operations of the next dispatch, where they are more than the words that it is given.
     operations: f64,
+    /// The kernel that does as many of them a second, if it is another one.
+    paced_as: Option<&'static str>,
     cancel: Option<Cancel>,
 }
 
@@ -41,22 +49,35 @@ pub(super) enum Command {
 /// A kernel and what it is given.
 pub(super) struct Dispatch {
     pub(super) pipeline: Arc<Pipeline>,
-    pub(super) buffers: Vec<(u32, Part)>,
+    /// By their names in WGSL.
+    pub(super) buffers: Vec<(&'static str, Part)>,
     /// The uniform block, whose last word is the number of the first workgroup.
     pub(super) params: Vec<u8>,
     pub(super) groups: Groups,
-    /// Multiply-adds, or words moved: what tells how long it takes.
+    /// Multiply-adds, or words moved: what tells how long it takes, or where the GPU decides how many, may take.
     pub(super) operations: f64,
+    /// The kernel that does as many of them a second.
+    pub(super) paced_as: &'static str,
+    /// Whether the GPU decides how many there are.
+    pub(super) uncertain: bool,
 }
 
 /// How many workgroups a dispatch has.
 pub(super) enum Groups {
     Known([u32; 2]),
-    /// What three words of a buffer, from this one on, say when its turn comes.
-    Counted(Part, u64),
+    /// What three words of a buffer, from this one on, say when its turn comes: so many at most.
+    Counted(Part, u64, [u32; 2]),
 }
 
 impl Groups {
+    /// The buffer that says how many.
+    pub(super) fn list(&self) -> Option<&Part> {
+        match self {
+            Groups::Known(_) => None,
+            Groups::Counted(list, ..) => Some(list),
+        }
+    }
+
     /// Workgroups, none where the GPU decides.
     pub(super) fn known(&self) -> u64 {
         match self {
@@ -91,6 +112,33 @@ impl Work {
         }
     }
 
+    /// Compiles the kernels that what was recorded needs, as many at a time as there are threads, so that nothing is left
+    /// to compile when it, or the like of it, is done. Otherwise they are compiled then. Work that was recorded for this
+    /// alone can be dropped.
+    ///
+    /// ```
+    /// use cellprobe::{Device, FlatIndex, Metric, Search};
+    /// # fn main() -> cellprobe::Result<()> {
+    /// # let device = Device::auto();
+    /// # let mut index = FlatIndex::new(&device, 2, Metric::L2)?;
+    /// # index.add(ndarray::array![[0.0, 0.0], [3.0, 4.0]].view())?;
+    /// // A search like those to come.
+    /// let mut work = device.work();
+    /// index.search_on(&mut work, &device.upload(vec![0.0; 2 * 100], 2)?, &Search::new(10))?;
+    /// work.prepare()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`] or [`Error::Gpu`].
+    pub fn prepare(&self) -> Result<()> {
+        match &self.0 {
+            Backend::Cpu => Ok(()),
+            Backend::Gpu(recording) => recording.prepare(),
+        }
+    }
+
     /// Begins what was recorded, without waiting for it.
     ///
     /// # Errors
@@ -99,6 +147,18 @@ impl Work {
         match self.0 {
             Backend::Cpu => Ok(()),
             Backend::Gpu(recording) => recording.submit(),
+        }
+    }
+
+    /// [`Work::submit`], to be waited for when it matters.
+    pub(crate) fn begin(self) -> Result<Running> {
+        match self.0 {
+            Backend::Cpu => Ok(Running(None)),
+            Backend::Gpu(recording) => {
+                let gpu = recording.device().clone();
+                recording.submit()?;
+                Ok(Running(Some(Waiting::for_all(&gpu))))
+            }
         }
     }
 
@@ -128,14 +188,33 @@ impl Work {
     }
 }
 
+/// Work that was begun.
+pub(crate) struct Running(Option<Waiting>);
+
+impl Running {
+    /// Waits until it is done.
+    pub(crate) async fn done(self) -> Result<()> {
+        match self.0 {
+            Some(waiting) => waiting.await,
+            None => Ok(()),
+        }
+    }
+}
+
 impl Recording {
     pub(super) fn new(gpu: Gpu) -> Self {
-        Recording { gpu, commands: vec![], zeroed: vec![], held: vec![], operations: 0.0, cancel: None }
+        Recording { gpu, commands: vec![], zeroed: vec![], held: vec![], operations: 0.0, paced_as: None, cancel: None }
     }
 
     /// Says how many multiply-adds or the like the next dispatch has.
     pub(crate) fn expect(&mut self, operations: usize) {
         self.operations = operations as f64;
+    }
+
+    /// Says how many multiply-adds or the like the next dispatch has at most, and which kernel does as many a second.
+    pub(crate) fn expect_at_most(&mut self, operations: usize, paced_as: &'static str) {
+        self.operations = operations as f64;
+        self.paced_as = Some(paced_as);
     }
 
     /// Fails once the work was cancelled.
@@ -194,8 +273,15 @@ impl Recording {
             self.operations = 0.0;
             return Ok(());
         }
-        let widest = self.gpu.inner().max_workgroups as usize;
-        let width = groups.min(widest);
+        let groups = Groups::Known(self.rows_of_workgroups(groups)?);
+        self.push(kernel, params, buffers, groups);
+        Ok(())
+    }
+
+    /// Workgroups a row, and rows, of so many workgroups.
+    fn rows_of_workgroups(&self, groups: usize) -> Result<[u32; 2]> {
+        let widest = self.gpu.max_workgroups();
+        let width = groups.clamp(1, widest);
         let height = groups.div_ceil(width);
         if height > self.gpu.inner().device.limits().max_compute_workgroups_per_dimension as usize {
             return Err(Error::Limit {
@@ -204,60 +290,64 @@ impl Recording {
                 asked: groups as u64,
             });
         }
-        self.push(kernel, params, buffers, Groups::Known([width as u32, height as u32]))
+        Ok([width as u32, height as u32])
     }
 
-    /// Records as many workgroups of `kernel` as a list will say, in three words from the given one on.
+    /// Records as many workgroups of `kernel` as a list will say, in three words from the given one on, at most `most`.
+    /// [`Recording::expect_at_most`] says what so many do. If that may take too long together, all of them are
+    /// dispatched, in parts: those past what the list says must find that they have nothing to do.
     pub(crate) fn dispatch_listed<P: Pod>(
         &mut self,
         kernel: Kernel,
         params: &P,
         buffers: &[(&'static str, &Part)],
         (list, word): (&Part, u64),
+        most: usize,
     ) -> Result<()> {
-        self.push(kernel, params, buffers, Groups::Counted(list.clone(), word))
-    }
-
-    fn push<P: Pod>(
-        &mut self,
-        kernel: Kernel,
-        params: &P,
-        buffers: &[(&'static str, &Part)],
-        groups: Groups,
-    ) -> Result<()> {
-        let names: Vec<_> = buffers.iter().map(|(name, _)| *name).collect();
-        let pipeline = self.gpu.inner().pipelines.get(&self.gpu, kernel, &names)?;
-        let place = |name| pipeline.places.iter().find(|(known, _)| *known == name).map(|(_, place)| *place);
-        let buffers: Vec<_> =
-            buffers.iter().filter_map(|(name, buffer)| Some((place(*name)?, (*buffer).clone()))).collect();
-        let words = buffers.iter().map(|(_, part)| part.size() as f64 / 4.0).sum::<f64>();
-        let operations = words.max(std::mem::take(&mut self.operations));
-        let params = [bytemuck::bytes_of(params), &[0; 4]].concat();
-        self.commands.push(Command::Dispatch(Dispatch { pipeline, buffers, params, groups, operations }));
+        let most = self.rows_of_workgroups(most)?;
+        self.push(kernel, params, buffers, Groups::Counted(list.clone(), word, most));
         Ok(())
     }
 
-    /// Records an array of the rows of `first`, then those of `second`, whose elements are of whole words.
-    pub(crate) fn concat<T: Pod>(&mut self, first: &DeviceArray<T>, second: &DeviceArray<T>) -> Result<DeviceArray<T>> {
-        first.check_on(&self.gpu, "the first rows")?;
-        second.check_on(&self.gpu, "the second rows")?;
-        match (first.rows(), second.rows()) {
-            (0, _) => return Ok(second.clone()),
-            (_, 0) => return Ok(first.clone()),
+    fn push<P: Pod>(&mut self, kernel: Kernel, params: &P, buffers: &[(&'static str, &Part)], groups: Groups) {
+        let pipeline = self.gpu.inner().pipelines.get(kernel, buffers.iter().map(|(name, _)| *name));
+        let buffers: Vec<_> = buffers.iter().map(|(name, buffer)| (*name, (*buffer).clone())).collect();
+        let words = buffers.iter().map(|(_, part)| part.size() as f64 / 4.0).sum::<f64>();
+        let operations = words.max(std::mem::take(&mut self.operations));
+        let params = [bytemuck::bytes_of(params), &[0; 4]].concat();
+        let paced_as = self.paced_as.take().unwrap_or(pipeline.operation());
+        let uncertain = matches!(groups, Groups::Counted(..));
+        let dispatch = Dispatch { pipeline, buffers, params, groups, operations, paced_as, uncertain };
+        self.commands.push(Command::Dispatch(dispatch));
+    }
+
+    /// Compiles the kernels that are not compiled yet, all at the same time.
+    pub(super) fn prepare(&self) -> Result<()> {
+        pipelines::prepare(&self.gpu, self.dispatches().map(|dispatch| &dispatch.pipeline))
+    }
+
+    /// Records an array of the rows of all of `arrays`, at least one, whose elements are of whole words.
+    pub(crate) fn concat<T: Pod>(&mut self, arrays: &[&DeviceArray<T>]) -> Result<DeviceArray<T>> {
+        arrays.iter().try_for_each(|array| array.check_on(&self.gpu, "rows to join"))?;
+        let some: Vec<_> = arrays.iter().copied().filter(|array| array.rows() > 0).collect();
+        match (&some[..], arrays) {
+            ([one], _) | ([], [one, ..]) => return Ok((*one).clone()),
+            ([], []) => return Err(Error::Empty { what: "arrays to join" }),
             _ => {}
         }
-        let both: DeviceArray<T> = self.array(first.rows() + second.rows(), first.columns())?;
-        for array in [first, second, &both] {
-            self.hold(array);
-        }
-        let row_bytes = (first.columns() * size_of::<T>()) as u64;
-        for (source, start) in [(first, 0), (second, first.rows())] {
+        let columns = some[0].columns();
+        let all: DeviceArray<T> = self.array(some.iter().map(|array| array.rows()).sum(), columns)?;
+        self.hold(&all);
+        let row_bytes = (columns * size_of::<T>()) as u64;
+        let mut start = 0;
+        for source in some {
+            self.hold(source);
             let mut row = 0;
             while row < source.rows() {
                 let (from, from_row) = source.part(row)?;
-                let (to, to_row) = both.part(start + row)?;
+                let (to, to_row) = all.part(start + row)?;
                 let count =
-                    (source.rows() - row).min(source.rows_per_part() - from_row).min(both.rows_per_part() - to_row);
+                    (source.rows() - row).min(source.rows_per_part() - from_row).min(all.rows_per_part() - to_row);
                 from.check_source()?;
                 self.commands.push(Command::Copy {
                     from: from.buffer().clone(),
@@ -268,8 +358,9 @@ impl Recording {
                 });
                 row += count;
             }
+            start += source.rows();
         }
-        Ok(both)
+        Ok(all)
     }
 
     /// Keeps an array's buffers from being used for something else before this is submitted.

@@ -5,8 +5,8 @@ use std::path::Path;
 use ndarray::ArrayView2;
 
 use super::{
-    ExactRows, FlatIndex, IvfFlatIndex, IvfPqIndex, Kind, MultiDeviceIndex, Placement, PqIndex, Search, Training,
-    factory::Factory, files, flat::Flat, ids::Ids, ivf_flat::IvfFlat, ivf_pq::IvfPq, parts::Begun, pq::Pq,
+    Adding, ExactRows, FlatIndex, IvfFlatIndex, IvfPqIndex, Kind, MultiDeviceIndex, Placement, PqIndex, Search,
+    Training, factory::Factory, files, flat::Flat, ids::Ids, ivf_flat::IvfFlat, ivf_pq::IvfPq, parts::Begun, pq::Pq,
 };
 use crate::{
     Device, DeviceArray, Metric, Neighbors, Result, Work, device::block_on, kmeans::Warning, ops::Ranked,
@@ -177,6 +177,14 @@ impl Index {
     /// As there.
     pub fn add_with_ids(&mut self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<()> {
         each!(self, index => index.add_with_ids(rows, ids))
+    }
+
+    /// Adds rows as `adding` says: see [`VectorIndex::add_with`](super::VectorIndex::add_with).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn add_with(&mut self, rows: ArrayView2<'_, f32>, adding: &Adding<'_>) -> Result<()> {
+        each!(self, index => index.add_with(rows, adding))
     }
 
     /// The `k` nearest rows of each query.

@@ -1,9 +1,8 @@
 //! Rows, queries and results that are on the index's device and stay there.
 
-use super::{ExactRows, Kind, Search, VectorIndex, Wanted, ids::Ids};
+use super::{ExactRows, Found, Kind, Search, VectorIndex, Wanted};
 use crate::{
     DeviceArray, Error, Metric, Neighbors, Result, Work,
-    device::block_on,
     ops::{self, Ranked},
 };
 
@@ -92,39 +91,6 @@ impl<K: Kind> VectorIndex<K> {
         ((row as usize) < self.ntotal()).then(|| self.ids.of(row))
     }
 
-    /// Adds rows that are on the index's device, with identifiers or else numbered on. An empty [`FlatIndex`] of
-    /// another metric than cosine keeps the array itself, so that rows in a caller's buffer are searched in place.
-    ///
-    /// The rows must be finite. They are read at once: work that makes them has to be submitted before.
-    ///
-    /// # Errors
-    /// As [`VectorIndex::add_with_ids`], and [`Error::OtherDevice`] for rows elsewhere; [`Error::Parameter`] for rows in a
-    /// buffer that is to be copied from and has not the usage `COPY_SRC`.
-    ///
-    /// [`FlatIndex`]: super::FlatIndex
-    pub fn add_array(&mut self, rows: &DeviceArray<f32>, ids: Option<&[i64]>) -> Result<()> {
-        block_on(self.add_array_async(rows, ids))
-    }
-
-    /// [`VectorIndex::add_array`] without blocking.
-    ///
-    /// # Errors
-    /// As [`VectorIndex::add_array`].
-    pub async fn add_array_async(&mut self, rows: &DeviceArray<f32>, ids: Option<&[i64]>) -> Result<()> {
-        if !self.is_trained() {
-            return Err(Error::NotTrained { what: K::NAME });
-        }
-        rows.check_at(self.device(), "rows to add")?;
-        self.check_columns("rows to add", rows)?;
-        let ids: Ids = self.ids.extended(rows.rows(), ids)?;
-        if rows.rows() == 0 {
-            return Ok(());
-        }
-        let rows = self.at_unit_length_now(rows)?;
-        let kind = self.kind.append(&self.context, &rows, self.ntotal()).await?;
-        self.replace(kind, ids, rows.rows())
-    }
-
     /// Rows to re-rank by that are on the index's device: see [`VectorIndex::exact_rows`]. They are used in place, but
     /// for cosine.
     ///
@@ -147,28 +113,28 @@ impl<K: Kind> VectorIndex<K> {
     ) -> Result<DeviceArray<Ranked>> {
         let Search { nprobe, rerank, .. } = *search;
         let candidates = rerank.map_or(k, |_| search.candidates().min(self.ntotal()));
-        let hits = self.kind.search(&self.context, work, queries, Wanted { k: candidates, nprobe })?;
+        let found = self.kind.search(&self.context, work, queries, Wanted { k: candidates, nprobe })?;
         let exact = rerank.map(|(exact, _)| exact.on_one_device()).transpose()?;
-        Ok(self.settled(work, queries, &hits, exact, k)?.unwrap_or(hits))
+        Ok(self.settled(work, queries, &found, exact, k)?.unwrap_or(found.hits))
     }
 
-    /// The `k` best of `hits` by exact distances, or all of them by distances that are accurate, in their order; nothing
+    /// The `k` best of what was found by exact distances, or all of them by distances that are accurate, in their order; nothing
     /// where they are so already.
     pub(super) fn settled(
         &self,
         work: &mut Work,
         queries: &DeviceArray<f32>,
-        hits: &DeviceArray<Ranked>,
+        found: &Found,
         exact: Option<&DeviceArray<f32>>,
         k: usize,
     ) -> Result<Option<DeviceArray<Ranked>>> {
-        let Some(exact) = exact else { return self.kind.settled(work, queries, hits) };
+        let Some(exact) = exact else { return self.kind.settled(work, queries, found) };
         let places = self.order.as_ref().map(|order| &order.places);
-        ops::rerank(work, queries, exact, places, hits, k, self.metric()).map(Some)
+        ops::rerank(work, queries, exact, places, &found.hits, k, self.metric()).map(Some)
     }
 
     /// The rows as the metric asks for them.
-    fn at_unit_length(&self, work: &mut Work, rows: &DeviceArray<f32>) -> Result<DeviceArray<f32>> {
+    pub(super) fn at_unit_length(&self, work: &mut Work, rows: &DeviceArray<f32>) -> Result<DeviceArray<f32>> {
         match self.metric() {
             Metric::Cosine => ops::normalise(work, rows),
             Metric::L2 | Metric::InnerProduct => Ok(rows.clone()),
@@ -182,7 +148,7 @@ impl<K: Kind> VectorIndex<K> {
         Ok(rows)
     }
 
-    fn check_columns(&self, what: &'static str, rows: &DeviceArray<f32>) -> Result<()> {
+    pub(super) fn check_columns(&self, what: &'static str, rows: &DeviceArray<f32>) -> Result<()> {
         if rows.columns() == self.dimension() {
             return Ok(());
         }

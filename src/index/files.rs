@@ -195,7 +195,7 @@ fn assembled_ivf_pq(
             let mut work = context.device.work();
             let codebook = trained.quantizer.codebook();
             let terms = pq_terms(&mut work, &codes, codebook, &trained.ivf.centroids, &labels, origin)?;
-            let positions = ivf_pq::positions(&mut work, &trained.ivf.entries.lists.ids)?;
+            let positions = ivf_pq::positions(&mut work, &trained.ivf.entries.lists)?;
             work.submit()?;
             trained.residuals = Some(Residuals { origin: origin.clone(), terms, positions });
         }

@@ -3,15 +3,11 @@
 use ndarray::ArrayView2;
 
 use super::{
-    Context, Kind, Training, VectorIndex, Wanted,
+    Context, Found, Kind, Training, VectorIndex, Wanted,
     ivf::{Entries, every_entry},
     kind,
 };
-use crate::{
-    Device, DeviceArray, Metric, Result, Work,
-    kmeans::Warning,
-    ops::{self, Ranked},
-};
+use crate::{Device, DeviceArray, Metric, Result, Work, kmeans::Warning, ops};
 
 /// Exact search over all vectors.
 pub type FlatIndex = VectorIndex<Flat>;
@@ -52,9 +48,15 @@ impl Kind for Flat {
         Ok((self.clone(), vec![]))
     }
 
-    async fn append(&self, context: &Context, rows: &DeviceArray<f32>, _: usize) -> Result<Self> {
+    type Encoded = DeviceArray<f32>;
+
+    fn encode(&self, _: &Context, _: &mut Work, rows: &DeviceArray<f32>) -> Result<Self::Encoded> {
+        Ok(rows.clone())
+    }
+
+    async fn append(&self, context: &Context, rows: Vec<Self::Encoded>, _: usize) -> Result<Self> {
         let mut work = context.device.work();
-        let rows = ops::concat(&mut work, &self.rows, rows)?;
+        let rows = ops::concat_all(&mut work, std::iter::once(&self.rows).chain(&rows))?;
         work.submit()?;
         Ok(Flat::of(rows))
     }
@@ -72,20 +74,15 @@ impl Kind for Flat {
         Ok(Flat::of(rows))
     }
 
-    fn search(
-        &self,
-        context: &Context,
-        work: &mut Work,
-        queries: &DeviceArray<f32>,
-        wanted: Wanted,
-    ) -> Result<DeviceArray<Ranked>> {
-        match &self.ranked {
-            None => ops::knn(work, queries, &self.rows, wanted.k, context.metric),
+    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted) -> Result<Found> {
+        let hits = match &self.ranked {
+            None => ops::knn(work, queries, &self.rows, wanted.k, context.metric)?,
             Some(entries) => {
                 let probes = every_entry(&context.device, queries.rows())?;
-                ops::flat_scan(work, queries, &self.rows, &entries.lists, &probes, wanted.k, context.metric)
+                ops::flat_scan(work, queries, &self.rows, &entries.lists, &probes, wanted.k, context.metric)?
             }
-        }
+        };
+        Ok(Found { hits, probes: None })
     }
 
     fn query_bytes(&self, _: Option<usize>) -> usize {

@@ -130,15 +130,15 @@ impl Ivf {
     }
 
     /// Where everything stands when rows of the lists `labels`, numbered from `first` on, have come in.
-    pub(super) fn regroup(
+    pub(super) fn regroup<'a>(
         &self,
         context: &Context,
         work: &mut Work,
-        old: &DeviceArray<u32>,
-        labels: &DeviceArray<u32>,
+        old: &'a DeviceArray<u32>,
+        labels: impl Iterator<Item = &'a DeviceArray<u32>>,
         first: usize,
     ) -> Result<Regrouping> {
-        let labels = ops::concat(work, old, labels)?;
+        let labels = ops::concat_all(work, std::iter::once(old).chain(labels))?;
         let grouping = ops::group(work, &labels, self.centroids.rows())?;
         let numbers =
             context.device.upload((first as u32..(first + labels.rows() - old.rows()) as u32).collect(), 1)?;

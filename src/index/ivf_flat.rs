@@ -2,7 +2,7 @@
 
 use ndarray::ArrayView2;
 
-use super::{Context, Kind, Training, VectorIndex, Wanted, ivf::Ivf, kind};
+use super::{Context, Found, Kind, Training, VectorIndex, Wanted, ivf::Ivf, kind};
 use crate::{
     Device, DeviceArray, Error, Metric, Result, Work,
     kmeans::Warning,
@@ -83,13 +83,20 @@ impl Kind for IvfFlat {
         Ok((IvfFlat { trained: Some(trained), ..self.clone() }, warnings))
     }
 
-    async fn append(&self, context: &Context, rows: &DeviceArray<f32>, first: usize) -> Result<Self> {
+    /// The list of each row, and the rows.
+    type Encoded = (DeviceArray<u32>, DeviceArray<f32>);
+
+    fn encode(&self, context: &Context, work: &mut Work, rows: &DeviceArray<f32>) -> Result<Self::Encoded> {
+        let labels = ops::nearest(work, rows, &self.trained()?.ivf.centroids, context.metric)?.labels;
+        Ok((labels, rows.clone()))
+    }
+
+    async fn append(&self, context: &Context, rows: Vec<Self::Encoded>, first: usize) -> Result<Self> {
         let Trained { ivf, rows: before } = self.trained()?;
         let old = ivf.labels(context).await?;
         let mut work = context.device.work();
-        let labels = ops::nearest(&mut work, rows, &ivf.centroids, context.metric)?.labels;
-        let regrouping = ivf.regroup(context, &mut work, &old, &labels, first)?;
-        let rows = ops::concat(&mut work, before, rows)?;
+        let regrouping = ivf.regroup(context, &mut work, &old, rows.iter().map(|(labels, _)| labels), first)?;
+        let rows = ops::concat_all(&mut work, std::iter::once(before).chain(rows.iter().map(|(_, rows)| rows)))?;
         let rows = ops::gather(&mut work, &rows, &regrouping.order)?;
         work.submit()?;
         let ivf = Ivf { centroids: ivf.centroids.clone(), entries: regrouping.entries };
@@ -111,16 +118,11 @@ impl Kind for IvfFlat {
         Ok(IvfFlat { trained: Some(Trained { ivf, rows }), ..self.clone() })
     }
 
-    fn search(
-        &self,
-        context: &Context,
-        work: &mut Work,
-        queries: &DeviceArray<f32>,
-        wanted: Wanted,
-    ) -> Result<DeviceArray<Ranked>> {
+    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted) -> Result<Found> {
         let Trained { ivf, rows } = self.trained()?;
         let probes = ivf.probes(context, work, queries, wanted.nprobe.unwrap_or(self.nprobe))?;
-        ops::flat_scan(work, queries, rows, &ivf.entries.lists, &probes, wanted.k, context.metric)
+        let hits = ops::flat_scan(work, queries, rows, &ivf.entries.lists, &probes, wanted.k, context.metric)?;
+        Ok(Found { hits, probes: Some(probes) })
     }
 
     fn query_bytes(&self, nprobe: Option<usize>) -> usize {

@@ -22,6 +22,14 @@ pub struct Wanted {
     pub(super) nprobe: Option<usize>,
 }
 
+/// What a search found.
+pub struct Found {
+    /// The candidates of each query.
+    pub(super) hits: DeviceArray<Ranked>,
+    /// The lists that each query visited, where there are lists.
+    pub(super) probes: Option<DeviceArray<Ranked>>,
+}
+
 /// A kind of index. Rows and queries come checked and, for cosine, normalised. Nothing changes in place: what a step
 /// gives replaces the kind when all of it went well.
 pub trait Kind: Clone + Send + Sync {
@@ -39,11 +47,20 @@ pub trait Kind: Clone + Send + Sync {
         training: &Training,
     ) -> impl Future<Output = Result<(Self, Vec<Warning>)>> + Send;
 
-    /// Itself with more rows, numbered from `first` on.
+    /// What rows become on their way in: what is kept of them, and where it belongs.
+    type Encoded: Send;
+
+    /// Records the encoding of rows, as many at a time as one likes.
+    ///
+    /// # Errors
+    /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    fn encode(&self, context: &Context, work: &mut Work, rows: &DeviceArray<f32>) -> Result<Self::Encoded>;
+
+    /// Itself with rows that have been encoded, numbered from `first` on.
     fn append(
         &self,
         context: &Context,
-        rows: &DeviceArray<f32>,
+        rows: Vec<Self::Encoded>,
         first: usize,
     ) -> impl Future<Output = Result<Self>> + Send;
 
@@ -60,13 +77,7 @@ pub trait Kind: Clone + Send + Sync {
     ///
     /// # Errors
     /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
-    fn search(
-        &self,
-        context: &Context,
-        work: &mut Work,
-        queries: &DeviceArray<f32>,
-        wanted: Wanted,
-    ) -> Result<DeviceArray<Ranked>>;
+    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted) -> Result<Found>;
 
     /// What [`Kind::search`] found, by distances that are accurate and in their order; nothing where it is so already.
     ///
@@ -76,7 +87,7 @@ pub trait Kind: Clone + Send + Sync {
         &self,
         _work: &mut Work,
         _queries: &DeviceArray<f32>,
-        _hits: &DeviceArray<Ranked>,
+        _found: &Found,
     ) -> Result<Option<DeviceArray<Ranked>>> {
         Ok(None)
     }

@@ -31,6 +31,7 @@
 //! # }
 //! ```
 
+mod add;
 mod any;
 mod arrays;
 mod factory;
@@ -45,16 +46,18 @@ mod multi_device;
 mod parts;
 mod pq;
 mod search;
+mod steps;
 
 use std::fmt;
 
-use ndarray::{ArrayView2, s};
+use ndarray::{ArrayView2, Axis, s};
 
+pub use add::Adding;
 pub use any::Index;
 pub use flat::FlatIndex;
 pub use ivf_flat::IvfFlatIndex;
 pub use ivf_pq::IvfPqIndex;
-pub use kind::{Context, Kind, Wanted};
+pub use kind::{Context, Found, Kind, Wanted};
 pub use multi_device::{MultiDeviceIndex, Placement};
 pub use pq::PqIndex;
 pub use search::{ExactRows, Search};
@@ -64,12 +67,17 @@ use crate::{
     device::{Cancel, block_on},
     kmeans::{Progress, Warning},
     rows,
-    storage::faiss::DirectMap,
 };
 use ids::Ids;
+use steps::Steps;
 
-/// Bytes of rows that go to the device at a time when an index grows.
+/// Bytes of rows that go to the device at a time.
 const CHUNK_BYTES: usize = 256 << 20;
+
+/// Queries of a batch where somebody is told of each: as many as make it worth a GPU's while, and enough for the kernels
+/// that many queries have.
+const FEWEST_QUERIES: usize = 1024;
+const FEWEST_QUERIES_ON_CPU: usize = 64;
 
 /// How an index is trained. The defaults are FAISS's.
 #[derive(Clone)]
@@ -246,54 +254,6 @@ impl<K: Kind> VectorIndex<K> {
         Ok(())
     }
 
-    /// Adds rows, numbered on from [`VectorIndex::ntotal`].
-    ///
-    /// # Errors
-    /// [`Error::NotTrained`], [`Error::Dimension`], [`Error::NotFinite`], [`Error::DuplicateId`] if an identifier
-    /// given earlier is in the way, [`Error::Limit`], [`Error::OutOfMemory`], [`Error::DeviceLost`]. The index is
-    /// then as it was.
-    pub fn add(&mut self, rows: ArrayView2<'_, f32>) -> Result<()> {
-        block_on(self.add_async(rows, None))
-    }
-
-    /// Adds rows with identifiers, one a row, none of them twice or below 0.
-    ///
-    /// # Errors
-    /// As [`VectorIndex::add`], and [`Error::Length`] or [`Error::Parameter`] for identifiers that do not fit.
-    pub fn add_with_ids(&mut self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<()> {
-        block_on(self.add_async(rows, Some(ids)))
-    }
-
-    /// [`VectorIndex::add`] or [`VectorIndex::add_with_ids`] without blocking.
-    ///
-    /// # Errors
-    /// As [`VectorIndex::add_with_ids`].
-    pub async fn add_async(&mut self, rows: ArrayView2<'_, f32>, ids: Option<&[i64]>) -> Result<()> {
-        if !self.is_trained() {
-            return Err(Error::NotTrained { what: K::NAME });
-        }
-        rows::check_dimension("rows to add", rows, self.dimension())?;
-        let ids = self.ids.extended(rows.nrows(), ids)?;
-        let mut kind = self.kind.clone();
-        let chunk = (CHUNK_BYTES / (4 * self.dimension())).max(1);
-        for first in (0..rows.nrows()).step_by(chunk) {
-            let part = rows.slice(s![first..(first + chunk).min(rows.nrows()), ..]);
-            let uploaded = self.upload(part)?;
-            kind = kind.append(&self.context, &uploaded, self.ntotal() + first).await?;
-        }
-        self.replace(kind, ids, rows.nrows())
-    }
-
-    /// Takes the place of what was there before `added` rows.
-    fn replace(&mut self, kind: K, ids: Ids, added: usize) -> Result<()> {
-        let (kind, order) = ranked(&self.context, kind, &ids)?;
-        (self.kind, self.order, self.ids) = (kind, order, ids);
-        if added > 0 {
-            self.form.direct_map = DirectMap::None;
-        }
-        Ok(())
-    }
-
     /// The `k` nearest rows of each query.
     ///
     /// # Errors
@@ -321,7 +281,8 @@ impl<K: Kind> VectorIndex<K> {
     }
 
     /// [`VectorIndex::search_with`] without blocking. On a GPU a batch of queries is one submission and one
-    /// read-back; there is more than one batch only where one would need over 256 MiB.
+    /// read-back; there is more than one batch only where one would need over 256 MiB, or where somebody
+    /// [is told](Search::progress) or [may cancel](Search::cancelled_by).
     ///
     /// # Errors
     /// As [`VectorIndex::search_with`].
@@ -331,20 +292,22 @@ impl<K: Kind> VectorIndex<K> {
         let mut neighbors = Neighbors::new(search.k, self.metric());
         // More than there are cannot be found.
         let k = search.k.min(self.ntotal());
-        for part in self.batches(queries, search) {
+        let batch = CHUNK_BYTES / self.bytes_per_query(search);
+        let least = if self.device().is_gpu() { FEWEST_QUERIES } else { FEWEST_QUERIES_ON_CPU };
+        for step in Steps::new(queries.nrows(), least, batch, &search.watch) {
+            search.watch.check()?;
+            let done = step.end;
             if k == 0 {
-                part.outer_iter().for_each(|_| neighbors.push(&[], |_| -1));
-                continue;
+                step.for_each(|_| neighbors.push(&[], |_| -1));
+            } else {
+                let uploaded = self.upload(queries.slice_axis(Axis(0), step.into()))?;
+                let mut work = self.device().work();
+                search.watch.cancel.into_iter().for_each(|cancel| work.cancelled_by(cancel));
+                let hits = self.ranked(&mut work, &uploaded, search, k)?;
+                let found = work.read(hits).await?;
+                found.chunks_exact(k).for_each(|row| neighbors.push(row, |rank| self.identify(rank)));
             }
-            let uploaded = self.upload(part)?;
-            let mut work = self.device().work();
-            if let Some(cancel) = search.cancel {
-                cancel.check()?;
-                work.cancelled_by(cancel);
-            }
-            let hits = self.ranked(&mut work, &uploaded, search, k)?;
-            let found = work.read(hits).await?;
-            found.chunks_exact(k).for_each(|row| neighbors.push(row, |rank| self.identify(rank)));
+            search.watch.tell(done, queries.nrows());
         }
         Ok(neighbors)
     }

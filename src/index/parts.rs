@@ -44,14 +44,12 @@ impl<K: Kind> VectorIndex<K> {
         for queries in self.batches(queries, search) {
             let uploaded = self.upload(queries)?;
             let mut work = self.device().work();
-            if let Some(cancel) = search.cancel {
-                cancel.check()?;
-                work.cancelled_by(cancel);
-            }
-            let hits = self.kind.search(&self.context, &mut work, &uploaded, Wanted { k, nprobe: search.nprobe })?;
-            let read = match self.settled(&mut work, &uploaded, &hits, exact, k)? {
-                Some(settled) => ops::concat(&mut work, &hits, &settled)?,
-                None => hits,
+            search.watch.check()?;
+            search.watch.cancel.into_iter().for_each(|cancel| work.cancelled_by(cancel));
+            let found = self.kind.search(&self.context, &mut work, &uploaded, Wanted { k, nprobe: search.nprobe })?;
+            let read = match self.settled(&mut work, &uploaded, &found, exact, k)? {
+                Some(settled) => ops::concat(&mut work, &found.hits, &settled)?,
+                None => found.hits,
             };
             batches.push((queries.nrows(), work.begin_read(read)?));
         }

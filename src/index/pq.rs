@@ -3,13 +3,13 @@
 use ndarray::ArrayView2;
 
 use super::{
-    Context, Kind, Training, VectorIndex, Wanted,
+    Context, Found, Kind, Training, VectorIndex, Wanted,
     ivf::{Entries, every_entry},
 };
 use crate::{
     Device, DeviceArray, Error, Metric, ProductQuantizer, Result, Work,
     kmeans::Warning,
-    ops::{self, Codebook, PqCodes, Ranked, Table},
+    ops::{self, Codebook, PqCodes, Table},
     quantize,
     storage::faiss::PqLayout,
 };
@@ -135,15 +135,20 @@ impl Kind for Pq {
         Ok((Pq { trained: Some(trained), ..self.clone() }, warnings))
     }
 
-    async fn append(&self, context: &Context, rows: &DeviceArray<f32>, first: usize) -> Result<Self> {
+    type Encoded = DeviceArray<u32>;
+
+    fn encode(&self, _: &Context, work: &mut Work, rows: &DeviceArray<f32>) -> Result<Self::Encoded> {
+        ops::pq_encode(work, rows, self.trained()?.quantizer.codebook(), None)
+    }
+
+    async fn append(&self, context: &Context, rows: Vec<Self::Encoded>, first: usize) -> Result<Self> {
         let Trained { quantizer, codes, .. } = self.trained()?;
         let mut work = context.device.work();
-        let added = ops::pq_encode(&mut work, rows, quantizer.codebook(), None)?;
         let before = codes.rows(&mut work)?;
-        let codes = ops::concat(&mut work, &before, &added)?;
+        let codes = ops::concat_all(&mut work, std::iter::once(&before).chain(&rows))?;
         let codes = ops::pq_interleave(&mut work, &codes, quantizer.codebook())?;
         work.submit()?;
-        let entries = Entries::single(&context.device, first + rows.rows())?;
+        let entries = Entries::single(&context.device, first + rows.iter().map(DeviceArray::rows).sum::<usize>())?;
         Ok(Pq { trained: Some(Trained { quantizer: quantizer.clone(), codes, entries }), ..self.clone() })
     }
 
@@ -161,17 +166,13 @@ impl Kind for Pq {
         Ok(Pq { trained: Some(Trained { quantizer: quantizer.clone(), codes, entries }), ..self.clone() })
     }
 
-    fn search(
-        &self,
-        context: &Context,
-        work: &mut Work,
-        queries: &DeviceArray<f32>,
-        wanted: Wanted,
-    ) -> Result<DeviceArray<Ranked>> {
+    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted) -> Result<Found> {
         let Trained { quantizer, codes, entries } = self.trained()?;
         let probes = every_entry(&context.device, queries.rows())?;
         let tables = ops::pq_tables(work, queries, quantizer.codebook(), plain_table(context.metric))?;
-        ops::pq_scan(work, &tables, quantizer.codebook(), codes, &entries.lists, None, &probes, false, wanted.k)
+        let (codebook, lists) = (quantizer.codebook(), &entries.lists);
+        let hits = ops::pq_scan(work, &tables, codebook, codes, lists, None, &probes, false, wanted.k)?;
+        Ok(Found { hits, probes: None })
     }
 
     fn query_bytes(&self, _: Option<usize>) -> usize {

@@ -1,5 +1,6 @@
 //! How to search.
 
+use super::steps::Watch;
 use crate::{DeviceArray, Error, Result, device::Cancel};
 
 /// How to search.
@@ -8,7 +9,7 @@ pub struct Search<'a> {
     pub(super) k: usize,
     pub(super) nprobe: Option<usize>,
     pub(super) rerank: Option<(&'a ExactRows, usize)>,
-    pub(super) cancel: Option<&'a Cancel>,
+    pub(super) watch: Watch<'a>,
 }
 
 /// Rows on the index's device or devices to re-rank candidates by: see
@@ -47,7 +48,7 @@ impl<'a> Search<'a> {
     /// The `k` nearest rows.
     #[must_use]
     pub fn new(k: usize) -> Self {
-        Search { k, nprobe: None, rerank: None, cancel: None }
+        Search { k, nprobe: None, rerank: None, watch: Watch::default() }
     }
 
     /// Visits the `nprobe` lists nearest to each query, or all there are, instead of as many as the index says.
@@ -65,10 +66,24 @@ impl<'a> Search<'a> {
         self
     }
 
-    /// Lets somebody else cancel the search: between batches of queries, and within a long one on a GPU.
+    /// Calls `progress` with the number of queries done and of all, some times a second: queries then go in batches, of
+    /// 1024 on a GPU and 64 on the CPU at first.
+    ///
+    /// ```
+    /// # use cellprobe::Search;
+    /// let search = Search::new(10).progress(&|done, of| eprintln!("{done} of {of}"));
+    /// ```
+    #[must_use]
+    pub fn progress(mut self, progress: &'a (dyn Fn(usize, usize) + Send + Sync)) -> Self {
+        self.watch.progress = Some(progress);
+        self
+    }
+
+    /// Lets somebody else cancel the search: between batches of queries as [`Search::progress`] has them, and within a
+    /// long one on a GPU.
     #[must_use]
     pub fn cancelled_by(mut self, cancel: &'a Cancel) -> Self {
-        self.cancel = Some(cancel);
+        self.watch.cancel = Some(cancel);
         self
     }
 

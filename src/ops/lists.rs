@@ -24,6 +24,12 @@ impl Lists {
         self.ids.rows()
     }
 
+    /// Whether they are on the CPU and the ids of each list ascend.
+    pub(crate) fn ascend(&self) -> bool {
+        let (Ok(offsets), Ok(ids)) = (self.offsets.host("offsets"), self.ids.host("ids")) else { return false };
+        offsets.windows(2).all(|ends| ids.get(ends[0] as usize..ends[1] as usize).is_some_and(<[u32]>::is_sorted))
+    }
+
     pub(super) fn check_on(&self, gpu: &crate::device::Gpu) -> Result<()> {
         self.offsets.check_on(gpu, "list offsets")?;
         self.ids.check_on(gpu, "ids")

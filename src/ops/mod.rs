@@ -61,6 +61,7 @@ mod update_centroids;
 
 pub use cast::cast;
 pub use flat_scan::flat_scan;
+pub(crate) use gather::concat_all;
 pub use gather::{concat, gather};
 pub use group::{Grouping, group};
 pub use knn::knn;
@@ -69,7 +70,7 @@ pub use nearest::{Nearest, nearest};
 pub use normalise::normalise;
 pub use pq_encode::pq_encode;
 pub use pq_interleave::{PqCodes, pq_interleave};
-pub use pq_rerank::pq_rerank;
+pub use pq_rerank::{Places, pq_rerank};
 pub use pq_scan::pq_scan;
 pub use pq_tables::{Table, pq_tables};
 pub use pq_terms::pq_terms;

@@ -8,7 +8,13 @@ use std::{
 
 use quick_xml::{XmlVersion, events::BytesStart};
 
-use super::text;
+use super::{
+    Flaw, Reason, Rejected, Spectrum,
+    draft::{Draft, TimeUnit},
+    reader::Tally,
+    text,
+    values::Charges,
+};
 use crate::Result;
 
 /// An element of more bytes is passed over, so that a file without its tags does not fill the memory.
@@ -25,7 +31,7 @@ pub(super) struct Kind {
 #[derive(Debug)]
 pub(super) struct Elements<R> {
     reader: R,
-    pub file: Arc<Path>,
+    file: Arc<Path>,
     kind: Kind,
     /// Bytes and line ends read so far.
     offset: u64,
@@ -41,7 +47,7 @@ pub(super) struct Elements<R> {
 
 /// How much of an element there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
+enum Extent {
     Whole,
     CutOff,
     TooLong,
@@ -71,8 +77,37 @@ impl<R: BufRead> Elements<R> {
         String::from_utf8_lossy(&self.element)
     }
 
+    /// Reads elements until one can be used as a spectrum: `read` puts it into a draft, or says why it cannot be used, and
+    /// what it read before is in the draft all the same. `None` at the end.
+    pub fn next_spectrum(
+        &mut self,
+        time_unit: TimeUnit,
+        tally: &mut Tally,
+        mut read: impl FnMut(&Self, &mut Draft, &mut Rejected) -> Result<(), Reason>,
+    ) -> Result<Option<Spectrum>> {
+        while let Some((line, extent)) = self.advance()? {
+            let mut draft = Draft::new(tally.begin(&self.file, line), time_unit);
+            let mut read = read(self, &mut draft, &mut tally.rejected);
+            if extent != Extent::Whole {
+                read = read.and(Err(Reason::Unreadable));
+            }
+            if extent == Extent::CutOff {
+                tally.rejected.flaw(Flaw::Unterminated);
+            }
+            match read {
+                Err(reason) => tally.rejected.add(&draft.spectrum, reason),
+                Ok(()) => {
+                    if let Some(spectrum) = draft.finish(&Charges::default(), &mut tally.rejected) {
+                        return Ok(Some(spectrum));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads the next element; the line on which it begins, and how much of it there is.
-    pub fn advance(&mut self) -> Result<Option<(u64, Extent)>> {
+    fn advance(&mut self) -> Result<Option<(u64, Extent)>> {
         let mut extent = Extent::Whole;
         self.element.clear();
         if self.begun.is_some() {

@@ -77,12 +77,11 @@
 //! let accepted = found.iter().filter(|found| found.is_accepted()).count();
 //!
 //! let (mut table, mut mztab) = (Vec::new(), Vec::new());
-//! write_matches(&mut table, &[], &library, &queries, &found, None).unwrap();
+//! let (queries, found) = (&queries[..], &found[..]);
+//! write_matches(&mut table, &[], &library, queries, found, None)?;
 //! let runs = [(run.into(), Format::Mgf)];
 //! let (library, score) = (&library, any_precursor.score);
-//! MzTab { database: "leaves", library, runs: &runs, queries: &queries, found: &found, score, heading: &[] }
-//!     .write(&mut mztab)
-//!     .unwrap();
+//! MzTab { database: "leaves", library, runs: &runs, queries, found, score, heading: &[] }.write(&mut mztab)?;
 //! let rows = String::from_utf8_lossy(&mztab).lines().filter(|line| line.starts_with("SML")).count();
 //! assert_eq!(rows, accepted);
 //! # Ok(())
@@ -90,12 +89,13 @@
 //! ```
 //!
 //! Vectors need not be made of peaks: [`Library::with_vectors`](identify::Library::with_vectors),
-//! [`identify_with_vectors`](identify::identify_with_vectors) and [`WithVectors`](cluster::WithVectors) take those of a
+//! [`identify_with_vectors`](identify::identify_with_vectors) and [`WithVectors`] take those of a
 //! learned model.
 
 mod binary;
 mod clean;
 pub mod cluster;
+mod collection;
 mod draft;
 mod elements;
 mod field;
@@ -111,10 +111,12 @@ mod mzspeclib;
 mod mzxml;
 mod peaks;
 mod reader;
+mod records;
 mod rejected;
 pub mod report;
 mod score;
 mod spectrum;
+mod spool;
 mod text;
 mod tolerance;
 mod values;
@@ -126,6 +128,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 pub use clean::{Cleaning, Scaling};
+pub use collection::{Collection, WithVectors};
 pub use field::Field;
 pub use files::find_files;
 pub use format::{Format, SpectrumReader};
@@ -139,6 +142,7 @@ pub use reader::Reader;
 pub use rejected::{Flaw, Reason, Rejected, Rejection};
 pub use score::{Prepared, Score, Scored, Scorer, Scratch};
 pub use spectrum::{Peak, Polarity, Source, Spectrum};
+pub use spool::Spool;
 pub use text::BoxedReader;
 pub use tolerance::Tolerance;
 pub use vectors::{Losses, Vectorizer};

@@ -7,7 +7,7 @@ use quick_xml::events::{BytesStart, Event};
 use super::{
     Flaw, Peak, Reason, Rejected, Spectrum, binary,
     draft::{Draft, TimeUnit},
-    elements::{Elements, Extent, Kind, attribute, attributes, xml_reader},
+    elements::{Elements, Kind, attribute, attributes, xml_reader},
     reader::{OverText, Parser, Reader, Tally},
     values::{self, Charges},
 };
@@ -41,26 +41,15 @@ impl<R: BufRead> OverText for Mzxml<R> {
 
 impl<R: BufRead> Parser for Mzxml<R> {
     fn read(&mut self, tally: &mut Tally) -> Result<Option<Spectrum>> {
-        while let Some((line, extent)) = self.scans.advance()? {
-            if tally.begun == 0 {
-                self.promised = self.scans.above().and_then(promised);
+        let Mzxml { scans, promised } = self;
+        let spectrum = scans.next_spectrum(TimeUnit::Seconds, tally, |scans, draft, rejected| {
+            if draft.spectrum.source.index == 0 {
+                *promised = scans.above().and_then(scan_count);
             }
-            let mut draft = Draft::new(tally.begin(&self.scans.file, line), TimeUnit::Seconds);
-            let mut read = read(&self.scans.xml(), &mut draft, &mut tally.rejected);
-            if extent != Extent::Whole {
-                read = read.and(Err(Reason::Unreadable));
-            }
-            if extent == Extent::CutOff {
-                tally.rejected.flaw(Flaw::Unterminated);
-            }
-            match read {
-                Err(reason) => tally.rejected.add(&draft.spectrum, reason),
-                Ok(()) => {
-                    if let Some(spectrum) = draft.finish(&Charges::default(), &mut tally.rejected) {
-                        return Ok(Some(spectrum));
-                    }
-                }
-            }
+            read(&scans.xml(), draft, rejected)
+        })?;
+        if spectrum.is_some() {
+            return Ok(spectrum);
         }
         if self.promised.take().is_some_and(|count| count != tally.begun) {
             tally.rejected.flaw(Flaw::SpectrumCount);
@@ -70,7 +59,7 @@ impl<R: BufRead> Parser for Mzxml<R> {
 }
 
 /// The number of scans of a run, by what stands above them.
-fn promised(above: &str) -> Option<usize> {
+fn scan_count(above: &str) -> Option<usize> {
     let mut reader = xml_reader(above);
     loop {
         match reader.read_event() {

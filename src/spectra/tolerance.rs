@@ -63,9 +63,13 @@ impl Tolerance {
     }
 
     pub(super) fn doubled(self) -> Self {
+        self.times(2.0)
+    }
+
+    pub(super) fn times(self, factor: f64) -> Self {
         match self {
-            Tolerance::Ppm(parts) => Tolerance::Ppm(2.0 * parts),
-            Tolerance::Dalton(width) => Tolerance::Dalton(2.0 * width),
+            Tolerance::Ppm(parts) => Tolerance::Ppm(factor * parts),
+            Tolerance::Dalton(width) => Tolerance::Dalton(factor * width),
         }
     }
 }

@@ -64,7 +64,7 @@ fn read_file<T>(path: &Path, read: impl FnOnce(BufReader<File>, Option<u64>) -> 
 }
 
 /// An input or output error of a stream whose file, if it has one, the caller knows.
-fn stream_error(source: io::Error) -> Error {
+pub(crate) fn stream_error(source: io::Error) -> Error {
     Error::Io { path: "(stream)".into(), source }
 }
 

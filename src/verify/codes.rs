@@ -1,14 +1,18 @@
 //! Operations on product-quantizer codes.
 
+use std::sync::Arc;
+
+use futures::FutureExt;
+
 use super::{
-    Verifier,
+    EXACT, Planned, Verifier,
     compare::{codes, neighbors, numbers, rounding, unequal, unequal_neighbors},
     data::{Filed, Random, Values},
 };
 use crate::{
     Device, Result, Work,
     ops::{
-        self, Codebook, PqCodes, Ranked, Table,
+        self, Codebook, Places, PqCodes, Ranked, Table,
         reference::{self, Codewords, ProbedLists},
     },
 };
@@ -126,29 +130,41 @@ pub(super) async fn check(verifier: &mut Verifier<'_>) -> Result<()> {
     let device = &verifier.device.clone();
     for shape in SHAPES {
         for values in VALUES {
-            let data = &Data::new(shape, values);
-            let (words, tolerance) = (data.words(), values.tolerance());
-            for residual in [false, true] {
-                let words = words.clone() + if residual { ", of residuals" } else { "" };
-                verifier.check("pq_encode", words, tolerance, pq_encode(device, data, residual)).await?;
-            }
-            verifier.check("pq_interleave", words.clone(), 0.0, pq_interleave(device, data)).await?;
-            verifier.check("pq_terms", words.clone(), tolerance, pq_terms(device, data)).await?;
-            for (table, name) in [(Kind::L2, "l2"), (Kind::InnerProduct, "ip"), (Kind::Residual, "of residuals")] {
-                let words = format!("{words}, {name}");
-                verifier.check("pq_tables", words, tolerance, pq_tables(device, data, table)).await?;
-            }
-            for residual in [false, true] {
-                let words = words.clone() + if residual { ", of residuals" } else { "" };
-                verifier.check("pq_scan", words, tolerance, pq_scan(device, data, residual)).await?;
-            }
-            verifier.check("pq_rerank", words, tolerance, pq_rerank(device, data)).await?;
+            verifier.run(checks(device, Data::new(shape, values))).await?;
         }
     }
     Ok(())
 }
 
-async fn pq_encode(device: &Device, data: &Data, residual: bool) -> Result<f64> {
+/// Codes of 8 and of 4 bits.
+pub(super) fn brief(device: &Device) -> Vec<Planned<'_>> {
+    let data = [Data::new((16, 8, 1, 700, 4, 30), Values::Uniform), Data::new((9, 4, 5, 300, 3, 5), Values::Integers)];
+    data.into_iter().flat_map(|data| checks(device, data)).collect()
+}
+
+fn checks(device: &Device, data: Data) -> Vec<Planned<'_>> {
+    let data = Arc::new(data);
+    let (words, tolerance) = (data.words(), data.values.tolerance());
+    let planned = |operation, more: &str, worst_error| {
+        let tolerance = if operation == "pq_interleave" { EXACT } else { tolerance };
+        Planned { operation, shape: words.clone() + more, tolerance, worst_error }
+    };
+    let shared = || Arc::clone(&data);
+    vec![
+        planned("pq_encode", "", pq_encode(device, shared(), false).boxed()),
+        planned("pq_encode", ", of residuals", pq_encode(device, shared(), true).boxed()),
+        planned("pq_interleave", "", pq_interleave(device, shared()).boxed()),
+        planned("pq_terms", "", pq_terms(device, shared()).boxed()),
+        planned("pq_tables", ", l2", pq_tables(device, shared(), Kind::L2).boxed()),
+        planned("pq_tables", ", ip", pq_tables(device, shared(), Kind::InnerProduct).boxed()),
+        planned("pq_tables", ", of residuals", pq_tables(device, shared(), Kind::Residual).boxed()),
+        planned("pq_scan", "", pq_scan(device, shared(), false).boxed()),
+        planned("pq_scan", ", of residuals", pq_scan(device, shared(), true).boxed()),
+        planned("pq_rerank", "", pq_rerank(device, shared()).boxed()),
+    ]
+}
+
+async fn pq_encode(device: &Device, data: Arc<Data>, residual: bool) -> Result<f64> {
     let labels = data.filed.labels();
     let centroids = data.upload(device, &data.centroids)?;
     let uploaded = device.upload(labels.clone(), 1)?;
@@ -180,7 +196,7 @@ async fn pq_encode(device: &Device, data: &Data, residual: bool) -> Result<f64> 
 }
 
 /// Codes come back as they went in.
-async fn pq_interleave(device: &Device, data: &Data) -> Result<f64> {
+async fn pq_interleave(device: &Device, data: Arc<Data>) -> Result<f64> {
     let rows = device.upload(data.codes.clone(), data.book().words())?;
     let mut work = device.work();
     let codes = ops::pq_interleave(&mut work, &rows, &data.codebook(device)?)?;
@@ -188,7 +204,7 @@ async fn pq_interleave(device: &Device, data: &Data) -> Result<f64> {
     Ok(unequal(&work.read(rows).await?, &data.codes))
 }
 
-async fn pq_terms(device: &Device, data: &Data) -> Result<f64> {
+async fn pq_terms(device: &Device, data: Arc<Data>) -> Result<f64> {
     let labels = data.filed.labels();
     let book = data.book();
     let mut work = device.work();
@@ -220,7 +236,8 @@ enum Kind {
     Residual,
 }
 
-async fn pq_tables(device: &Device, data: &Data, kind: Kind) -> Result<f64> {
+async fn pq_tables(device: &Device, data: Arc<Data>, kind: Kind) -> Result<f64> {
+    let data = &*data;
     let origin = data.upload(device, &data.origin)?;
     let (table, squared, reference_origin) = match kind {
         Kind::L2 => (Table::L2, true, None),
@@ -247,7 +264,7 @@ async fn pq_tables(device: &Device, data: &Data, kind: Kind) -> Result<f64> {
     }))
 }
 
-async fn pq_scan(device: &Device, data: &Data, residual: bool) -> Result<f64> {
+async fn pq_scan(device: &Device, data: Arc<Data>, residual: bool) -> Result<f64> {
     let book = data.book();
     let columns = book.m << book.nbits;
     let mut random = Random::new(11);
@@ -287,7 +304,7 @@ async fn pq_scan(device: &Device, data: &Data, residual: bool) -> Result<f64> {
     }))
 }
 
-async fn pq_rerank(device: &Device, data: &Data) -> Result<f64> {
+async fn pq_rerank(device: &Device, data: Arc<Data>) -> Result<f64> {
     let book = data.book();
     let entries = data.filed.ids.len();
     let per_query = data.k.min(entries) + 1;
@@ -302,7 +319,7 @@ async fn pq_rerank(device: &Device, data: &Data) -> Result<f64> {
         &codebook,
         &codes,
         &data.filed.on(device)?,
-        &device.upload(positions.clone(), 1)?,
+        Places::Known(&device.upload(positions.clone(), 1)?),
         &data.upload(device, &data.centroids)?,
         &device.upload(candidates.clone(), per_query)?,
     )?;

@@ -1,7 +1,9 @@
 //! Operations on groups, and rows put in order.
 
+use futures::FutureExt;
+
 use super::{
-    EXACT, ROUNDING, Verifier,
+    EXACT, Planned, ROUNDING, Verifier,
     compare::{numbers, rounding, unequal},
     data::{Random, Values},
 };
@@ -16,27 +18,40 @@ const SHAPES: [(usize, usize, usize); 6] =
 
 pub(super) async fn check(verifier: &mut Verifier<'_>) -> Result<()> {
     let device = &verifier.device.clone();
-    for (rows, groups, columns) in SHAPES {
-        let words = format!("{rows} rows in {groups} groups");
-        verifier.check("group", words.clone(), EXACT, group(device, rows, groups)).await?;
-        for values in [Values::Uniform, Values::Integers, Values::Far] {
-            let words = format!("{words}, {columns} columns, {values}");
-            let sums = segment_sums(device, (rows, groups, columns), values);
-            verifier.check("segment_sums", words, values.tolerance(), sums).await?;
-        }
-        for spherical in [false, true] {
-            let words = format!("{words}, {columns} columns{}", if spherical { ", spherical" } else { "" });
-            let updated = update_centroids(device, (rows, groups, columns), spherical);
-            verifier.check("update_centroids", words, ROUNDING, updated).await?;
-        }
-        let words = format!("{groups} of {rows} rows of {columns}");
-        verifier.check("gather", words.clone(), EXACT, gather(device, rows, groups, columns)).await?;
-        verifier.check("concat", words.clone(), EXACT, concat(device, rows, groups, columns)).await?;
-        verifier.check("rename", words, EXACT, rename(device, rows, groups, columns)).await?;
-        let words = format!("{rows} rows of {columns}");
-        verifier.check("normalise", words, ROUNDING, normalise(device, rows, columns)).await?;
+    for shape in SHAPES {
+        verifier.run(checks(device, shape)).await?;
     }
     Ok(())
+}
+
+/// Every kernel once.
+pub(super) fn brief(device: &Device) -> Vec<Planned<'_>> {
+    checks(device, SHAPES[1])
+}
+
+fn checks(device: &Device, (rows, groups, columns): (usize, usize, usize)) -> Vec<Planned<'_>> {
+    let planned = |operation, shape, tolerance, worst_error| Planned { operation, shape, tolerance, worst_error };
+    let words = format!("{rows} rows in {groups} groups");
+    let mut checks = vec![planned("group", words.clone(), EXACT, group(device, rows, groups).boxed())];
+    for values in [Values::Uniform, Values::Integers, Values::Far] {
+        let words = format!("{words}, {columns} columns, {values}");
+        let sums = segment_sums(device, (rows, groups, columns), values);
+        checks.push(planned("segment_sums", words, values.tolerance(), sums.boxed()));
+    }
+    for spherical in [false, true] {
+        let words = format!("{words}, {columns} columns{}", if spherical { ", spherical" } else { "" });
+        let updated = update_centroids(device, (rows, groups, columns), spherical);
+        checks.push(planned("update_centroids", words, ROUNDING, updated.boxed()));
+    }
+    let words = format!("{groups} of {rows} rows of {columns}");
+    checks.extend([
+        planned("gather", words.clone(), EXACT, gather(device, rows, groups, columns).boxed()),
+        planned("concat", words.clone(), EXACT, concat(device, rows, groups, columns).boxed()),
+        planned("rename", words, EXACT, rename(device, rows, groups, columns).boxed()),
+    ]);
+    let words = format!("{rows} rows of {columns}");
+    checks.push(planned("normalise", words, ROUNDING, normalise(device, rows, columns).boxed()));
+    checks
 }
 
 /// Labels that leave the last third of the groups empty.

@@ -1,5 +1,6 @@
 //! Whether a device computes what it should: every operation and every index against the same in f64 or on the CPU.
 
+mod brief;
 mod codes;
 mod compare;
 mod data;
@@ -9,7 +10,11 @@ mod whole;
 
 use std::fmt;
 
+use futures::future::BoxFuture;
+
 use crate::{Device, Error, Result, device::block_on};
+
+pub(crate) use brief::wrong;
 
 /// What must be equal to the last bit.
 const EXACT: f64 = 0.0;
@@ -95,6 +100,14 @@ pub async fn run_async(device: &Device, mut progress: impl FnMut(&Check)) -> Res
     Ok(Report { device: device.name().into(), ok: checks.iter().all(|check| check.ok), checks })
 }
 
+/// A check that is still to run.
+struct Planned<'a> {
+    operation: &'static str,
+    shape: String,
+    tolerance: f64,
+    worst_error: BoxFuture<'a, Result<f64>>,
+}
+
 /// The checks so far.
 struct Verifier<'a> {
     device: &'a Device,
@@ -103,6 +116,14 @@ struct Verifier<'a> {
 }
 
 impl Verifier<'_> {
+    /// Runs checks one after the other.
+    async fn run(&mut self, planned: Vec<Planned<'_>>) -> Result<()> {
+        for Planned { operation, shape, tolerance, worst_error } in planned {
+            self.check(operation, shape, tolerance, worst_error).await?;
+        }
+        Ok(())
+    }
+
     /// Runs a check that gives its worst error.
     async fn check(
         &mut self,

@@ -1,7 +1,9 @@
 //! Operations on rows: distances, scans and selection.
 
+use futures::FutureExt;
+
 use super::{
-    EXACT, Verifier,
+    EXACT, Planned, Verifier,
     compare::{distance_rounding, neighbors, unequal_neighbors},
     data::{Filed, METRICS, Random, Values},
 };
@@ -77,22 +79,51 @@ fn cases() -> impl Iterator<Item = Case> {
 pub(super) async fn check(verifier: &mut Verifier<'_>) -> Result<()> {
     let device = &verifier.device.clone();
     for case in cases() {
-        let tolerance = case.values.tolerance();
-        verifier.check("nearest", case.words(), tolerance, nearest(device, case)).await?;
-        verifier.check("knn", case.words(), tolerance, knn(device, case)).await?;
-        verifier.check("flat_scan", case.words(), tolerance, flat_scan(device, case)).await?;
-        for places in [false, true] {
-            let words = case.words() + if places { ", rows out of order" } else { "" };
-            verifier.check("rerank", words, tolerance, rerank(device, case, places)).await?;
-        }
+        verifier.run(checks(device, case)).await?;
     }
-    for (rows, columns, k) in [(1, 1, 3), (3, 1000, 10), (2, 700, 300), (40, 5, 8), (2, 5000, 2)] {
+    for shape in [(1, 1, 3), (3, 1000, 10), (2, 700, 300), (40, 5, 8), (2, 5000, 2)] {
         for values in [Values::Uniform, Values::Duplicates] {
-            let words = format!("{k} of {rows} rows of {columns}, {values}");
-            verifier.check("select", words, EXACT, select(device, rows, columns, k, values)).await?;
+            verifier.run(vec![selection(device, shape, values)]).await?;
         }
     }
     Ok(())
+}
+
+/// Every kernel once, more or less: by products and by differences, few and many to select.
+pub(super) fn brief(device: &Device) -> Vec<Planned<'_>> {
+    let shapes =
+        [(3, 700, 33, 10, Values::Uniform), (130, 190, 8, 12, Values::Duplicates), (68, 400, 65, 1, Values::Uniform)];
+    let cases = shapes.into_iter().flat_map(|(queries, rows, dimension, k, values)| {
+        METRICS.map(|metric| Case { queries, rows, dimension, k, values, metric })
+    });
+    let selections =
+        [selection(device, (2, 700, 300), Values::Duplicates), selection(device, (2, 5000, 2), Values::Uniform)];
+    cases.flat_map(|case| checks(device, case)).chain(selections).collect()
+}
+
+fn checks(device: &Device, case: Case) -> Vec<Planned<'_>> {
+    let planned = |operation, words: &str, worst_error| Planned {
+        operation,
+        shape: case.words() + words,
+        tolerance: case.values.tolerance(),
+        worst_error,
+    };
+    vec![
+        planned("nearest", "", nearest(device, case).boxed()),
+        planned("knn", "", knn(device, case).boxed()),
+        planned("flat_scan", "", flat_scan(device, case).boxed()),
+        planned("rerank", "", rerank(device, case, false).boxed()),
+        planned("rerank", ", rows out of order", rerank(device, case, true).boxed()),
+    ]
+}
+
+fn selection(device: &Device, (rows, columns, k): (usize, usize, usize), values: Values) -> Planned<'_> {
+    Planned {
+        operation: "select",
+        shape: format!("{k} of {rows} rows of {columns}, {values}"),
+        tolerance: EXACT,
+        worst_error: select(device, rows, columns, k, values).boxed(),
+    }
 }
 
 async fn nearest(device: &Device, case: Case) -> Result<f64> {

@@ -1,6 +1,8 @@
 //! A folder to run `cellprobe spectra` in.
 
 use std::{
+    collections::BTreeMap,
+    fs,
     path::PathBuf,
     process::{Command, Output},
 };
@@ -47,7 +49,27 @@ impl Folder {
         let output = self.run(arguments)?;
         let stderr = String::from_utf8(output.stderr)?;
         assert_eq!(output.status.code(), Some(status), "{arguments}: {stderr}");
-        assert!(stderr.starts_with("error: ") && stderr.trim_end().lines().count() == 1, "{stderr}");
-        Ok(stderr)
+        let lines = stderr.lines().filter(|line| !line.starts_with("warning: "));
+        let [error] = lines.collect::<Vec<_>>()[..] else { return Err(stderr.into()) };
+        assert!(error.starts_with("error: "), "{stderr}");
+        Ok(error.to_owned())
+    }
+
+    /// The rows of matches.tsv in a folder, by the names of its columns.
+    pub fn matches(&self, folder: &str) -> Result<Vec<BTreeMap<String, String>>> {
+        let text = fs::read_to_string(self.path(folder).join("matches.tsv"))?;
+        let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+        let names: Vec<_> = lines.next().ok_or("no header")?.split('\t').map(str::to_owned).collect();
+        let row = |line: &str| {
+            let values: Vec<_> = line.split('\t').map(str::to_owned).collect();
+            assert_eq!(values.len(), names.len(), "{line}");
+            names.iter().cloned().zip(values).collect()
+        };
+        Ok(lines.map(row).collect())
+    }
+
+    /// A column of matches.tsv in a folder.
+    pub fn column(&self, folder: &str, name: &str) -> Result<Vec<String>> {
+        Ok(self.matches(folder)?.into_iter().map(|mut row| row.remove(name).unwrap_or_default()).collect())
     }
 }

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs::{self, File},
-    io::{self, BufWriter, Write as _},
+    io::{BufWriter, Write as _},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -19,28 +19,26 @@ use super::{
         console::{Bar, Console},
     },
     SpectraOptions,
+    input::{Input, names, reasons},
 };
 use crate::{
     Device, Error, Result,
     spectra::{
-        Cleaning, Rejected, Scaling, Score, Spectrum, SpectrumReader,
+        Cleaning, Collection, Rejected, Scaling, Score, Spectrum, Spool, WithVectors,
         cluster::{
-            CLUSTERS_FILE, CONSENSUS_FILE, ClusterFiles, ClusterOptions, Clusters, Collection, Earlier, MEDOIDS_FILE,
-            Method, Quality, Spool, WithVectors, cluster_into,
+            CLUSTERS_FILE, CONSENSUS_FILE, ClusterFiles, ClusterOptions, Clusters, Earlier, MEDOIDS_FILE, Method,
+            Quality, cluster_into,
         },
         find_files,
         report::ClustersReport,
     },
-    storage::{read_vectors, write_whole},
+    storage::{read_vectors, stream_error, write_whole},
 };
 
 const NETWORK_FILE: &str = "network.graphml";
 const REJECTED_FILE: &str = "rejected.tsv";
 const REPORT_FILE: &str = "report.html";
 const SUMMARY_FILE: &str = "summary.json";
-
-/// Spectra that are cleaned together.
-const CLEANED_AT_ONCE: usize = 1 << 12;
 
 /// Spectra for each centroid of k-means where their number is not given.
 const SPECTRA_A_CENTROID: usize = 4;
@@ -136,10 +134,10 @@ impl Cluster {
         self.write(&written, &read.rejected, bar.as_ref())?;
         let report = ClustersReport { files: &written, quality: Quality::of(clusters.labels(), &read.identities) };
         let report = report.html()?;
-        self.write_file(REPORT_FILE, |out| out.write_all(report.as_bytes()).map_err(failure))?;
+        self.write_file(REPORT_FILE, |out| out.write_all(report.as_bytes()).map_err(stream_error))?;
         drop(bar);
         let summary = summary(clusters, &read, &heading, start.elapsed().as_secs_f64());
-        self.write_file(SUMMARY_FILE, |out| writeln!(out, "{summary:#}").map_err(failure))?;
+        self.write_file(SUMMARY_FILE, |out| writeln!(out, "{summary:#}").map_err(stream_error))?;
         console.summary(&summary, &text(&summary, &self.output))?;
         Ok(true)
     }
@@ -195,24 +193,12 @@ impl Cluster {
             read.spool.push(spectrum)
         };
         earlier.medoids().try_for_each(|medoid| keep(&mut read, medoid.clone()))?;
-        for (number, file) in files.iter().enumerate() {
-            let mut reader = SpectrumReader::open(file)?;
-            loop {
-                let spectra = reader.by_ref().take(CLEANED_AT_ONCE).collect::<Result<Vec<_>>>()?;
-                if spectra.is_empty() {
-                    break;
-                }
-                let (kept, unclean) = cleaning.clean_all(spectra)?;
-                read.rejected.merge(unclean);
-                kept.into_iter().try_for_each(|spectrum| keep(&mut read, spectrum))?;
-                if let Some(bar) = bar {
-                    let share = (number as f64 + reader.progress()) / files.len() as f64;
-                    bar.show("reading", (100.0 * share) as usize, 100);
-                }
-            }
-            read.spectra += reader.blocks();
-            read.rejected.merge(reader.into_rejected());
-        }
+        let input = Input::read(files, bar, |spectra| {
+            let (kept, unclean) = cleaning.clean_all(spectra)?;
+            kept.into_iter().try_for_each(|spectrum| keep(&mut read, spectrum))?;
+            Ok(unclean)
+        })?;
+        (read.rejected, read.spectra) = (input.rejected, input.count);
         Ok(read)
     }
 }
@@ -242,11 +228,10 @@ impl Cluster {
 
     /// What each file says of how it came about.
     fn heading(&self, files: &[PathBuf], device: &Device, options: &ClusterOptions) -> Vec<(String, String)> {
-        let files: Vec<_> = files.iter().map(|file| file.to_string_lossy()).collect();
         let mut heading = vec![
             ("program".to_owned(), concat!("cellprobe ", env!("CARGO_PKG_VERSION")).to_owned()),
             ("device".to_owned(), device.name().to_owned()),
-            ("files".to_owned(), files.join(", ")),
+            ("files".to_owned(), names(files)),
         ];
         heading.extend(self.into.iter().map(|folder| ("into".to_owned(), folder.display().to_string())));
         let described = [self.options.cleaning().described(), options.described()].concat();
@@ -272,7 +257,7 @@ impl Cluster {
         show(4);
         self.write_file(REJECTED_FILE, |out| {
             files.write_heading(out)?;
-            rejected.write_tsv(out).map_err(failure)
+            rejected.write_tsv(out).map_err(stream_error)
         })
     }
 
@@ -283,8 +268,6 @@ impl Cluster {
 
 /// What is reported, by the names that scripts read.
 fn summary(clusters: &Clusters, read: &Read, heading: &[(String, String)], seconds: f64) -> Value {
-    let rejected: Map<String, Value> =
-        read.rejected.reasons.iter().map(|(reason, count)| (reason.to_string(), (*count).into())).collect();
     let flaws: Map<String, Value> =
         read.rejected.flaws.iter().map(|(flaw, count)| (flaw.to_string(), (*count).into())).collect();
     let parameters: Map<String, Value> =
@@ -292,7 +275,7 @@ fn summary(clusters: &Clusters, read: &Read, heading: &[(String, String)], secon
     let mut summary = json!({
         "spectra": read.spectra,
         "kept": read.spectra - read.rejected.total(),
-        "rejected": rejected,
+        "rejected": reasons(&read.rejected),
         "flaws": flaws,
         "clusters": clusters.len(),
         "clustered_ratio": clusters.clustered_ratio(),
@@ -336,8 +319,4 @@ fn text(summary: &Value, folder: &Path) -> String {
     }
     let _ = write!(text, "\nwritten to {}", folder.display());
     text
-}
-
-fn failure(source: io::Error) -> Error {
-    Error::Io { path: "(stream)".into(), source }
 }

@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     fs,
-    io::{self, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -18,20 +18,20 @@ use super::{
         console::{Bar, Console},
     },
     SpectraOptions,
-    input::{Input, reasons},
+    input::{Input, names, reasons},
     options::{OrNone, PrecursorTolerance},
 };
 use crate::{
     Device, Error, Result,
     spectra::{
-        Cleaning, Field, Format, Rejected, Score, Spectrum, Vectorizer,
+        Cleaning, Collection, Field, Score, Spool, Tolerance, Vectorizer, WithVectors, find_files,
         identify::{
-            Decoys, Identification, IdentifyOptions, Library, MzTab, Quality, identify, identify_with_vectors,
-            read_library, sidecar, write_matches,
+            Decoys, Identifications, IdentifyOptions, Library, MzTab, Quality, identify_spooled, read_library, sidecar,
+            write_matches,
         },
         report::IdentificationsReport,
     },
-    storage::{read_vectors, write_whole},
+    storage::{read_vectors, stream_error, write_whole},
 };
 
 const MATCHES_FILE: &str = "matches.tsv";
@@ -74,9 +74,12 @@ pub(super) struct Identify {
     /// Accept no match of fewer matching peaks [default: 1 within a precursor window, 6 in an open search]
     #[arg(long, value_name = "N")]
     min_matched: Option<usize>,
-    /// Accept no match whose score is less than this above that of the next structure [default: 0.15 within a precursor window, 0 in an open search]
+    /// Accept no match whose score is less than this above that of the next structure [default: 0.2 within a precursor window, 0 in an open search]
     #[arg(long, value_name = "S")]
     min_delta: Option<f64>,
+    /// Accept no match whose precursor is further off than this, like 5ppm [default: a fourth of the precursor tolerance; any in an open search]
+    #[arg(long, value_name = "TOLERANCE")]
+    accept_within: Option<Tolerance>,
     /// Spectra with the most similar vectors to compare exactly in an open search, or none to rank by vectors alone
     #[arg(long, default_value_t = OrNone(IdentifyOptions::default().rerank_candidates), value_name = "N|none")]
     rerank_candidates: OrNone<usize>,
@@ -101,6 +104,9 @@ pub(super) struct Identify {
     /// Accept no match of a higher q-value
     #[arg(long, value_name = "Q", requires = "decoys")]
     max_q_value: Option<f64>,
+    /// MiB of queries and of what is found to hold in memory; what is beyond goes to temporary files
+    #[arg(long, default_value_t = 1024, value_name = "MIB")]
+    memory: usize,
     #[command(flatten)]
     options: SpectraOptions,
     #[command(flatten)]
@@ -110,13 +116,10 @@ pub(super) struct Identify {
 /// What a run found, for its files and its summary.
 struct Found {
     library: Library,
-    /// The query files and their formats.
-    runs: Vec<(PathBuf, Format)>,
-    queries: Vec<Spectrum>,
-    /// Spectra in the query files, used or not.
-    count: usize,
-    rejected: Rejected,
-    identifications: Vec<Identification>,
+    /// What was read of the query files.
+    input: Input,
+    queries: Spool,
+    identifications: Identifications,
     heading: Vec<(String, String)>,
 }
 
@@ -128,22 +131,27 @@ impl Identify {
         let device = common.device()?;
         let bar = console.bar();
         let library = self.library(bar.as_ref(), console)?;
-        let input = Input::read_and_clean(&self.queries, bar.as_ref(), |spectra| library.clean(spectra))?;
-        let names = input.names();
-        let Input { files: runs, spectra: queries, rejected, count } = input;
+        // What is found needs about a fourth of the memory that the queries need.
+        let memory = self.memory << 20;
+        let mut queries = Spool::new(memory / 5 * 4);
+        let input = Input::read(&find_files(&self.queries)?, bar.as_ref(), |spectra| {
+            let (kept, unclean) = library.clean(spectra)?;
+            kept.into_iter().try_for_each(|query| queries.push(query))?;
+            Ok(unclean)
+        })?;
         let options = self.options(common);
         let show = |stage: &'static str, done, of| bar.iter().for_each(|bar| bar.show(stage, done, of));
-        let identifications = match &self.options.vectors.vectors {
-            Some(file) => identify_with_vectors(&device, &library, &queries, read_vectors(file)?, &options, &show)?,
-            None => identify(&device, &library, &queries, &options, &show)?,
-        };
+        let vectors = self.options.vectors.vectors.as_ref().map(read_vectors).transpose()?;
+        let vectors = vectors.map(|vectors| WithVectors::new(&queries, vectors)).transpose()?;
+        let searched: &dyn Collection = vectors.as_ref().map_or(&queries, |with_vectors| with_vectors);
+        let identifications = identify_spooled(&device, &library, searched, &options, memory / 5, &show)?;
         drop(bar);
-        let heading = self.heading(&names, &device, &library, &options);
-        let found = Found { library, runs, queries, count, rejected, identifications, heading };
+        let heading = self.heading(&input, &device, &library, &options);
+        let found = Found { library, input, queries, identifications, heading };
         self.write(&found)?;
-        let summary = self.summary(&found, start.elapsed().as_secs_f64());
+        let summary = self.summary(&found, start.elapsed().as_secs_f64())?;
         write_whole(self.output.join(SUMMARY_FILE), self.overwrite.force, |out| {
-            writeln!(out, "{summary:#}").map_err(failure)
+            writeln!(out, "{summary:#}").map_err(stream_error)
         })?;
         if let (Some(truth), Value::Null) = (&self.options.truth, &summary["top1"]) {
             console.warn(format!("no query has the field {truth}: nothing to compare with"));
@@ -172,10 +180,10 @@ impl Identify {
             }
             return Ok(library);
         }
-        let input = Input::read(std::slice::from_ref(&self.library), bar)?;
+        let (spectra, input) = Input::read_all(std::slice::from_ref(&self.library), bar)?;
         let (library, unclean) = match &self.library_vectors {
-            Some(file) => Library::with_vectors(input.spectra, cleaning, read_vectors(file)?)?,
-            None => Library::new(input.spectra, cleaning, vectors.vectorizer())?,
+            Some(file) => Library::with_vectors(spectra, cleaning, read_vectors(file)?)?,
+            None => Library::new(spectra, cleaning, vectors.vectorizer())?,
         };
         for (reason, count) in input.rejected.reasons.iter().chain(&unclean.reasons) {
             console.warn(format!("{count} of the library's spectra not used: {reason}"));
@@ -198,6 +206,7 @@ impl Identify {
             min_score: self.min_score,
             min_matched: self.min_matched,
             min_delta: self.min_delta,
+            accept_within: self.accept_within,
             decoys: self.decoys,
             max_q_value: self.max_q_value,
             seed: common.seed,
@@ -207,7 +216,7 @@ impl Identify {
     /// What each file says of how it came about.
     fn heading(
         &self,
-        queries: &str,
+        input: &Input,
         device: &Device,
         library: &Library,
         options: &IdentifyOptions,
@@ -216,7 +225,7 @@ impl Identify {
             ("program".to_owned(), concat!("cellprobe ", env!("CARGO_PKG_VERSION")).to_owned()),
             ("device".to_owned(), device.name().to_owned()),
             ("library".to_owned(), self.library.display().to_string()),
-            ("queries".to_owned(), queries.to_owned()),
+            ("queries".to_owned(), names(input.files.iter().map(|(file, _)| file))),
         ];
         let mut add = |described: Vec<(&str, String)>| {
             heading.extend(described.into_iter().map(|(name, value)| (name.to_owned(), value)));
@@ -233,43 +242,43 @@ impl Identify {
 
     fn write(&self, found: &Found) -> Result<()> {
         fs::create_dir_all(&self.output).map_err(|source| Error::Io { path: self.output.clone(), source })?;
-        let Found { library, runs, queries, rejected, identifications, heading, .. } = found;
+        let Found { library, input: Input { files: runs, rejected, .. }, queries, identifications, heading } = found;
         let truth = self.options.truth.as_ref();
         let fragment_tolerance = self.options.fragment_tolerance;
         let report =
             IdentificationsReport { library, queries, found: identifications, fragment_tolerance, truth, heading };
         write_whole(self.output.join(REPORT_FILE), self.overwrite.force, |out| {
-            out.write_all(report.html().as_bytes()).map_err(failure)
+            out.write_all(report.html()?.as_bytes()).map_err(stream_error)
         })?;
         write_whole(self.output.join(MATCHES_FILE), self.overwrite.force, |out| {
-            write_matches(out, heading, library, queries, identifications, truth).map_err(failure)
+            write_matches(out, heading, library, queries, identifications, truth)
         })?;
         let database = self.library.file_name().unwrap_or_default().to_string_lossy();
-        let (database, found, score) = (&*database, &identifications[..], self.score);
+        let (database, found, score) = (&*database, identifications, self.score);
         let mztab = MzTab { database, library, runs, queries, found, score, heading };
-        write_whole(self.output.join(MZTAB_FILE), self.overwrite.force, |out| mztab.write(out).map_err(failure))?;
+        write_whole(self.output.join(MZTAB_FILE), self.overwrite.force, |out| mztab.write(out))?;
         write_whole(self.output.join(REJECTED_FILE), self.overwrite.force, |out| {
             let lines = heading.iter().try_for_each(|(name, value)| writeln!(out, "# {name}: {value}"));
-            lines.and_then(|()| rejected.write_tsv(out)).map_err(failure)
+            lines.and_then(|()| rejected.write_tsv(out)).map_err(stream_error)
         })
     }
 
     /// What is reported, by the names that scripts read.
-    fn summary(&self, all: &Found, seconds: f64) -> Value {
+    fn summary(&self, all: &Found, seconds: f64) -> Result<Value> {
         let parameters: Map<String, Value> =
             all.heading.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
         let mut summary = json!({
-            "queries": all.count,
+            "queries": all.input.count,
             "kept": all.queries.len(),
-            "rejected": reasons(&all.rejected),
+            "rejected": reasons(&all.input.rejected),
             "library": all.library.spectra().len(),
-            "matched": all.identifications.iter().filter(|found| !found.matches.is_empty()).count(),
-            "accepted": all.identifications.iter().filter(|found| found.is_accepted()).count(),
+            "matched": all.identifications.matched(),
+            "accepted": all.identifications.accepted(),
             "seconds": seconds,
             "parameters": parameters,
         });
         let quality = |truth| Quality::of(&all.library, &all.queries, &all.identifications, truth);
-        if let Some(quality) = self.options.truth.as_ref().and_then(quality) {
+        if let Some(quality) = self.options.truth.as_ref().map(quality).transpose()?.flatten() {
             summary["top1"] = quality.top1().into();
             summary["precision"] = quality.precision().into();
             summary["recall"] = quality.recall().into();
@@ -280,7 +289,7 @@ impl Identify {
             summary["accepted_wrong"] = (quality.accepted_wrong + quality.absent_accepted_wrong).into();
             summary["absent_accepted"] = (quality.absent_accepted_isomer + quality.absent_accepted_wrong).into();
         }
-        summary
+        Ok(summary)
     }
 }
 
@@ -316,8 +325,4 @@ fn text(summary: &Value, folder: &Path) -> String {
     }
     let _ = write!(text, "\nwritten to {}", folder.display());
     text
-}
-
-fn failure(source: io::Error) -> Error {
-    Error::Io { path: "(stream)".into(), source }
 }

@@ -50,11 +50,11 @@ impl IndexLibrary {
         self.overwrite.check([&self.output, &sidecar(&self.output)])?;
         let device = common.device()?;
         let bar = console.bar();
-        let input = Input::read(&self.files, bar.as_ref())?;
+        let (spectra, input) = Input::read_all(&self.files, bar.as_ref())?;
         let (cleaning, vectors) = (self.options.cleaning(), &self.options.vectors);
         let (mut library, unclean) = match &vectors.vectors {
-            Some(file) => Library::with_vectors(input.spectra, cleaning, read_vectors(file)?)?,
-            None => Library::new(input.spectra, cleaning, vectors.vectorizer())?,
+            Some(file) => Library::with_vectors(spectra, cleaning, read_vectors(file)?)?,
+            None => Library::new(spectra, cleaning, vectors.vectorizer())?,
         };
         let mut rejected = input.rejected;
         rejected.merge(unclean);

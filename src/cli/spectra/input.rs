@@ -13,32 +13,25 @@ use crate::{
 /// Spectra that are read between two looks at the progress.
 const READ_AT_ONCE: usize = 1 << 12;
 
-/// What files hold.
+/// What files hold, their spectra apart.
 #[derive(Default)]
 pub(super) struct Input {
     /// The files and their formats.
     pub(super) files: Vec<(PathBuf, Format)>,
-    pub(super) spectra: Vec<Spectrum>,
     pub(super) rejected: Rejected,
     /// Spectra in the files, used or not.
     pub(super) count: usize,
 }
 
 impl Input {
-    /// Reads the files that `paths` stand for.
-    pub(super) fn read(paths: &[PathBuf], bar: Option<&Bar>) -> Result<Self> {
-        Self::read_and_clean(paths, bar, |spectra| Ok((spectra, Rejected::default())))
-    }
-
-    /// Reads the files that `paths` stand for, and cleans the spectra at once: as they are measured they can need many
-    /// times the memory.
-    pub(super) fn read_and_clean(
-        paths: &[PathBuf],
+    /// Reads files and hands on their spectra, some at a time: as they are measured they can need many times the memory
+    /// that they need once cleaned. `keep` says which of them it did not use.
+    pub(super) fn read(
+        files: &[PathBuf],
         bar: Option<&Bar>,
-        clean: impl Fn(Vec<Spectrum>) -> Result<(Vec<Spectrum>, Rejected)>,
+        mut keep: impl FnMut(Vec<Spectrum>) -> Result<Rejected>,
     ) -> Result<Self> {
         let mut input = Input::default();
-        let files = find_files(paths)?;
         for (number, file) in files.iter().enumerate() {
             let mut reader = SpectrumReader::open(file)?;
             loop {
@@ -46,9 +39,7 @@ impl Input {
                 if spectra.is_empty() {
                     break;
                 }
-                let (kept, unclean) = clean(spectra)?;
-                input.spectra.extend(kept);
-                input.rejected.merge(unclean);
+                input.rejected.merge(keep(spectra)?);
                 if let Some(bar) = bar {
                     let share = (number as f64 + reader.progress()) / files.len() as f64;
                     bar.show("reading", (100.0 * share) as usize, 100);
@@ -61,10 +52,20 @@ impl Input {
         Ok(input)
     }
 
-    /// The names of the files.
-    pub(super) fn names(&self) -> String {
-        self.files.iter().map(|(file, _)| file.to_string_lossy()).collect::<Vec<_>>().join(", ")
+    /// Reads the files that `paths` stand for into memory.
+    pub(super) fn read_all(paths: &[PathBuf], bar: Option<&Bar>) -> Result<(Vec<Spectrum>, Self)> {
+        let mut all = Vec::new();
+        let input = Input::read(&find_files(paths)?, bar, |spectra| {
+            all.extend(spectra);
+            Ok(Rejected::default())
+        })?;
+        Ok((all, input))
     }
+}
+
+/// The names of files, for what is written to say where it comes from.
+pub(super) fn names<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> String {
+    files.into_iter().map(|file| file.to_string_lossy()).collect::<Vec<_>>().join(", ")
 }
 
 /// How many spectra were not used, by reason.

@@ -38,16 +38,27 @@ pub fn concat<T: Pod + Send + Sync>(
     first: &DeviceArray<T>,
     second: &DeviceArray<T>,
 ) -> Result<DeviceArray<T>> {
-    super::check_columns("rows to append", second, first)?;
+    concat_all(work, [first, second].into_iter())
+}
+
+/// The rows of all of `arrays`, at least one, in order. Where no other has any, that one itself.
+pub(crate) fn concat_all<'a, T: Pod + Send + Sync>(
+    work: &mut Work,
+    arrays: impl Iterator<Item = &'a DeviceArray<T>>,
+) -> Result<DeviceArray<T>> {
+    let arrays: Vec<_> = arrays.collect();
+    let Some((&first, others)) = arrays.split_first() else { return Err(Error::Empty { what: "arrays to join" }) };
+    others.iter().try_for_each(|other| super::check_columns("rows to append", other, first))?;
     match &mut work.0 {
         Backend::Cpu => {
-            let (left, right) = (first.host("first")?, second.host("second")?);
-            Ok(match (left, right) {
-                ([], _) => second.clone(),
-                (_, []) => first.clone(),
-                _ => DeviceArray::on_host([left, right].concat(), first.columns()),
-            })
+            let parts = arrays.iter().map(|array| array.host("an array to join")).collect::<Result<Vec<_>>>()?;
+            let some: Vec<_> = arrays.iter().filter(|array| array.rows() > 0).collect();
+            match some[..] {
+                [] => Ok(first.clone()),
+                [one] => Ok((*one).clone()),
+                _ => Ok(DeviceArray::on_host(parts.concat(), first.columns())),
+            }
         }
-        Backend::Gpu(recording) => recording.concat(first, second),
+        Backend::Gpu(recording) => recording.concat(&arrays),
     }
 }

@@ -189,6 +189,8 @@ impl Call<'_> {
         };
         buffers.push(("listed", list));
         let kernel = by_differences(self.metric, Tiling::SQUARE, true);
-        recording.dispatch_listed(kernel, &params, &buffers, (list, 0))
+        // A squared difference is two operations where a product is one.
+        recording.expect_at_most(2 * segment.rows * stretch.rows * self.rows.columns(), "nearest_products");
+        recording.dispatch_listed(kernel, &params, &buffers, (list, 0), segment.rows.div_ceil(TILE))
     }
 }

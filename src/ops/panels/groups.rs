@@ -66,7 +66,7 @@ impl Vectors {
 
     /// What bounds the error of a vector's sums, if they are centred.
     pub(in crate::ops) fn reach(&self, vector: usize) -> Reach {
-        Reach { norm: (2.0 * self.starts[vector]).sqrt(), error: self.roundings[vector].error }
+        Reach::of(self.starts[vector], self.roundings[vector])
     }
 }
 
@@ -97,7 +97,7 @@ impl Groups {
 
     /// What bounds the error of a vector's sums, if they are centred.
     pub(in crate::ops) fn reach(&self, vector: usize) -> Reach {
-        Reach { norm: (2.0 * self.starts[vector]).sqrt(), error: self.roundings[vector].error }
+        Reach::of(self.starts[vector], self.roundings[vector])
     }
 
     /// Groups of `N`.

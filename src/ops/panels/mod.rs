@@ -91,6 +91,11 @@ pub(super) struct Reach {
 }
 
 impl Reach {
+    /// Of a vector, half of whose squared norm this is.
+    fn of(half: f32, rounding: Rounding) -> Self {
+        Reach { norm: (2.0 * half).sqrt(), error: rounding.error }
+    }
+
     pub(super) fn max(self, other: Self) -> Self {
         Reach { norm: self.norm.max(other.norm), error: self.error.max(other.error) }
     }

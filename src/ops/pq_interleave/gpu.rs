@@ -29,8 +29,13 @@ impl Layout {
         let lookups = if nbits == 4 { m.div_ceil(2) } else { m };
         let words = lookups.div_ceil(4);
         // One word more, for what is no quad.
-        let quads = if words_held(variant, nbits) > QUAD { words / QUAD } else { 0 };
+        let quads = if words_held(variant, 1, nbits) > QUAD { words / QUAD } else { 0 };
         Layout { lookups, words, quads }
+    }
+
+    /// Words that are in no quad.
+    pub(in crate::ops) fn rest(&self) -> usize {
+        self.words - QUAD * self.quads
     }
 
     /// Words of a block.

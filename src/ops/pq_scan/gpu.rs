@@ -9,28 +9,73 @@
 //!
 //! | tables | vector instructions | conflicts | workgroup memory | the more |
 //! | --- | --- | --- | --- | --- |
-//! | look-up after look-up, all lanes in the same one | 2.2, 3.2 | 3.16 | 6.3 | 6.3 |
+//! | look-up after look-up, all lanes in the same one | 2.5, 3.5 | 3.16 | 6.3 | 6.3 |
 //! | the same of f16, two bytes an entry | ~4 | 2.80 | 5.6 | 5.6 |
-//! | the same for two queries, eight bytes an entry | ~1.6, 2.1 | 2.94 | 5.9 | 5.9 |
-//! | rows of 16, lane `i` in column `n ^ i` | 3.4, 3.4 | 2.00 | 4.0 | 4.0 |
+//! | the same for two queries, eight bytes an entry | 1.8, 2.3 | 2.94 | 5.9 | 5.9 |
+//! | rows of 16, lane `i` in column `n ^ i` | 3.3, 3.3 | 2.00 | 4.0 | 4.0 |
 //! | rows of 32, the same | ~3.4 | 1.00 | 2.0 | 3.4 |
-//! | rows of 16 for two queries | ~2.2 | 1.00 | 2.0 | 2.2 |
+//! | rows of 16 for two queries | 2.2, 2.2 | 1.00 | 2.0 | 2.2 |
+//! | the same of f16, four bytes an entry | 2.2, 2.7 | 2.00 | 2.0 | 2.2, 2.7 |
 //! | 4 bits, a look-up a sub-quantizer | ~3 | 1.00 | 2.0 | 3.0 |
 //! | 4 bits, a look-up for two in rows of 16, by sub-quantizer | 1.7, 1.7 | 2.00 | 2.0 | 2.0 |
+//! | the same for two queries | 1.1, 1.1 | 1.00 | 1.0 | 1.1 |
+//! | 4 bits, tables in registers, a shuffle a sub-quantizer | 8.2, 10 and more | | | 8.2, 10 and more |
 //!
 //! So look-ups are made by sixteens in rows of 16, which [`PqCodes`] is laid out for, and what is left of a code one
-//! after the other: one clock in three is saved. Rows of 32 would take twice the memory to save another one in seven.
-//! Two queries a workgroup would pay where both scan the same lists. They seldom do in inverted files, where a table, of
-//! 1024 bytes a sub-quantizer, is as large as the codes of a list of 1024: tables loaded again for every list move more
-//! than codes read again from the second-level cache. Instead, queries that probe the same list first are scanned at the
-//! same time. Tables of 4 bits in registers, looked up by shuffles, would save nothing: these go through the same banks.
+//! after the other; and two queries are scanned for side by side where they probe the same lists. A byte of a code and the
+//! place of its table entry are then worked out once for both, the entries come in one read of eight bytes, for which 16
+//! lanes in 16 columns have 32 banks, and a list that both probe is read once. Sums are added up in the same order as for
+//! a query alone: it has the same answer whoever is beside it.
 //!
-//! Beside the look-ups, a tile of four codes a thread takes some 100 vector instructions to find its blocks and compare
-//! with the k-th distance so far, as many as 30 look-ups. Sums are never given up halfway: table entries may be negative,
-//! and lanes that have finished would wait for others.
+//! # Which queries are side by side
+//! A kernel merges the probes of each two queries: the union of their lists, with a bit for each that probes one. A list
+//! that only one of two probes costs what it costs for one query, for its entries are read in vain for the other: 4.3
+//! clocks, where one query takes 4.0. Two pay for themselves once the lists that both probe are more than a seventh of each
+//! one's. Where every list is probed they are all. Elsewhere, queries are ordered by the list that they probe first,
+//! and neighbours are put side by side if there are as many queries as lists. Shares of the codes that both of two
+//! neighbours probe, of word vectors of 100 dimensions and of Fashion-MNIST:
+//!
+//! | lists, queries | 1 probed | 4 | 16 | 64 |
+//! | --- | --- | --- | --- | --- |
+//! | 1024, 256 | 0.25 | 0.11 | 0.13 | 0.22 |
+//! | 1024, 1000 | 0.54 | 0.22 | 0.24 | 0.33 |
+//! | 1024, 2000 | 0.74 | 0.30 | 0.31 | 0.39 |
+//! | 256, 256 | 0.60, 0.45 | 0.27, 0.28 | 0.35, 0.36 | 0.55, 0.54 |
+//! | 256, 1000 | 0.85, 0.82 | 0.41, 0.45 | 0.44, 0.61 | 0.61, 0.75 |
+//! | 256, 10,000 | 0.98 | 0.55 | 0.73 | 0.86 |
+//!
+//! Ordering by the second list as well adds 0.1 at most; in the order they come, queries share what chance gives them.
+//!
+//! Two queries' tables take 32 KiB for 16 look-ups of 8 bits, and a workgroup 42 KiB in all. AMD's GPUs have that and
+//! NVIDIA's through Vulkan; where there are 32 KiB, as in Direct3D and Metal, two are scanned for side by side with fewer
+//! look-ups or bits. Workgroups for two have 512 invocations, so that as many share a compute unit as for one.
+//!
+//! # Beside the look-ups
+//! A tile of four codes a thread takes some 100 vector instructions to find its blocks and compare with the k-th distance
+//! so far, or 140 for two queries: as many as 30 look-ups, or 64.
 //!
 //! A table that does not fit goes through workgroup memory in parts for every tile: as many bytes as the tile's codes
 //! have, a quarter of the look-ups' own time at most.
+//!
+//! # What was tried and is not done
+//! - Tables of 4 bits in registers, looked up by shuffles. RADV runs a workgroup in subgroups of 64, across which RDNA2
+//!   shuffles by three passes through workgroup memory's crossbar: 8.2 instructions a look-up, where a read of it takes
+//!   1.7. RDNA3 makes a loop of 8 instructions for every different number of a subgroup. NVIDIA's shuffles go through the
+//!   same path as its shared memory, at the same rate.
+//! - Tables of f16 with sums of f32. The entries of two queries in a word take the instructions of two words and the same
+//!   time, bound by conflicts instead; those of four queries in two words would take ~1.5. Either halves workgroup memory
+//!   and loses 13 of 24 bits: distances would no longer be those of the CPU, and which codes are nearest would be left
+//!   open within a part in 2000 of the largest.
+//! - Sums given up halfway, where even the least entries that can follow do not bring a code near enough. Of the codes
+//!   beside word vectors (M = 20 and 50) 40 and 47 % could still be among the ten nearest after half of the look-ups, 1.9
+//!   and 3.2 % after three quarters; but so could one of 64 lanes' codes in all subgroups, and in 63 and 75 % of them
+//!   then, and one of the four codes of each lane in 92 and 96 %. A subgroup goes on while any lane does: at most one
+//!   look-up in eleven would be saved, and one in 70 with four codes a lane, for several instructions a lane each time.
+//!   Images (Fashion-MNIST, M = 56) would save a fifth at best.
+//! - One k-th distance for all slabs of a query, which few queries have. A slab sorts its first 512 candidates, some 540
+//!   vector instructions, where it does not know that distance; of two tiles of 16 look-ups, that is a third. Those that
+//!   run at the same time, a few hundred, all begin before any knows: at most one in four of the instructions would be
+//!   saved, for one query, whose scan is bound by reading codes. An atomic for every tile is the price.
 
 use crate::{
     DeviceArray, Result,
@@ -38,7 +83,7 @@ use crate::{
     ops::{
         Codebook, Lists, PqCodes, Ranked, group,
         pq_interleave::gpu::{BLOCK, Layout, QUAD},
-        selection::{self, Pass},
+        selection::{self, Pass, SCRATCH_BYTES},
         tile::THREADS,
     },
 };
@@ -51,6 +96,8 @@ params! {
         table_quarters: u32,
         probe_place: u32,
         nprobe: u32,
+        // Lists of a workgroup: those of its query, or of two.
+        ranks: u32,
         m: u32,
         words: u32,
         quads: u32,
@@ -69,15 +116,30 @@ params! {
 /// Fewest codes worth a workgroup of their own, whose table and final sorting cost about as much as scanning them.
 const LEAST_CODES: usize = 2048;
 
-/// Blocks that a workgroup scans at a time: four a thread.
-const TILE: usize = 4 * THREADS / BLOCK;
+/// Queries side by side, where two are.
+const TWO: usize = 2;
+
+/// Most workgroup memory that is used a query: with more, a compute unit would hold too few invocations to hide how long
+/// a look-up takes.
+const MOST_BYTES: usize = 32 << 10;
+
+/// Invocations of a workgroup that scans for so many queries.
+const fn threads(queries: usize) -> usize {
+    THREADS * queries
+}
 
 /// Lists that a workgroup has open at a time.
-const PROBES: usize = 64;
+const fn open_lists(queries: usize) -> usize {
+    if queries == TWO { 24 } else { 64 }
+}
 
 /// Workgroup memory that the selection and the open lists take, and a little for what the driver adds.
-const OTHER_BYTES: usize =
-    selection::QUEUE * size_of::<Ranked>() + PROBES * 6 * size_of::<u32>() + TILE * 5 * size_of::<u32>() + 64;
+const fn other_bytes(queries: usize) -> usize {
+    let queue = selection::QUEUE * queries * size_of::<Ranked>();
+    // Four blocks a thread.
+    let blocks = 4 * threads(queries) / BLOCK;
+    queue + open_lists(queries) * 9 * size_of::<u32>() + blocks * 3 * size_of::<u32>() + 64
+}
 
 /// Most quads, and most words that are in none, whose tables the kernel holds at a time.
 const MOST: usize = 3;
@@ -85,17 +147,27 @@ const MOST: usize = 3;
 /// Fewest queries that are worth ordering by list: fewer leave no two of a list running at the same time.
 const ORDERED_QUERIES: usize = 256;
 
+/// Bytes of what is known of a list that one of two queries probes.
+const MERGED_BYTES: usize = 4 * size_of::<u32>();
+
 /// Entries of the table of a look-up.
 fn table_rows(nbits: usize) -> usize {
     if nbits == 4 { 256 } else { 1 << nbits }
 }
 
-/// Words of a code, four look-ups each, for whose tables workgroup memory has room.
-pub(in crate::ops) fn words_held(variant: Variant, nbits: usize) -> usize {
-    (variant.workgroup_bytes as usize).saturating_sub(OTHER_BYTES) / (4 * table_rows(nbits) * size_of::<f32>())
+/// Words of a code, four look-ups each, for whose tables of so many queries workgroup memory has room.
+pub(in crate::ops) fn words_held(variant: Variant, queries: usize, nbits: usize) -> usize {
+    let bytes = (variant.workgroup_bytes as usize).min(MOST_BYTES * queries);
+    bytes.saturating_sub(other_bytes(queries)) / (4 * table_rows(nbits) * size_of::<f32>() * queries)
 }
 
-/// What a workgroup holds of a query's table at a time.
+/// Whether a workgroup can scan for two queries.
+fn holds_two(variant: Variant, layout: Layout, nbits: usize) -> bool {
+    let least = QUAD * layout.quads.min(1) + layout.rest().min(1);
+    variant.invocations as usize >= threads(TWO) && words_held(variant, TWO, nbits) >= least
+}
+
+/// What a workgroup holds of its queries' tables at a time.
 struct Held {
     quads: usize,
     /// Words that are in no quad.
@@ -105,31 +177,49 @@ struct Held {
 }
 
 impl Held {
-    fn new(variant: Variant, layout: Layout, nbits: usize) -> Self {
-        let room = words_held(variant, nbits);
-        let rest = layout.words - QUAD * layout.quads;
-        let words = rest.min(if layout.quads > 0 { room - QUAD } else { room }).min(MOST);
+    fn new(variant: Variant, layout: Layout, queries: usize, nbits: usize) -> Self {
+        let room = words_held(variant, queries, nbits);
+        let words = layout.rest().min(if layout.quads > 0 { room - QUAD } else { room }).min(MOST);
         // Parts of about the same size.
         let most = ((room - words) / QUAD).clamp(1, MOST);
         let quads = layout.quads.div_ceil(layout.quads.div_ceil(most).max(1));
-        Held { quads, words, parts: quads < layout.quads || words < rest }
+        Held { quads, words, parts: quads < layout.quads || words < layout.rest() }
     }
+}
+
+/// What a kernel is made for.
+#[derive(Clone, Copy)]
+struct Scan {
+    m: usize,
+    nbits: usize,
+    terms: bool,
+    add_probe: bool,
+    /// Queries of a workgroup.
+    queries: usize,
+    ordered: bool,
 }
 
 pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
-    let mut kernels = vec![];
+    let mut kernels = vec![first_lists(), merge(false), merge(true)];
     for (m, nbits) in [(8, 8), (16, 8), (24, 8), (32, 8), (64, 8), (64, 4), (48, 6)] {
         for (terms, add_probe) in [(false, false), (false, true), (true, true)] {
-            kernels.push(kernel(variant, m, nbits, terms, add_probe, false));
+            let scan = Scan { m, nbits, terms, add_probe, queries: 1, ordered: false };
+            kernels.push(kernel(variant, scan));
+            if holds_two(variant, Layout::new(variant, m, nbits), nbits) {
+                kernels.push(kernel(variant, Scan { queries: TWO, ordered: add_probe, ..scan }));
+            }
         }
     }
-    kernels.extend([kernel(variant, 16, 8, true, true, true), first_lists()]);
+    let scan = Scan { m: 16, nbits: 8, terms: true, add_probe: true, queries: 1, ordered: true };
+    kernels.push(kernel(variant, scan));
     kernels
 }
 
-fn kernel(variant: Variant, m: usize, nbits: usize, terms: bool, add_probe: bool, ordered: bool) -> Kernel {
-    let held = Held::new(variant, Layout::new(variant, m, nbits), nbits);
+fn kernel(variant: Variant, scan: Scan) -> Kernel {
+    let Scan { m, nbits, terms, add_probe, queries, ordered } = scan;
+    let held = Held::new(variant, Layout::new(variant, m, nbits), queries, nbits);
     let flags = [
+        ("TWO_QUERIES", queries == TWO),
         ("QUADS", held.quads > 0),
         ("SECOND_QUAD", held.quads > 1),
         ("THIRD_QUAD", held.quads > 2),
@@ -142,20 +232,30 @@ fn kernel(variant: Variant, m: usize, nbits: usize, terms: bool, add_probe: bool
         ("ADD_PROBE", add_probe),
         ("ORDERED", ordered),
     ];
-    let mut numbers = selection::NUMBERS.to_vec();
-    numbers.push(("PROBES", PROBES as u32));
-    numbers.push(("ROWS", table_rows(nbits) as u32));
-    numbers.extend((held.quads > 0).then_some(("QUADS", held.quads as u32)));
-    numbers.extend((held.words > 0).then_some(("WORDS", held.words as u32)));
+    let mut numbers = vec![
+        ("THREADS", threads(queries)),
+        ("QUEUE", selection::QUEUE * queries),
+        ("PROBES", open_lists(queries)),
+        ("ROWS", table_rows(nbits)),
+    ];
+    numbers.extend((held.quads > 0).then_some(("QUADS", held.quads)));
+    numbers.extend((held.words > 0).then_some(("WORDS", held.words)));
     entry("main", numbers, flags.into_iter().filter_map(|(flag, holds)| holds.then_some(flag)).collect())
 }
 
 fn first_lists() -> Kernel {
-    entry("first_lists", vec![("THREADS", THREADS as u32)], vec!["FIRST_LISTS"])
+    entry("first_lists", vec![("THREADS", THREADS)], vec!["FIRST_LISTS"])
 }
 
-fn entry(entry: &'static str, numbers: Vec<(&'static str, u32)>, flags: Vec<&'static str>) -> Kernel {
+fn merge(ordered: bool) -> Kernel {
+    let mut flags = vec!["MERGE"];
+    flags.extend(ordered.then_some("ORDERED"));
+    entry("merge", vec![("THREADS", THREADS)], flags)
+}
+
+fn entry(entry: &'static str, numbers: Vec<(&'static str, usize)>, flags: Vec<&'static str>) -> Kernel {
     let source = include_str!("../../../shaders/pq_scan.wgsl");
+    let numbers = numbers.into_iter().map(|(name, number)| (name, number as u32)).collect();
     Kernel { name: "pq_scan", source, params: Params::WGSL, entry, numbers, flags }
 }
 
@@ -166,6 +266,21 @@ fn order(recording: &mut Recording, params: &Params, probes: &Part, nlist: usize
     let buffers = [("probes", probes), ("labels", labels.whole("bytes of labels")?)];
     recording.dispatch(first_lists(), params, &buffers, (params.queries as usize).div_ceil(THREADS))?;
     Ok(group::gpu::group(recording, &labels, nlist)?.order)
+}
+
+/// The lists that the queries of a batch probe, two by two.
+fn merge_probes(recording: &mut Recording, params: &Params, probes: &Part, order: Option<&Part>) -> Result<Part> {
+    let probed = params.queries.next_multiple_of(TWO as u32) as usize * params.nprobe as usize;
+    let merged = recording.scratch(probed * MERGED_BYTES)?;
+    let mut buffers = vec![("probes", probes), ("merged", &merged)];
+    buffers.extend(order.map(|order| ("order", order)));
+    recording.dispatch(merge(order.is_some()), params, &buffers, probed.div_ceil(THREADS))?;
+    Ok(merged)
+}
+
+/// Whether queries are likely enough to probe the same lists for two to be scanned for side by side.
+fn meet(queries: usize, nprobe: usize, nlist: usize) -> bool {
+    queries >= TWO && (nprobe >= nlist || queries >= nlist.max(ORDERED_QUERIES))
 }
 
 #[expect(clippy::too_many_arguments, reason = "what a scan reads is many arrays, each its own")]
@@ -186,42 +301,53 @@ pub(super) fn pq_scan(
     probes.check_on(recording.device(), "probes")?;
     lists.check_on(recording.device())?;
     let found = recording.array(tables.rows(), k)?;
-    let plan = selection::ScanPlan::new(tables.rows(), lists, codes.per_part(), probes.columns(), LEAST_CODES);
-    let per_part = [tables.rows_per_part(), probes.rows_per_part(), found.rows_per_part()];
     let (variant, m, nbits) = (recording.device().variant(), codebook.m(), codebook.nbits());
+    let queries =
+        if holds_two(variant, layout, nbits) && meet(tables.rows(), probes.columns(), lists.nlist()) { TWO } else { 1 };
+    let groups = tables.rows().div_ceil(queries);
+    let plan = selection::ScanPlan::new(groups, lists, codes.per_part(), probes.columns(), LEAST_CODES * queries);
+    let merged_queries = (SCRATCH_BYTES / (probes.columns() * MERGED_BYTES)).max(TWO);
+    let per_part = [tables.rows_per_part(), probes.rows_per_part(), found.rows_per_part(), merged_queries];
     let terms = terms.map(|terms| terms.whole("bytes of terms")).transpose()?;
     selection::passes(recording, &found, &plan.batches(tables.rows(), &per_part, k), |recording, batch, pass| {
         let candidates = plan.candidates(recording, batch, pass)?;
+        let mut params = scan_params(codebook, layout, tables, probes, batch, pass, &plan)?;
         let probes_part = probes.part(batch.first_row)?.0;
-        let mut ordered = None;
+        let order = if pass.taken == 0 && batch.rows >= ORDERED_QUERIES && lists.nlist() > 1 {
+            Some(order(recording, &params, probes_part, lists.nlist())?)
+        } else {
+            None
+        };
+        let order = order.as_ref().map(|order| order.whole("bytes of row numbers")).transpose()?;
+        let ordered = order.is_some();
+        // What is not ordered seldom meets, but where all lists are scanned.
+        let queries = if ordered || probes.columns() >= lists.nlist() { queries } else { 1 };
+        let merged = if queries == TWO { Some(merge_probes(recording, &params, probes_part, order)?) } else { None };
+        params.ranks = params.nprobe * queries as u32;
         for (stretch, first_slab) in plan.stretches() {
-            let params = scan_params(codebook, layout, tables, probes, batch, pass, &plan, stretch, first_slab)?;
-            if ordered.is_none() && pass.taken == 0 && batch.rows >= ORDERED_QUERIES && lists.nlist() > 1 {
-                ordered = Some(order(recording, &params, probes_part, lists.nlist())?);
-            }
+            params.entries = stretch.rows as u32;
+            params.first_entry = stretch.first_row as u32;
+            params.first_slab = first_slab as u32;
             let mut buffers = vec![
                 ("tables", tables.part(batch.first_row)?.0),
                 ("codes", blocks.part(stretch.first_row / BLOCK)?.0),
                 ("offsets", lists.offsets.whole("bytes of list offsets")?),
                 ("ids", lists.ids.whole("bytes of ids")?),
-                ("probes", probes_part),
-                match &ordered {
-                    Some(order) => ("order", order.whole("bytes of row numbers")?),
-                    None => ("found", pass.found),
-                },
+                merged.as_ref().map_or(("probes", probes_part), |merged| ("merged", merged)),
+                order.map_or(("found", pass.found), |order| ("order", order)),
                 ("candidates", &candidates.buffer),
             ];
             buffers.extend(terms.map(|terms| ("terms", terms)));
-            let kernel = kernel(variant, m, nbits, terms.is_some(), add_probe, ordered.is_some());
+            let kernel = kernel(variant, Scan { m, nbits, terms: terms.is_some(), add_probe, queries, ordered });
             recording.expect(batch.rows * plan.probed(stretch) * codebook.m());
-            recording.dispatch(kernel, &params, &buffers, batch.rows * plan.slabs)?;
+            recording.dispatch(kernel, &params, &buffers, batch.rows.div_ceil(queries) * plan.slabs)?;
         }
         Ok(candidates)
     })?;
     Ok(found)
 }
 
-#[expect(clippy::too_many_arguments, reason = "everything the kernel is told")]
+/// What the kernels are told but for the stretch of entries.
 fn scan_params(
     codebook: &Codebook,
     layout: Layout,
@@ -230,8 +356,6 @@ fn scan_params(
     batch: &Segment,
     pass: &Pass<'_>,
     plan: &selection::ScanPlan,
-    stretch: &Segment,
-    first_slab: usize,
 ) -> Result<Params> {
     Ok(Params {
         queries: batch.rows as u32,
@@ -239,13 +363,14 @@ fn scan_params(
         table_quarters: (tables.columns() / 4) as u32,
         probe_place: probes.part(batch.first_row)?.1 as u32,
         nprobe: probes.columns() as u32,
+        ranks: probes.columns() as u32,
         m: codebook.m() as u32,
         words: layout.words as u32,
         quads: layout.quads as u32,
-        entries: stretch.rows as u32,
-        first_entry: stretch.first_row as u32,
+        entries: 0,
+        first_entry: 0,
         slabs: plan.slabs as u32,
-        first_slab: first_slab as u32,
+        first_slab: 0,
         all_slabs: plan.all_slabs() as u32,
         k: pass.k as u32,
         taken: pass.taken as u32,

@@ -94,15 +94,16 @@ pub(in crate::ops) fn merge(
     recording.dispatch(kernel(false), &merge_params(rows, candidates, pass), &buffers, rows)
 }
 
-/// [`merge`] for the rows of a list that has been planned. `candidates` has its columns for each slab planned.
+/// [`merge`] for the rows, at most `rows`, of a list that has been planned. `candidates` has its columns for each slab planned.
 pub(in crate::ops) fn merge_listed(
     recording: &mut Recording,
+    rows: usize,
     list: &Part,
     candidates: &Candidates,
     pass: &Pass<'_>,
 ) -> Result<()> {
     let buffers = [("candidates", &candidates.buffer), ("found", pass.found), ("listed", list)];
-    recording.dispatch_listed(listed(), &merge_params(0, candidates, pass), &buffers, (list, 4))
+    recording.dispatch_listed(listed(), &merge_params(0, candidates, pass), &buffers, (list, 4), rows)
 }
 
 fn merge_params(rows: usize, candidates: &Candidates, pass: &Pass<'_>) -> Params {

@@ -5,10 +5,11 @@ use std::{
     io::{self, Write},
 };
 
-use super::{ClusterOptions, Clusters, Collection, Earlier, consensus};
+use super::{ClusterOptions, Clusters, Earlier, consensus};
 use crate::{
     Error, Result,
-    spectra::{Spectrum, write_mgf},
+    spectra::{Collection, Spectrum, write_mgf},
+    storage::stream_error,
 };
 
 /// Spectra that are fetched together.
@@ -36,12 +37,13 @@ impl<C: Collection + ?Sized> ClusterFiles<'_, C> {
     /// Those of the writer, as [`Error::Io`], and of fetching the spectra.
     pub fn write_table(&self, out: &mut impl Write) -> Result<()> {
         self.write_heading(out)?;
-        writeln!(out, "file\tid\tcluster\tsize\trepresentative").map_err(failure)?;
+        writeln!(out, "file\tid\tcluster\tsize\trepresentative").map_err(stream_error)?;
         self.for_each(|cluster, numbers, spectra| {
             let size = self.size(cluster);
             let mut line = |file: &str, id: &str, is_representative: bool| {
                 let is_representative = if is_representative { "yes" } else { "no" };
-                writeln!(out, "{}\t{}\t{cluster}\t{size}\t{is_representative}", cell(file), cell(id)).map_err(failure)
+                writeln!(out, "{}\t{}\t{cluster}\t{size}\t{is_representative}", cell(file), cell(id))
+                    .map_err(stream_error)
             };
             for row in self.earlier.rows(cluster) {
                 line(&row.file, &row.id, row.representative)?;
@@ -107,10 +109,10 @@ impl<C: Collection + ?Sized> ClusterFiles<'_, C> {
     /// # Errors
     /// As [`ClusterFiles::write_table`].
     pub fn write_network(&self, out: &mut impl Write) -> Result<()> {
-        self.begin_network(out).map_err(failure)?;
+        self.begin_network(out).map_err(stream_error)?;
         self.for_each(|cluster, numbers, spectra| {
             for (number, spectrum) in numbers.iter().zip(spectra) {
-                self.write_node(out, cluster, *number, spectrum).map_err(failure)?;
+                self.write_node(out, cluster, *number, spectrum).map_err(stream_error)?;
             }
             Ok(())
         })?;
@@ -120,9 +122,9 @@ impl<C: Collection + ?Sized> ClusterFiles<'_, C> {
                 r#"    <edge source="s{}" target="s{}"><data key="score">{:.4}</data></edge>"#,
                 edge.a, edge.b, edge.score
             )
-            .map_err(failure)?;
+            .map_err(stream_error)?;
         }
-        writeln!(out, "  </graph>\n</graphml>").map_err(failure)
+        writeln!(out, "  </graph>\n</graphml>").map_err(stream_error)
     }
 
     fn begin_network(&self, out: &mut impl Write) -> io::Result<()> {
@@ -168,7 +170,7 @@ impl<C: Collection + ?Sized> ClusterFiles<'_, C> {
         spectrum.fields.retain(|(key, _)| !matches!(key.as_str(), "CLUSTER_ID" | "CLUSTER_SIZE"));
         let size = self.size(cluster).to_string();
         spectrum.fields.extend([("CLUSTER_ID".into(), cluster.to_string()), ("CLUSTER_SIZE".into(), size)]);
-        write_mgf(out, &spectrum).map_err(failure)
+        write_mgf(out, &spectrum).map_err(stream_error)
     }
 
     /// Writes what a table or an MGF file begins with: lines with `#`, `# device: cpu`.
@@ -176,7 +178,7 @@ impl<C: Collection + ?Sized> ClusterFiles<'_, C> {
     /// # Errors
     /// Those of the writer, as [`Error::Io`].
     pub fn write_heading(&self, out: &mut impl Write) -> Result<()> {
-        self.heading.iter().try_for_each(|(key, value)| writeln!(out, "# {key}: {}", cell(value)).map_err(failure))
+        self.heading.iter().try_for_each(|(key, value)| writeln!(out, "# {key}: {}", cell(value)).map_err(stream_error))
     }
 
     /// Spectra of a cluster, those of earlier runs included.
@@ -234,8 +236,4 @@ fn escaped(text: &str) -> String {
         }
     }
     escaped
-}
-
-fn failure(source: io::Error) -> Error {
-    Error::Io { path: "(stream)".into(), source }
 }

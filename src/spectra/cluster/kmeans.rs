@@ -3,11 +3,14 @@
 use rayon::prelude::*;
 
 use super::{
-    ClusterOptions, Clusters, Collection,
+    ClusterOptions, Clusters,
     bucket::Buckets,
     comparable::{Comparable, comparable, rooted},
 };
-use crate::{Device, Error, KMeans, Result, spectra::Spectrum};
+use crate::{
+    Device, Error, KMeans, Result,
+    spectra::{Collection, Spectrum},
+};
 
 /// Spectra that are vectors at once when they are assigned.
 const ASSIGNED_AT_ONCE: usize = 1 << 14;

@@ -60,7 +60,6 @@
 //! are a hundred copies of each spectrum then, and a component had to be cut at a thousand spectra.
 
 mod bucket;
-mod collection;
 mod comparable;
 mod consensus;
 mod dbscan;
@@ -75,23 +74,20 @@ mod neighbours;
 mod options;
 mod quality;
 mod sets;
-mod spool;
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 pub use bucket::Ion;
-pub use collection::{Collection, WithVectors};
 pub use consensus::consensus;
 pub use earlier::{CLUSTERS_FILE, CONSENSUS_FILE, Earlier, EarlierRow, MEDOIDS_FILE};
 pub use files::ClusterFiles;
 pub use graph::Edge;
 pub use options::{ClusterOptions, Method};
 pub use quality::Quality;
-pub use spool::Spool;
 
-use crate::{Device, Error, Result};
+use crate::{Device, Error, Result, spectra::Collection};
 use bucket::Buckets;
 use comparable::Comparable;
 use groups::Groups;

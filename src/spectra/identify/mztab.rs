@@ -2,12 +2,16 @@
 
 use std::{
     fmt::Write as _,
-    io::{self, Write},
+    io::Write,
     path::{Path, PathBuf},
 };
 
-use super::{Identification, Library, Match, peptide::Written};
-use crate::spectra::{Format, Score, Spectrum};
+use super::{Found, Library, Match, QUERIES_AT_ONCE, all, for_each, peptide::Written};
+use crate::{
+    Result,
+    spectra::{Collection, Format, Score, Spectrum},
+    storage::stream_error,
+};
 
 const SOFTWARE: &str = concat!("[, , cellprobe, ", env!("CARGO_PKG_VERSION"), "]");
 
@@ -68,8 +72,7 @@ const SMALL_MOLECULE_COLUMNS: [&str; 22] = [
 /// molecule section, with reliability 2: putatively annotated, as the Metabolomics Standards Initiative calls what a
 /// library's spectrum names. What is unknown is `null`. The theoretical m/z is that of the library's precursor. Matches
 /// that were not accepted are not there; [`write_matches`](super::write_matches) has them all.
-#[derive(Clone, Copy, Debug)]
-pub struct MzTab<'a> {
+pub struct MzTab<'a, C: ?Sized, F: ?Sized> {
     /// The name of the library.
     pub database: &'a str,
     /// What was searched.
@@ -77,41 +80,62 @@ pub struct MzTab<'a> {
     /// The files of the queries, each once, and their formats, which decide how a spectrum is referred to.
     pub runs: &'a [(PathBuf, Format)],
     /// The cleaned queries. The spectrum of one whose file is not among the runs is `null`.
-    pub queries: &'a [Spectrum],
+    pub queries: &'a C,
     /// What was found for each.
-    pub found: &'a [Identification],
+    pub found: &'a F,
     /// The score of the matches.
     pub score: Score,
     /// Device and parameters.
     pub heading: &'a [(String, String)],
 }
 
-impl MzTab<'_> {
+impl<C: Collection + ?Sized, F: Found + ?Sized> MzTab<'_, C, F> {
     /// Writes the file.
     ///
     /// # Errors
-    /// Those of the writer.
-    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let accepted = self.queries.iter().zip(self.found).filter(|(_, found)| found.is_accepted());
-        let rows = accepted.filter_map(|(query, found)| Some(self.row(query, found.matches.first()?)));
-        let (peptides, molecules): (Vec<Row>, Vec<Row>) = rows.partition(|row| row.library.field("SEQ").is_some());
-        self.write_metadata(out, !peptides.is_empty(), !molecules.is_empty())?;
+    /// Those of the writer, as [`Error::Io`](crate::Error::Io), and of fetching queries and identifications.
+    pub fn write(&self, out: &mut impl Write) -> Result<()> {
+        let (peptides, molecules) = self.accepted()?;
+        self.write_metadata(out, !peptides.is_empty(), !molecules.is_empty()).map_err(stream_error)?;
         if !peptides.is_empty() {
-            writeln!(out, "\nPSH\t{}", PSM_COLUMNS.join("\t"))?;
-            for (number, row) in (1..).zip(&peptides) {
-                writeln!(out, "PSM\t{}", self.psm(number, row).join("\t"))?;
-            }
+            writeln!(out, "\nPSH\t{}", PSM_COLUMNS.join("\t")).map_err(stream_error)?;
+            let mut number = 0;
+            self.for_each(peptides, |row| {
+                number += 1;
+                writeln!(out, "PSM\t{}", self.psm(number, row).join("\t")).map_err(stream_error)
+            })?;
         }
         if !molecules.is_empty() {
-            writeln!(out, "\nSMH\t{}", SMALL_MOLECULE_COLUMNS.join("\t"))?;
-            for row in &molecules {
-                writeln!(out, "SML\t{}", self.small_molecule(row).join("\t"))?;
-            }
+            writeln!(out, "\nSMH\t{}", SMALL_MOLECULE_COLUMNS.join("\t")).map_err(stream_error)?;
+            self.for_each(molecules, |row| {
+                writeln!(out, "SML\t{}", self.small_molecule(row).join("\t")).map_err(stream_error)
+            })?;
         }
         Ok(())
     }
 
-    fn write_metadata(&self, out: &mut impl Write, peptides: bool, molecules: bool) -> io::Result<()> {
+    /// The numbers of the queries whose accepted match is a peptide, and of those where it is a small molecule.
+    fn accepted(&self) -> Result<(Vec<u32>, Vec<u32>)> {
+        let (mut peptides, mut molecules) = (Vec::new(), Vec::new());
+        let numbers: Vec<u32> = all(self.queries, self.found).collect();
+        for some in numbers.chunks(QUERIES_AT_ONCE) {
+            for (&number, found) in some.iter().zip(self.found.fetch(some)?) {
+                let Some(best) = found.matches.first().filter(|best| best.accepted) else { continue };
+                let is_peptide = self.library.spectra()[best.library].field("SEQ").is_some();
+                if is_peptide { &mut peptides } else { &mut molecules }.push(number);
+            }
+        }
+        Ok((peptides, molecules))
+    }
+
+    fn for_each(&self, numbers: Vec<u32>, mut each: impl FnMut(&Row) -> Result<()>) -> Result<()> {
+        for_each(self.queries, self.found, numbers, |_, query, found| match found.matches.first() {
+            Some(matched) => each(&Row { query, matched, library: &self.library.spectra()[matched.library] }),
+            None => Ok(()),
+        })
+    }
+
+    fn write_metadata(&self, out: &mut impl Write, peptides: bool, molecules: bool) -> std::io::Result<()> {
         let mut line = |name: &str, value: &str| writeln!(out, "MTD\t{name}\t{value}");
         line("mzTab-version", "1.0.0")?;
         line("mzTab-mode", "Summary")?;
@@ -140,10 +164,6 @@ impl MzTab<'_> {
             line("ms_run[1]-location", "null")?;
         }
         Ok(())
-    }
-
-    fn row<'b>(&'b self, query: &'b Spectrum, matched: &'b Match) -> Row<'b> {
-        Row { query, matched, library: &self.library.spectra()[matched.library] }
     }
 
     fn psm(&self, number: usize, row: &Row) -> [String; PSM_COLUMNS.len()] {

@@ -2,8 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{Identification, Library};
-use crate::spectra::{Field, Spectrum};
+use super::{Found, Library, all, for_each};
+use crate::{
+    Result,
+    spectra::{Collection, Field, Spectrum},
+};
 
 /// What became of a match whose truth is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,12 +66,19 @@ pub struct Quality {
 
 impl Quality {
     /// Counts; `None` where no query says what it shows.
-    #[must_use]
-    pub fn of(library: &Library, queries: &[Spectrum], found: &[Identification], truth: &Field) -> Option<Self> {
+    ///
+    /// # Errors
+    /// Those of fetching queries and identifications.
+    pub fn of<C: Collection + ?Sized, F: Found + ?Sized>(
+        library: &Library,
+        queries: &C,
+        found: &F,
+        truth: &Field,
+    ) -> Result<Option<Self>> {
         let structures: HashSet<&str> = library.spectra().iter().filter_map(|spectrum| truth.of(spectrum)).collect();
         let mut quality = Quality::default();
-        for (query, found) in queries.iter().zip(found) {
-            let Some(shown) = truth.of(query) else { continue };
+        for_each(queries, found, all(queries, found), |_, query, found| {
+            let Some(shown) = truth.of(query) else { return Ok(()) };
             let best = found.matches.first();
             let outcome = best.and_then(|best| Outcome::of(query, &library.spectra()[best.library], truth));
             let accepted = found.is_accepted();
@@ -85,8 +95,9 @@ impl Quality {
             if let Some(outcome) = outcome.filter(|_| accepted) {
                 *counts[outcome as usize] += 1;
             }
-        }
-        (quality.known + quality.absent > 0).then_some(quality)
+            Ok(())
+        })?;
+        Ok((quality.known + quality.absent > 0).then_some(quality))
     }
 
     /// Share of the known queries whose best match is right.

@@ -8,11 +8,10 @@ use std::{io::BufRead, path::Path, sync::Arc};
 
 use self::spectrum::Header;
 use super::{
-    Flaw, Reason, Spectrum,
-    draft::{Draft, TimeUnit},
-    elements::{Elements, Extent, Kind},
+    Flaw, Spectrum,
+    draft::TimeUnit,
+    elements::{Elements, Kind},
     reader::{OverText, Parser, Reader, Tally},
-    values::Charges,
 };
 use crate::Result;
 
@@ -42,27 +41,15 @@ impl<R: BufRead> OverText for Mzml<R> {
 
 impl<R: BufRead> Parser for Mzml<R> {
     fn read(&mut self, tally: &mut Tally) -> Result<Option<Spectrum>> {
-        while let Some((line, extent)) = self.spectra.advance()? {
-            if self.header.is_none() {
-                self.header = self.spectra.above().map(Header::read);
+        let header = &mut self.header;
+        let spectrum = self.spectra.next_spectrum(TimeUnit::Minutes, tally, |spectra, draft, rejected| {
+            if header.is_none() {
+                *header = spectra.above().map(Header::read);
             }
-            let mut draft = Draft::new(tally.begin(&self.spectra.file, line), TimeUnit::Minutes);
-            let xml = self.spectra.xml();
-            let mut read = spectrum::read(&xml, self.header.as_ref(), &mut draft, &mut tally.rejected);
-            if extent != Extent::Whole {
-                read = read.and(Err(Reason::Unreadable));
-            }
-            if extent == Extent::CutOff {
-                tally.rejected.flaw(Flaw::Unterminated);
-            }
-            match read {
-                Err(reason) => tally.rejected.add(&draft.spectrum, reason),
-                Ok(()) => {
-                    if let Some(spectrum) = draft.finish(&Charges::default(), &mut tally.rejected) {
-                        return Ok(Some(spectrum));
-                    }
-                }
-            }
+            spectrum::read(&spectra.xml(), header.as_ref(), draft, rejected)
+        })?;
+        if spectrum.is_some() {
+            return Ok(spectrum);
         }
         let promised = self.header.as_mut().and_then(|header| header.spectra.take());
         if promised.is_some_and(|count| count != tally.begun) {

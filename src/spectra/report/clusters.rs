@@ -12,8 +12,8 @@ use super::{
 use crate::{
     Result,
     spectra::{
-        Cleaning,
-        cluster::{ClusterFiles, Collection, Quality},
+        Cleaning, Collection,
+        cluster::{ClusterFiles, Quality},
     },
 };
 

@@ -220,6 +220,8 @@ impl Listed {
         };
         recording.dispatch(plan_kernel(), &plan, &[("plan", list)], 1)?;
         let (queries_part, query_place) = queries.part(batch.first_row)?;
+        let tiles = batch.rows.div_ceil(Tiling::SQUARE.left);
+        let most = tiles.saturating_mul(plan.most_slabs as usize).min(*most_groups);
         for (number, stretch) in stretches.iter().enumerate() {
             let (base_part, first_row) = base.part(stretch.first_row)?;
             let params = Params {
@@ -244,10 +246,13 @@ impl Listed {
                 ("queues", queues),
                 ("candidates", candidates),
             ];
-            recording.dispatch_listed(listed(*k), &params, &buffers, (list, 0))?;
+            // A squared difference is two operations where a product is one.
+            recording.expect_at_most(2 * batch.rows * stretch.rows * queries.columns(), "knn_products");
+            recording.dispatch_listed(listed(*k), &params, &buffers, (list, 0), most)?;
         }
         let (found, found_place) = found.part(batch.first_row)?;
         let candidates = Candidates { buffer: candidates.clone(), columns: stretches.len() * k };
-        merge_listed(recording, list, &candidates, &Pass { taken: 0, keep: *k, k: *k, found, found_place })
+        let pass = Pass { taken: 0, keep: *k, k: *k, found, found_place };
+        merge_listed(recording, batch.rows, list, &candidates, &pass)
     }
 }

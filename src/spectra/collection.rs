@@ -1,12 +1,9 @@
-//! Where spectra to cluster are.
+//! Where spectra are that need not all be in memory.
 
 use ndarray::{Array2, Axis};
 
-use super::Ion;
-use crate::{
-    Result,
-    spectra::{Source, Spectrum, vectors::made_elsewhere},
-};
+use super::{Source, Spectrum, cluster::Ion, vectors::made_elsewhere};
+use crate::Result;
 
 /// Spectra that are at hand by their numbers: a slice of them, or a [`Spool`](super::Spool).
 pub trait Collection: Sync {
@@ -36,8 +33,8 @@ pub trait Collection: Sync {
     }
 }
 
-/// Spectra whose vectors were made elsewhere, by a learned model for example: k-means clusters these, and they find the
-/// candidates where there are too many pairs of spectra to compare all.
+/// Spectra whose vectors were made elsewhere, by a learned model for example. k-means clusters these, and they find the
+/// candidates of other clusterings where there are too many pairs to compare all, and of searches without a precursor.
 #[derive(Debug)]
 pub struct WithVectors<'a, C: ?Sized> {
     spectra: &'a C,
