@@ -234,7 +234,7 @@ fn asked_for(device: &Device, act: impl FnOnce()) -> Counters {
     act();
     let after = device.counters();
     let (submissions, read_backs) = (after.submissions - before.submissions, after.read_backs - before.read_backs);
-    Counters { submissions, read_backs, buffers: 0 }
+    Counters { submissions, read_backs, ..Counters::default() }
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn a_search_is_one_submission_and_one_read_back() {
                     [Search::new(7).nprobe(3), Search::new(300).nprobe(4), Search::new(7).nprobe(3).rerank(&exact, 4)];
                 for search in searches {
                     let counted = asked_for(device, || drop(index.search_with(rows.view(), &search).unwrap()));
-                    let once = Counters { submissions: 1, read_backs: 1, buffers: 0 };
+                    let once = Counters { submissions: 1, read_backs: 1, ..Counters::default() };
                     assert_eq!(counted, once, "{factory}, {search:?} on {device:?}");
                 }
             }

@@ -28,6 +28,8 @@ pub struct Counters {
     pub submissions: u64,
     /// Read-backs waited for.
     pub read_backs: u64,
+    /// Bytes that were copied to the GPU: arrays, and the numbers that kernels are told.
+    pub uploaded_bytes: u64,
     /// Buffers made, rather than used again: see [`Options::pooled_bytes`](super::Options::pooled_bytes).
     pub buffers: u64,
 }
@@ -53,6 +55,7 @@ pub(super) struct Inner {
     lost: Arc<Mutex<Option<String>>>,
     submissions: AtomicU64,
     read_backs: AtomicU64,
+    uploaded_bytes: AtomicU64,
 }
 
 /// What a part of an array is used for.
@@ -136,6 +139,7 @@ impl Gpu {
             lost: Arc::default(),
             submissions: AtomicU64::new(0),
             read_backs: AtomicU64::new(0),
+            uploaded_bytes: AtomicU64::new(0),
             device,
             queue,
         })))
@@ -204,6 +208,7 @@ impl Gpu {
         Counters {
             submissions: self.0.submissions.load(Ordering::Relaxed),
             read_backs: self.0.read_backs.load(Ordering::Relaxed),
+            uploaded_bytes: self.0.uploaded_bytes.load(Ordering::Relaxed),
             buffers: self.0.pool.created(),
         }
     }
@@ -309,6 +314,7 @@ impl Gpu {
         let mut view = view.ok_or_else(|| self.lost("nothing can be written to it"))?;
         view.slice(..bytes.len()).copy_from_slice(bytes);
         view.slice(bytes.len()..).fill(0);
+        self.0.uploaded_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.catching(size as u64, || drop(view))?;
         Ok(lease)
     }

@@ -8,7 +8,7 @@ use futures::{
     future::{BoxFuture, ready},
 };
 
-use super::{Cancel, Device, DeviceArray, Gpu, Kernel, gpu::STORAGE, part::Part, shader::Pipeline};
+use super::{Cancel, Device, DeviceArray, Gpu, Kernel, gpu::STORAGE, part::Part, shader::Pipeline, wait::Waiting};
 use crate::{Error, Result};
 
 /// What a device has been asked for. Operations take it first. On the CPU they run at once; on a GPU they are
@@ -116,6 +116,21 @@ impl Work {
 }
 
 impl Work {
+    /// Begins what was recorded: what is given waits for all that was submitted up to then.
+    ///
+    /// # Errors
+    /// As [`Work::submit`].
+    pub(crate) fn begin(self) -> Result<BoxFuture<'static, Result<()>>> {
+        match self.0 {
+            Backend::Cpu => Ok(ready(Ok(())).boxed()),
+            Backend::Gpu(recording) => {
+                let gpu = recording.gpu.clone();
+                recording.submit()?;
+                Ok(Waiting::for_all(&gpu).boxed())
+            }
+        }
+    }
+
     /// Begins what was recorded, without waiting for it, and to read `array` back: what is given waits for that.
     ///
     /// # Errors

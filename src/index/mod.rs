@@ -9,7 +9,7 @@
 //!
 //! All are used alike: train (but for [`FlatIndex`]), add, search. A search by codes can be followed by an exact
 //! re-ranking with the vectors themselves. [`Index`] is any of them, built from a factory string or read from a file.
-//! [`MultiDeviceIndex`] is one of them on several devices.
+//! [`MultiDeviceIndex`] is one of them on several devices, [`StreamedIndex`] one that is larger than its device's memory.
 //!
 //! ```
 //! use cellprobe::{Device, IvfPqIndex, Metric, Search};
@@ -45,6 +45,7 @@ mod multi_device;
 mod parts;
 mod pq;
 mod search;
+mod streamed;
 
 use std::fmt;
 
@@ -58,6 +59,7 @@ pub use kind::{Context, Kind, Wanted};
 pub use multi_device::{MultiDeviceIndex, Placement};
 pub use pq::PqIndex;
 pub use search::{ExactRows, Search};
+pub use streamed::StreamedIndex;
 
 use crate::{
     Device, DeviceArray, Error, Metric, Neighbors, Result,
@@ -331,7 +333,7 @@ impl<K: Kind> VectorIndex<K> {
         let mut neighbors = Neighbors::new(search.k, self.metric());
         // More than there are cannot be found.
         let k = search.k.min(self.ntotal());
-        for part in self.batches(queries, search) {
+        for part in self.batches(queries, search, CHUNK_BYTES) {
             if k == 0 {
                 part.outer_iter().for_each(|_| neighbors.push(&[], |_| -1));
                 continue;
@@ -349,13 +351,14 @@ impl<K: Kind> VectorIndex<K> {
         Ok(neighbors)
     }
 
-    /// The queries that are searched for together.
+    /// The queries that are searched for together: so many that they and what they need take at most `bytes`, or one.
     fn batches<'a>(
         &self,
         queries: ArrayView2<'a, f32>,
         search: &Search<'_>,
+        bytes: usize,
     ) -> impl Iterator<Item = ArrayView2<'a, f32>> {
-        let batch = (CHUNK_BYTES / self.bytes_per_query(search)).max(1);
+        let batch = (bytes / self.bytes_per_query(search)).max(1);
         (0..queries.nrows()).step_by(batch).map(move |first| {
             let end = (first + batch).min(queries.nrows());
             queries.slice_move(s![first..end, ..])
