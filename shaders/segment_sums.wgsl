@@ -37,16 +37,33 @@ fn group_of(position: u32) -> u32 {
     return low;
 }
 
-// A number of the row at `position`, 0 if that row is in another buffer.
+// The first of the positions of one group from `low` to `high` whose row is not before `row`: rows of a group ascend.
+fn position_of(row: u32, low: u32, high: u32) -> u32 {
+#if ORDERED
+    var first = low;
+    var end = high;
+    while first < end {
+        let middle = first + (end - first) / 2u;
+        if order[middle] < row {
+            first = middle + 1u;
+        } else {
+            end = middle;
+        }
+    }
+    return first;
+#else
+    return clamp(row, low, high);
+#endif
+}
+
+// A number of the row at `position`, which is in this buffer.
 fn load(position: u32, column: u32) -> f32 {
 #if ORDERED
     let row = order[position] - params.first_row;
 #else
     let row = position - params.first_row;
 #endif
-    // No branch around the load, so that several can be under way.
-    let here = row < params.rows;
-    return select(0.0, rows[select(0u, row, here) * params.columns + column], here);
+    return rows[row * params.columns + column];
 }
 
 @compute @workgroup_size({{THREADS}})
@@ -76,25 +93,42 @@ fn segment_sums(
         let group_end = start_of(group + 1u);
         // A run has a row at least: the loop ends whatever the offsets are.
         let run_end = max(min(group_end, last), position + 1u);
-        var sum = 0.0;
+        let before = group_start < start;
+        let shared_run = before || group_end > end;
+        let place = select(
+            (group - params.first_group) * params.columns + column,
+            (2u * slot + select(1u, 0u, before)) * params.columns + column,
+            shared_run,
+        );
+        // Rows before these may be in other buffers: additions go on where they ended, in one order however rows lie.
+        var sum: f32;
+        if shared_run {
+            sum = partials[place];
+        } else {
+            sum = sums[place];
+        }
+        var here_end = run_end;
+        if params.rows < params.length {
+            position = position_of(params.first_row, position, run_end);
+            here_end = position_of(params.first_row + params.rows, position, run_end);
+        }
         // The loads of four rows are under way together.
-        for (; run_end - position >= 4u; position += 4u) {
+        for (; here_end - position >= 4u; position += 4u) {
             let a = load(position, column);
             let b = load(position + 1u, column);
             let c = load(position + 2u, column);
             let d = load(position + 3u, column);
             sum = sum + a + b + c + d;
         }
-        for (; position < run_end; position++) {
+        for (; position < here_end; position++) {
             sum += load(position, column);
         }
-        if group_start < start {
-            partials[2u * slot * params.columns + column] += sum;
-        } else if group_end > end {
-            partials[(2u * slot + 1u) * params.columns + column] += sum;
+        if shared_run {
+            partials[place] = sum;
         } else {
-            sums[(group - params.first_group) * params.columns + column] += sum;
+            sums[place] = sum;
         }
+        position = run_end;
         if position >= last {
             break;
         }

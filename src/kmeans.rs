@@ -1,6 +1,7 @@
 //! Clustering rows around k centroids.
 
 mod clustering;
+mod points;
 mod progress;
 mod start;
 
@@ -12,9 +13,11 @@ use crate::{
     device::{Cancel, block_on},
     ops::{self, Grouping, Nearest},
     rows::{check, check_dimension, contiguous, normalise},
+    storage::{RowSource, Sampled},
 };
 
 pub use clustering::{Assignment, Clustering, Warning};
+use points::{Elsewhere, Points};
 pub(crate) use progress::Callback;
 pub use progress::Progress;
 
@@ -55,6 +58,13 @@ pub struct KMeans {
     pub seed: u64,
     /// Where the centroids start.
     pub init: Init,
+    /// Most bytes of rows to have on the device at a time: more of them are put there in pieces, while it is at work on
+    /// the piece before. `None`, the default, has all of them there, or fails with [`Error::OutOfMemory`].
+    ///
+    /// The result is the same to the bit. An iteration then reads and uploads every row twice, for its closest centroid
+    /// and for the sums, with one submission a piece each time. Beside them the device holds about 20 bytes a row, and
+    /// a GPU another 64th part of the rows.
+    pub memory: Option<u64>,
     progress: Option<Callback>,
     cancel: Cancel,
 }
@@ -87,6 +97,7 @@ impl KMeans {
             max_points_per_centroid: Some(256),
             seed: 1234,
             init: Init::Random,
+            memory: None,
             progress: None,
             cancel: Cancel::default(),
         }
@@ -141,6 +152,13 @@ impl KMeans {
         self
     }
 
+    /// Sets [`KMeans::memory`].
+    #[must_use]
+    pub fn memory(mut self, bytes: impl Into<Option<u64>>) -> Self {
+        self.memory = bytes.into();
+        self
+    }
+
     /// Calls `progress` after each iteration. Without it, a GPU is not waited for between iterations.
     #[must_use]
     pub fn progress(mut self, progress: impl Fn(Progress) + Send + Sync + 'static) -> Self {
@@ -174,11 +192,66 @@ impl KMeans {
         check("training rows", rows)?;
         self.check(rows.nrows(), rows.ncols())?;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
-        let points = match self.sample(rows.nrows(), &mut random) {
+        let sample = self.sample(rows.nrows(), &mut random);
+        if self.rows_of_a_piece(sample.as_ref().map_or(rows.nrows(), Vec::len), rows.ncols()).is_some() {
+            return self.train_rows_async(device, &rows).await;
+        }
+        let points = match sample {
             Some(sample) => contiguous(rows.select(Axis(0), &sample).view()),
             None => contiguous(rows),
         };
-        self.cluster(device, device.upload(points, rows.ncols())?, random).await
+        self.cluster(device, &Points::Here(device.upload(points, rows.ncols())?), random).await
+    }
+
+    /// [`KMeans::train`] on rows that are read in pieces: with [`KMeans::memory`], of any number.
+    ///
+    /// ```
+    /// use cellprobe::{Device, KMeans, storage::VectorFile};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("vectors.fvecs");
+    /// # let rows = ndarray::Array2::from_shape_fn((400, 2), |(row, column)| (row % 4 * 50 + column) as f32);
+    /// # cellprobe::storage::write_vectors(&path, rows.view(), false)?;
+    /// let file = VectorFile::open(&path)?;
+    /// let kmeans = KMeans::new(4).max_points_per_centroid(None).memory(1 << 30);
+    /// let clustering = kmeans.train_rows(&Device::auto(), &file)?;
+    /// let labels = clustering.assign_rows(&file)?.labels;
+    /// # assert_eq!(labels.len(), 400);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`KMeans::train`], and what reading fails with.
+    pub fn train_rows(&self, device: &Device, rows: &dyn RowSource) -> Result<Clustering> {
+        block_on(self.train_rows_async(device, rows))
+    }
+
+    /// [`KMeans::train_rows`], which reads as it goes, without blocking for the device.
+    ///
+    /// # Errors
+    /// As [`KMeans::train_rows`].
+    pub async fn train_rows_async(&self, device: &Device, rows: &dyn RowSource) -> Result<Clustering> {
+        if rows.columns() == 0 {
+            return Err(Error::Empty { what: "training rows" });
+        }
+        self.check(rows.rows(), rows.columns())?;
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
+        let sampled = self.sample(rows.rows(), &mut random).map(|numbers| Sampled { source: rows, numbers });
+        let source = sampled.as_ref().map_or(rows, |sampled| sampled);
+        let points = match self.rows_of_a_piece(source.rows(), source.columns()) {
+            Some(per_piece) => Points::Elsewhere(Elsewhere { device, source, per_piece, cancel: &self.cancel }),
+            None => Points::Here(device.upload(source.read(0..source.rows())?, source.columns())?),
+        };
+        self.cluster(device, &points, random).await
+    }
+
+    /// Rows that go to the device together, where not all of them do: two pieces of equal size fit [`KMeans::memory`].
+    fn rows_of_a_piece(&self, rows: usize, columns: usize) -> Option<usize> {
+        let row_bytes = 4 * columns as u64;
+        let memory = self.memory.filter(|&memory| rows as u64 * row_bytes > memory)?;
+        let most = usize::try_from(memory / 2 / row_bytes).unwrap_or(usize::MAX).max(1);
+        Some(rows.div_ceil(rows.div_ceil(most)))
     }
 
     /// [`KMeans::train`] on rows that are on the device already, which must be finite.
@@ -209,7 +282,7 @@ impl KMeans {
             }
             None => rows.clone(),
         };
-        self.cluster(device, points, random).await
+        self.cluster(device, &Points::Here(points), random).await
     }
 
     fn check(&self, points: usize, dimension: usize) -> Result<()> {
@@ -268,12 +341,7 @@ impl KMeans {
     }
 
     /// Clusters all of `rows`.
-    async fn cluster(
-        &self,
-        device: &Device,
-        rows: DeviceArray<f32>,
-        mut random: Xoshiro256PlusPlus,
-    ) -> Result<Clustering> {
+    async fn cluster(&self, device: &Device, rows: &Points<'_>, mut random: Xoshiro256PlusPlus) -> Result<Clustering> {
         let draws = device.upload(draws(self.clusters), 1)?;
         // Nothing is left to chance when the start is given or every row is a centroid.
         let copied = rows.rows() == self.clusters;
@@ -282,18 +350,21 @@ impl KMeans {
         let mut best: Option<Run> = None;
         for number in 0..runs {
             let mut centroids = if copied {
-                rows.clone()
+                let mut work = device.work();
+                let all = rows.pick(&mut work, device, &(0..rows.rows()).collect::<Vec<_>>())?;
+                work.submit()?;
+                all
             } else {
-                start::start(&self.init, device, &rows, self.clusters, &mut random).await?
+                start::start(&self.init, device, rows, self.clusters, &mut random).await?
             };
             if self.spherical {
                 centroids = normalised(device, centroids).await?;
             }
             let mut run = Run { centroids, history: device.upload(vec![], 2)?, objective: 0.0 };
             if !copied {
-                self.iterate(device, &rows, &draws, &mut run, number * self.iterations, runs * self.iterations).await?;
+                self.iterate(device, rows, &draws, &mut run, number * self.iterations, runs * self.iterations).await?;
             }
-            run.objective = objective(device, &rows, &run.centroids, self.assignment()).await?;
+            run.objective = objective(device, rows, &run.centroids, self.assignment()).await?;
             let better = best.as_ref().is_none_or(|best| match self.assignment() {
                 Metric::L2 => run.objective < best.objective,
                 Metric::InnerProduct | Metric::Cosine => run.objective > best.objective,
@@ -310,7 +381,7 @@ impl KMeans {
     async fn iterate(
         &self,
         device: &Device,
-        rows: &DeviceArray<f32>,
+        rows: &Points<'_>,
         draws: &DeviceArray<f32>,
         run: &mut Run,
         done: usize,
@@ -320,9 +391,9 @@ impl KMeans {
             self.cancel.check()?;
             let mut work = device.work();
             work.cancelled_by(&self.cancel);
-            let (nearest, grouping) = assign(&mut work, rows, &run.centroids, self.assignment())?;
-            let sums = ops::segment_sums(&mut work, rows, &grouping)?;
+            let (nearest, grouping) = assign(&mut work, rows, &run.centroids, self.assignment()).await?;
             let inertia = ops::segment_sums(&mut work, &nearest.distances, &grouping)?;
+            let sums = rows.sums(&mut work, &grouping).await?;
             let history = &run.history;
             let updated =
                 ops::update_centroids(&mut work, &sums, &grouping.offsets, &inertia, history, draws, self.spherical)?;
@@ -378,26 +449,21 @@ struct Run {
 }
 
 /// The rows' closest centroids, and the rows grouped by them.
-fn assign(
+async fn assign(
     work: &mut Work,
-    rows: &DeviceArray<f32>,
+    rows: &Points<'_>,
     centroids: &DeviceArray<f32>,
     metric: Metric,
 ) -> Result<(Nearest, Grouping)> {
-    let nearest = ops::nearest(work, rows, centroids, metric)?;
+    let nearest = rows.nearest(work, centroids, metric).await?;
     let grouping = ops::group(work, &nearest.labels, centroids.rows())?;
     Ok((nearest, grouping))
 }
 
 /// The sum of squared distances to the nearest centroid, or of inner products with it.
-async fn objective(
-    device: &Device,
-    rows: &DeviceArray<f32>,
-    centroids: &DeviceArray<f32>,
-    metric: Metric,
-) -> Result<f64> {
+async fn objective(device: &Device, rows: &Points<'_>, centroids: &DeviceArray<f32>, metric: Metric) -> Result<f64> {
     let mut work = device.work();
-    let (nearest, grouping) = assign(&mut work, rows, centroids, metric)?;
+    let (nearest, grouping) = assign(&mut work, rows, centroids, metric).await?;
     let inertia = ops::segment_sums(&mut work, &nearest.distances, &grouping)?;
     let sums = work.read(inertia).await?;
     Ok(score(sums.into_iter().map(f64::from).sum(), metric))

@@ -60,7 +60,7 @@ pub mod verify;
 
 pub use device::{Device, DeviceArray, Work};
 pub use error::{Error, Result};
-pub use index::{FlatIndex, Index, IvfFlatIndex, IvfPqIndex, MultiDeviceIndex, PqIndex, Search};
+pub use index::{FlatIndex, Index, IvfFlatIndex, IvfPqIndex, MultiDeviceIndex, PqIndex, Search, StreamedIndex};
 pub use kmeans::{Clustering, KMeans};
 pub use metric::Metric;
 pub use neighbors::{Neighbor, Neighbors};

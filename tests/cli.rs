@@ -200,6 +200,22 @@ fn a_flat_index_has_perfect_recall() -> Result {
 }
 
 #[test]
+fn kmeans_in_pieces_gives_the_same() -> Result {
+    let folder = Folder::new()?;
+    // 3 MiB.
+    let rows = Array2::from_shape_fn((24_000, 32), |(row, column)| ((row * 31 + column * 17) % 97) as f32);
+    write_vectors(folder.path("rows.npy"), rows.view(), false)?;
+    let kmeans = "kmeans rows.npy -k 5 --iterations 3 --max-points-per-centroid all";
+    let whole = folder.json(&format!("{kmeans} -o c.npy --labels l.npy"))?;
+    let pieces = folder.json(&format!("{kmeans} -o pieces.npy --labels labels.npy --memory 1"))?;
+    assert_eq!(pieces["objective"], whole["objective"]);
+    assert_eq!(read_vectors(folder.path("pieces.npy"))?, read_vectors(folder.path("c.npy"))?);
+    assert_eq!(read_ids(folder.path("labels.npy"))?, read_ids(folder.path("l.npy"))?);
+    folder.fails("kmeans rows.npy -k 5 --memory 0", 2, &["--memory"])?;
+    Ok(())
+}
+
+#[test]
 fn a_list_of_devices_finds_what_one_finds() -> Result {
     let folder = Folder::new()?;
     folder.build("IVF4,Flat")?;

@@ -1,8 +1,15 @@
 //! `cellprobe kmeans`.
 
-use std::{convert::Infallible, path::PathBuf, str::FromStr, time::Instant};
+use std::{
+    convert::Infallible,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Instant,
+};
 
 use clap::Args;
+use ndarray::Array2;
 use serde_json::json;
 
 use super::{
@@ -13,7 +20,7 @@ use super::{
 use crate::{
     KMeans, Result,
     kmeans::Init,
-    storage::{read_vectors, write_labels, write_vectors},
+    storage::{VectorFile, read_vectors, write_labels, write_vectors},
 };
 
 /// Clusters vectors around k centroids.
@@ -24,6 +31,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   cellprobe kmeans vectors.npy -k 1024 -o centroids.npy --labels labels.npy
+  cellprobe kmeans vectors.npy -k 65536 --max-points-per-centroid all --memory 4096 -o centroids.npy
   cellprobe kmeans vectors.fvecs -k 100 --iterations 50 --restarts 5 --init kmeans++ --json")]
 pub(super) struct Kmeans {
     /// The vectors
@@ -47,6 +55,9 @@ pub(super) struct Kmeans {
     /// Train on a random sample of at most so many vectors a centroid
     #[arg(long, default_value = "256", value_name = "N|all")]
     max_points_per_centroid: AtMost,
+    /// MiB of vectors to hold at a time: more of them are read in pieces, again and again [default: all]
+    #[arg(long, value_name = "MIB")]
+    memory: Option<NonZeroU32>,
     /// Write the centroids, .fvecs or .npy
     #[arg(short, long, value_parser = arguments::vectors_out, value_name = "CENTROIDS")]
     output: Option<PathBuf>,
@@ -86,23 +97,40 @@ impl Start {
     }
 }
 
+/// The vectors.
+enum Rows {
+    Read(Array2<f32>),
+    File(VectorFile),
+}
+
+impl Rows {
+    /// Opens a file, or reads all of it.
+    fn open(path: &Path, in_pieces: bool) -> Result<Self> {
+        Ok(if in_pieces { Rows::File(VectorFile::open(path)?) } else { Rows::Read(read_vectors(path)?) })
+    }
+}
+
 impl Kmeans {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
         self.overwrite.check(self.output.iter().chain(&self.labels))?;
         let device = common.device()?;
-        let rows = read_vectors(&self.data)?;
+        let rows = Rows::open(&self.data, self.memory.is_some())?;
         let mut kmeans = KMeans::new(self.k)
             .iterations(self.iterations)
             .restarts(self.restarts)
             .spherical(self.spherical)
             .init(self.init.init()?)
             .max_points_per_centroid(self.max_points_per_centroid.0)
+            .memory(self.memory.map(|mebibytes| u64::from(mebibytes.get()) << 20))
             .seed(common.seed);
         if let Some(bar) = console.bar() {
             kmeans = kmeans.progress(move |step| bar.show("training", step.done, step.of));
         }
         let start = Instant::now();
-        let clustering = kmeans.train(&device, rows.view())?;
+        let clustering = match &rows {
+            Rows::Read(rows) => kmeans.train(&device, rows.view())?,
+            Rows::File(file) => kmeans.train_rows(&device, file)?,
+        };
         let seconds = start.elapsed().as_secs_f64();
         drop(kmeans);
         clustering.warnings().iter().for_each(|warning| console.warn(warning));
@@ -110,8 +138,11 @@ impl Kmeans {
             write_vectors(path, clustering.centroids(), self.overwrite.force)?;
         }
         if let Some(path) = &self.labels {
-            let labels = clustering.assign(rows.view())?.labels.mapv(i64::from);
-            write_labels(path, labels.view(), self.overwrite.force)?;
+            let assignment = match &rows {
+                Rows::Read(rows) => clustering.assign(rows.view())?,
+                Rows::File(file) => clustering.assign_rows(file)?,
+            };
+            write_labels(path, assignment.labels.mapv(i64::from).view(), self.overwrite.force)?;
         }
         let (iterations, objective) = (clustering.iterations(), clustering.objective());
         let json = json!({

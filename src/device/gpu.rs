@@ -29,6 +29,8 @@ pub struct Counters {
     pub submissions: u64,
     /// Read-backs waited for.
     pub read_backs: u64,
+    /// Bytes that were copied to the GPU: arrays, and the numbers that kernels are told.
+    pub uploaded_bytes: u64,
     /// Buffers made, rather than used again: see [`Options::pooled_bytes`](super::Options::pooled_bytes).
     pub buffers: u64,
     /// Kernels compiled. Each is when it is first needed, with the others that the same work needs.
@@ -59,6 +61,7 @@ pub(super) struct Inner {
     lost: Arc<Mutex<Option<String>>>,
     submissions: AtomicU64,
     read_backs: AtomicU64,
+    uploaded_bytes: AtomicU64,
     compiled: AtomicU64,
 }
 
@@ -170,6 +173,7 @@ impl Gpu {
             options,
             submissions: AtomicU64::new(0),
             read_backs: AtomicU64::new(0),
+            uploaded_bytes: AtomicU64::new(0),
             compiled: AtomicU64::new(0),
             device,
             queue,
@@ -246,6 +250,7 @@ impl Gpu {
         Counters {
             submissions: self.0.submissions.load(Ordering::Relaxed),
             read_backs: self.0.read_backs.load(Ordering::Relaxed),
+            uploaded_bytes: self.0.uploaded_bytes.load(Ordering::Relaxed),
             buffers: self.0.pool.created(),
             pipelines: self.0.compiled.load(Ordering::Relaxed),
         }
@@ -356,6 +361,7 @@ impl Gpu {
         let mut view = view.ok_or_else(|| self.lost("nothing can be written to it"))?;
         view.slice(..bytes.len()).copy_from_slice(bytes);
         view.slice(bytes.len()..).fill(0);
+        self.0.uploaded_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.catching(size as u64, || drop(view))?;
         Ok(lease)
     }

@@ -15,6 +15,7 @@ mod pool;
 mod profile;
 mod self_test;
 mod shader;
+mod stream;
 mod submit;
 mod wait;
 mod work;
@@ -35,8 +36,9 @@ pub(crate) use array::{Segment, bounded_segments, segments};
 pub(crate) use gpu::Gpu;
 pub(crate) use part::Part;
 pub(crate) use shader::{Kernel, Variant, params};
+pub(crate) use stream::double_buffered;
 pub(crate) use wait::block_on;
-pub(crate) use work::{Backend, Recording, Running};
+pub(crate) use work::{Backend, Recording};
 
 use crate::{Error, Result};
 use gpu::{FEATURES, best_limits, least_limits};
@@ -221,7 +223,7 @@ impl Device {
         }
     }
 
-    /// Submissions, read-backs and buffers since the device was opened; all zero on the CPU.
+    /// Submissions, read-backs, buffers and bytes copied to it since the device was opened; all zero on the CPU.
     #[must_use]
     pub fn counters(&self) -> Counters {
         match &self.kind {

@@ -150,18 +150,6 @@ impl Work {
         }
     }
 
-    /// [`Work::submit`], to be waited for when it matters.
-    pub(crate) fn begin(self) -> Result<Running> {
-        match self.0 {
-            Backend::Cpu => Ok(Running(None)),
-            Backend::Gpu(recording) => {
-                let gpu = recording.device().clone();
-                recording.submit()?;
-                Ok(Running(Some(Waiting::for_all(&gpu))))
-            }
-        }
-    }
-
     /// Does what was recorded and gives the elements of `array`, row after row: one read-back and one submission, or
     /// as many as [`Options::longest_submission`](super::Options::longest_submission) asks for.
     ///
@@ -176,6 +164,21 @@ impl Work {
 }
 
 impl Work {
+    /// Begins what was recorded: what is given waits for all that was submitted up to then.
+    ///
+    /// # Errors
+    /// As [`Work::submit`].
+    pub(crate) fn begin(self) -> Result<BoxFuture<'static, Result<()>>> {
+        match self.0 {
+            Backend::Cpu => Ok(ready(Ok(())).boxed()),
+            Backend::Gpu(recording) => {
+                let gpu = recording.gpu.clone();
+                recording.submit()?;
+                Ok(Waiting::for_all(&gpu).boxed())
+            }
+        }
+    }
+
     /// Begins what was recorded, without waiting for it, and to read `array` back: what is given waits for that.
     ///
     /// # Errors
@@ -184,19 +187,6 @@ impl Work {
         match self.0 {
             Backend::Cpu => Ok(ready(array.into_host("the array to read")).boxed()),
             Backend::Gpu(recording) => Ok(recording.begin_read(array)?.boxed()),
-        }
-    }
-}
-
-/// Work that was begun.
-pub(crate) struct Running(Option<Waiting>);
-
-impl Running {
-    /// Waits until it is done.
-    pub(crate) async fn done(self) -> Result<()> {
-        match self.0 {
-            Some(waiting) => waiting.await,
-            None => Ok(()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How rows come into an index.
 
+use futures::future::BoxFuture;
 use ndarray::{ArrayView2, Axis};
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     DeviceArray, Error, Result,
-    device::{Cancel, Running, block_on},
+    device::{Cancel, block_on},
     rows,
     storage::faiss::DirectMap,
 };
@@ -116,7 +117,7 @@ impl<K: Kind> VectorIndex<K> {
         let (before, count) = (self.ntotal(), rows.nrows());
         let ids = self.ids.extended(count, ids)?;
         let mut encoded = vec![];
-        let mut running: Option<(Running, usize)> = None;
+        let mut running: Option<(BoxFuture<'static, Result<()>>, usize)> = None;
         for step in Steps::new(count, FEWEST_ROWS, CHUNK_BYTES / (4 * self.dimension()), &watch) {
             watch.check()?;
             let done = step.end;
@@ -125,7 +126,7 @@ impl<K: Kind> VectorIndex<K> {
             encoded.push(self.kind.encode(&self.context, &mut work, &uploaded)?);
             // The step before ran while this one was uploaded; there are never more than two of them.
             if let Some((running, done)) = running.take() {
-                running.done().await?;
+                running.await?;
                 watch.tell(done, count);
                 watch.check()?;
             }
@@ -134,7 +135,7 @@ impl<K: Kind> VectorIndex<K> {
         if let Some((running, done)) = running {
             // Otherwise the caller need not wait.
             if watch.progress.is_some() {
-                running.done().await?;
+                running.await?;
                 watch.tell(done, count);
             }
             watch.check()?;

@@ -6,7 +6,8 @@ use ndarray::ArrayView2;
 
 use super::{
     Adding, ExactRows, FlatIndex, IvfFlatIndex, IvfPqIndex, Kind, MultiDeviceIndex, Placement, PqIndex, Search,
-    Training, factory::Factory, files, flat::Flat, ids::Ids, ivf_flat::IvfFlat, ivf_pq::IvfPq, parts::Begun, pq::Pq,
+    StreamedIndex, Training, factory::Factory, files, flat::Flat, ids::Ids, ivf::Ivf, ivf_flat::IvfFlat, ivf_pq::IvfPq,
+    parts::Begun, pq::Pq,
 };
 use crate::{
     Device, DeviceArray, Metric, Neighbors, Result, Work, device::block_on, kmeans::Warning, ops::Ranked,
@@ -326,8 +327,41 @@ impl Index {
         search: &Search<'_>,
         exact: Option<&DeviceArray<f32>>,
         candidates: usize,
+        bytes: usize,
     ) -> Result<Begun<'_>> {
-        each!(self, index => index.begin(queries, search, exact, candidates))
+        each!(self, index => index.begin(queries, search, exact, candidates, bytes))
+    }
+
+    /// Bytes on a device that its centroids take, and at most each of its rows while it is put there.
+    pub(super) fn bytes_on_device(&self) -> (usize, usize) {
+        // A row's number, and its name where it is told from that.
+        const NAMES: usize = 2 * size_of::<u32>();
+        let vector = size_of::<f32>() * self.dimension();
+        // Codes as they come, and as scans read them.
+        let code = |m: usize, nbits: usize| 4 * ((m * nbits).div_ceil(32) + m.div_ceil(4));
+        let nlist = self.lists().map_or(0, |(nlist, _)| nlist);
+        let lists = nlist * (vector + size_of::<u32>());
+        match self {
+            Index::Flat(_) | Index::IvfFlat(_) => (lists, vector + NAMES),
+            Index::Pq(index) => (vector << index.kind.nbits, code(index.kind.m, index.kind.nbits) + NAMES),
+            Index::IvfPq(index) => {
+                let terms = size_of::<f32>() + size_of::<u32>();
+                let (m, nbits) = (index.kind.m, index.kind.nbits);
+                (lists + (vector << nbits), code(m, nbits) + NAMES + terms)
+            }
+        }
+    }
+
+    /// Where lists begin, and the rows in them; nothing for an index without lists.
+    pub(super) async fn rows_in_lists(&self) -> Result<Option<(Vec<u32>, Vec<u32>)>> {
+        let ivf = match self {
+            Index::Flat(_) | Index::Pq(_) => None,
+            Index::IvfFlat(index) => index.kind.trained.as_ref().map(|trained| &trained.ivf),
+            Index::IvfPq(index) => index.kind.trained.as_ref().map(|trained| &trained.ivf),
+        };
+        let Some(Ivf { entries, .. }) = ivf else { return Ok(None) };
+        let offsets = self.device().work().read(entries.lists.offsets.clone()).await?;
+        Ok(Some((offsets, self.device().work().read(entries.rows.clone()).await?)))
     }
 
     pub(super) fn ids(&self) -> &Ids {
@@ -342,6 +376,16 @@ impl Index {
             Index::IvfFlat(_) => IvfFlat::NAME,
             Index::IvfPq(_) => IvfPq::NAME,
         }
+    }
+
+    /// The index in the host's memory, to be searched on a device that it need not fit: see [`StreamedIndex`].
+    ///
+    /// # Errors
+    /// [`Error::NotTrained`](crate::Error::NotTrained); [`Error::Limit`](crate::Error::Limit) for a `memory` that centroids
+    /// and a row alone take; [`Error::OutOfMemory`](crate::Error::OutOfMemory),
+    /// [`Error::DeviceLost`](crate::Error::DeviceLost).
+    pub fn streamed_to(&self, device: &Device, memory: u64) -> Result<StreamedIndex<'static>> {
+        block_on(StreamedIndex::of(self, device, memory))
     }
 
     /// Reads a FAISS index file to a device.

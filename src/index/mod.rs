@@ -9,7 +9,7 @@
 //!
 //! All are used alike: train (but for [`FlatIndex`]), add, search. A search by codes can be followed by an exact
 //! re-ranking with the vectors themselves. [`Index`] is any of them, built from a factory string or read from a file.
-//! [`MultiDeviceIndex`] is one of them on several devices.
+//! [`MultiDeviceIndex`] is one of them on several devices, [`StreamedIndex`] one that is larger than its device's memory.
 //!
 //! ```
 //! use cellprobe::{Device, IvfPqIndex, Metric, Search};
@@ -47,6 +47,7 @@ mod parts;
 mod pq;
 mod search;
 mod steps;
+mod streamed;
 
 use std::fmt;
 
@@ -61,6 +62,7 @@ pub use kind::{Context, Found, Kind, Wanted};
 pub use multi_device::{MultiDeviceIndex, Placement};
 pub use pq::PqIndex;
 pub use search::{ExactRows, Search};
+pub use streamed::StreamedIndex;
 
 use crate::{
     Device, DeviceArray, Error, Metric, Neighbors, Result,
@@ -312,13 +314,14 @@ impl<K: Kind> VectorIndex<K> {
         Ok(neighbors)
     }
 
-    /// The queries that are searched for together.
+    /// The queries that are searched for together: so many that they and what they need take at most `bytes`, or one.
     fn batches<'a>(
         &self,
         queries: ArrayView2<'a, f32>,
         search: &Search<'_>,
+        bytes: usize,
     ) -> impl Iterator<Item = ArrayView2<'a, f32>> {
-        let batch = (CHUNK_BYTES / self.bytes_per_query(search)).max(1);
+        let batch = (bytes / self.bytes_per_query(search)).max(1);
         (0..queries.nrows()).step_by(batch).map(move |first| {
             let end = (first + batch).min(queries.nrows());
             queries.slice_move(s![first..end, ..])

@@ -5,7 +5,7 @@ use std::fmt;
 use ndarray::{ArrayView2, s};
 
 use super::{
-    ExactRows, Index, Search,
+    CHUNK_BYTES, ExactRows, Index, Search,
     ids::Ids,
     parts::{Begun, Merging},
 };
@@ -221,7 +221,7 @@ impl MultiDeviceIndex {
             };
             let queries = queries.slice_move(s![first..(first + share).min(queries.nrows()), ..]);
             let exact = exact.and_then(|exact| exact.get(number));
-            begun.push((first, self.parts[number].begin(queries, search, exact, candidates)?));
+            begun.push((first, self.parts[number].begin(queries, search, exact, candidates, CHUNK_BYTES)?));
         }
         let mut merging = Merging::new(queries.nrows(), candidates);
         for (first, begun) in begun {

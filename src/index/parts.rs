@@ -28,20 +28,22 @@ pub(super) struct Candidate {
 
 impl<K: Kind> VectorIndex<K> {
     /// Begins to search for the `candidates` nearest rows of each query in this part of an index, without waiting for
-    /// it: on the CPU it is done at once. `exact` are this part's rows to re-rank by.
+    /// it: on the CPU it is done at once. `exact` are this part's rows to re-rank by. Queries go in batches of at most
+    /// `bytes`.
     pub(super) fn begin(
         &self,
         queries: ArrayView2<'_, f32>,
         search: &Search<'_>,
         exact: Option<&DeviceArray<f32>>,
         candidates: usize,
+        bytes: usize,
     ) -> Result<Begun<'_>> {
         let (count, k) = (queries.nrows(), candidates.min(self.ntotal()));
         if k == 0 {
             return Ok(futures::future::ready(Ok(vec![vec![]; count])).boxed());
         }
         let mut batches = vec![];
-        for queries in self.batches(queries, search) {
+        for queries in self.batches(queries, search, bytes) {
             let uploaded = self.upload(queries)?;
             let mut work = self.device().work();
             search.watch.check()?;

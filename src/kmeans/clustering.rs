@@ -2,14 +2,11 @@
 
 use std::fmt;
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2};
 
 use super::score;
 use crate::{
-    Device, DeviceArray, Metric, Result,
-    device::block_on,
-    ops,
-    rows::{check_dimension, contiguous},
+    Device, DeviceArray, Error, Metric, Result, device::block_on, ops, rows::check_dimension, storage::RowSource,
 };
 
 /// Rows that are assigned at once, so that what a device holds is bounded.
@@ -84,11 +81,6 @@ impl Clustering {
     /// # Errors
     /// [`Error::Dimension`] if the rows are not of the centroids' dimension, [`Error::NotFinite`],
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
-    ///
-    /// [`Error::Dimension`]: crate::Error::Dimension
-    /// [`Error::NotFinite`]: crate::Error::NotFinite
-    /// [`Error::OutOfMemory`]: crate::Error::OutOfMemory
-    /// [`Error::DeviceLost`]: crate::Error::DeviceLost
     pub fn assign(&self, rows: ArrayView2<'_, f32>) -> Result<Assignment> {
         block_on(self.assign_async(rows))
     }
@@ -99,9 +91,30 @@ impl Clustering {
     /// As [`Clustering::assign`].
     pub async fn assign_async(&self, rows: ArrayView2<'_, f32>) -> Result<Assignment> {
         check_dimension("rows", rows, self.centroids.ncols())?;
-        let (mut labels, mut distances) = (Vec::with_capacity(rows.nrows()), Vec::with_capacity(rows.nrows()));
-        for rows in rows.axis_chunks_iter(Axis(0), ASSIGNED_AT_ONCE) {
-            let points = self.device.upload(contiguous(rows), rows.ncols())?;
+        self.assign_rows_async(&rows).await
+    }
+
+    /// [`Clustering::assign`] of rows that are read in pieces.
+    ///
+    /// # Errors
+    /// As [`Clustering::assign`], and what reading fails with.
+    pub fn assign_rows(&self, rows: &dyn RowSource) -> Result<Assignment> {
+        block_on(self.assign_rows_async(rows))
+    }
+
+    /// [`Clustering::assign_rows`], which reads as it goes, without blocking for the device.
+    ///
+    /// # Errors
+    /// As [`Clustering::assign_rows`].
+    pub async fn assign_rows_async(&self, rows: &dyn RowSource) -> Result<Assignment> {
+        if rows.columns() != self.centroids.ncols() {
+            let (expected, found) = (self.centroids.ncols(), rows.columns());
+            return Err(Error::Dimension { what: "rows", expected, found });
+        }
+        let (mut labels, mut distances) = (Vec::with_capacity(rows.rows()), Vec::with_capacity(rows.rows()));
+        for first in (0..rows.rows()).step_by(ASSIGNED_AT_ONCE) {
+            let end = (first + ASSIGNED_AT_ONCE).min(rows.rows());
+            let points = self.device.upload(rows.read(first..end)?, rows.columns())?;
             let mut work = self.device.work();
             let nearest = ops::nearest(&mut work, &points, &self.device_centroids, self.metric)?;
             labels.extend(work.read(nearest.labels).await?);

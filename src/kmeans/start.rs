@@ -2,48 +2,43 @@
 
 use rand::{RngExt, rngs::Xoshiro256PlusPlus, seq::index::sample};
 
-use super::Init;
-use crate::{Device, DeviceArray, Metric, Result, Work, ops, rows::contiguous};
+use super::{Init, points::Points};
+use crate::{Device, DeviceArray, Metric, Result, rows::contiguous};
 
 /// `clusters` centroids to start from. There must be as many rows.
 pub(super) async fn start(
     init: &Init,
     device: &Device,
-    rows: &DeviceArray<f32>,
+    rows: &Points<'_>,
     clusters: usize,
     random: &mut Xoshiro256PlusPlus,
 ) -> Result<DeviceArray<f32>> {
     let picks = match init {
         Init::Given(centroids) => return device.upload(contiguous(centroids.view()), centroids.ncols()),
-        Init::Random => sample(random, rows.rows(), clusters).into_iter().map(|row| row as u32).collect(),
+        Init::Random => sample(random, rows.rows(), clusters).into_vec(),
         Init::PlusPlus => plus_plus(device, rows, clusters, random).await?,
     };
     let mut work = device.work();
-    let centroids = pick(&mut work, device, rows, picks)?;
+    let centroids = rows.pick(&mut work, device, &picks)?;
     work.submit()?;
     Ok(centroids)
-}
-
-/// The rows of these numbers.
-fn pick(work: &mut Work, device: &Device, rows: &DeviceArray<f32>, numbers: Vec<u32>) -> Result<DeviceArray<f32>> {
-    ops::gather(work, rows, &device.upload(numbers, 1)?)
 }
 
 /// Numbers of distinct rows, each drawn in proportion to its squared distance to the nearest drawn before.
 async fn plus_plus(
     device: &Device,
-    rows: &DeviceArray<f32>,
+    rows: &Points<'_>,
     clusters: usize,
     random: &mut Xoshiro256PlusPlus,
-) -> Result<Vec<u32>> {
-    let mut newest = random.random_range(0..rows.rows() as u32);
+) -> Result<Vec<usize>> {
+    let mut newest = random.random_range(0..rows.rows() as u32) as usize;
     let mut picks = vec![newest];
     let mut weights = vec![f32::INFINITY; rows.rows()];
     while picks.len() < clusters {
         // Only the newest centroid can be nearer than those before it.
         let mut work = device.work();
-        let centroid = pick(&mut work, device, rows, vec![newest])?;
-        let nearest = ops::nearest(&mut work, rows, &centroid, Metric::L2)?;
+        let centroid = rows.pick(&mut work, device, &[newest])?;
+        let nearest = rows.nearest(&mut work, &centroid, Metric::L2).await?;
         for (weight, distance) in weights.iter_mut().zip(work.read(nearest.distances).await?) {
             *weight = weight.min(distance);
         }
@@ -54,12 +49,12 @@ async fn plus_plus(
 }
 
 /// The row where the running sum of weights passes `fraction` of their total, if any has a weight.
-fn draw(weights: &[f32], fraction: f64) -> Option<u32> {
+fn draw(weights: &[f32], fraction: f64) -> Option<usize> {
     let total: f64 = weights.iter().copied().map(f64::from).sum();
     let mut left = fraction * total;
     let mut last = None;
     for (row, &weight) in weights.iter().enumerate().filter(|&(_, &weight)| weight > 0.0) {
-        last = Some(row as u32);
+        last = Some(row);
         left -= f64::from(weight);
         if left < 0.0 {
             break;
@@ -69,10 +64,10 @@ fn draw(weights: &[f32], fraction: f64) -> Option<u32> {
 }
 
 /// A random row that is not among `picks`: what is left to draw when all rows lie on centroids.
-fn unpicked(picks: &[u32], rows: usize, random: &mut Xoshiro256PlusPlus) -> u32 {
+fn unpicked(picks: &[usize], rows: usize, random: &mut Xoshiro256PlusPlus) -> usize {
     let mut sorted = picks.to_vec();
     sorted.sort_unstable();
-    let place = random.random_range(0..(rows - picks.len()) as u32);
+    let place = random.random_range(0..(rows - picks.len()) as u32) as usize;
     sorted.into_iter().fold(place, |row, pick| if pick <= row { row + 1 } else { row })
 }
 

@@ -77,7 +77,7 @@ pub use pq_terms::pq_terms;
 pub use ranked::Ranked;
 pub use rename::rename;
 pub use rerank::rerank;
-pub use segment_sums::segment_sums;
+pub use segment_sums::{SegmentSums, segment_sums};
 pub use select::select;
 pub use update_centroids::{Updated, update_centroids};
 

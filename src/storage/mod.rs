@@ -2,6 +2,7 @@
 
 pub mod faiss;
 mod npy;
+mod rows;
 mod source;
 mod vectors;
 
@@ -11,6 +12,8 @@ use std::{
     path::Path,
 };
 
+pub use rows::{RowSource, VectorFile};
+pub(crate) use rows::{Sampled, picked};
 pub use vectors::{
     VectorFormat, read_ids, read_ids_from, read_vectors, read_vectors_from, write_ids, write_labels, write_vectors,
 };

@@ -5,13 +5,13 @@
 
 use std::io::{Read, Write};
 
-use half::f16;
 use ndarray::{Array2, ShapeBuilder, iter::Lanes};
 
 use super::{
+    rows::Layout,
     source::{Element, Source, malformed, put, reserve},
     stream_error,
-    vectors::{contiguous, finite},
+    vectors::{Number, contiguous},
 };
 use crate::Result;
 
@@ -22,20 +22,27 @@ const MAX_HEADER_BYTES: usize = 1 << 16;
 /// Vectors of any of the supported types.
 pub(super) fn read_vectors(source: &mut Source<impl Read>) -> Result<Array2<f32>> {
     let header = Header::read(source)?;
-    if header.shape.len() != 2 {
-        let dimensions = header.shape.len();
-        return Err(malformed(
-            header.start,
-            format!("the array has {dimensions} dimensions, vectors need 2: (rows, columns)"),
-        ));
+    let (_, number) = header.vectors()?;
+    header.array(source, number.bytes(), |source, values, count| number.append(source, values, count, "the numbers"))
+}
+
+/// Where vectors lie that can be read row by row.
+pub(super) fn layout(source: &mut Source<impl Read>) -> Result<Layout> {
+    let header = Header::read(source)?;
+    let ([rows, columns], number) = header.vectors()?;
+    if header.fortran_order {
+        return Err(malformed(header.start, "an array in Fortran order cannot be read row by row"));
     }
-    match header.descr.as_str() {
-        "<f4" => header.array(source, finite),
-        "<f2" => header.array(source, |bits: u16| finite(f16::from_bits(bits).to_f32())),
-        "<f8" => header.array(source, |number: f64| finite(number as f32)),
-        "|u1" => header.array(source, |number: u8| Some(f32::from(number))),
-        "|i1" => header.array(source, |number: i8| Some(f32::from(number))),
-        _ => Err(header.unsupported("vectors are read from <f2, <f4, <f8, |u1 and |i1")),
+    if columns == 0 {
+        return Err(malformed(header.start, "the rows have no numbers"));
+    }
+    let count = rows.checked_mul(columns).ok_or_else(|| malformed(header.start, "the shape is too large"))?;
+    let start = source.offset();
+    source.fits(header.start, count as u64, number.bytes(), "the numbers")?;
+    let end = start + count as u64 * number.bytes() as u64;
+    match source.remaining() {
+        Some(left) if start + left > end => Err(malformed(end, "bytes follow the end of the contents")),
+        _ => Ok(Layout { start, rows, columns, number, counted: false }),
     }
 }
 
@@ -47,8 +54,10 @@ pub(super) fn read_ids(source: &mut Source<impl Read>) -> Result<Array2<i64>> {
         return Err(malformed(header.start, format!("the array has {dimensions} dimensions, identifiers need 1 or 2")));
     }
     match header.descr.as_str() {
-        "<i4" => header.array(source, |id: i32| Some(i64::from(id))),
-        "<i8" => header.array(source, Some::<i64>),
+        "<i4" => header.array(source, 4, |source, ids, count| {
+            source.append_converted(ids, count, "the numbers", |id: i32| Some(i64::from(id)))
+        }),
+        "<i8" => header.array(source, 8, |source, ids, count| source.append(ids, count, "the numbers")),
         _ => Err(header.unsupported("identifiers are read from <i4 and <i8")),
     }
 }
@@ -125,11 +134,30 @@ impl Header {
         malformed(self.start, format!("numbers of type \"{}\": {supported}", self.descr))
     }
 
-    /// The numbers, one dimension read as a single column.
-    fn array<T: Element, U: Clone>(
+    /// The shape of vectors and their numbers.
+    fn vectors(&self) -> Result<([usize; 2], Number)> {
+        let [rows, columns] = self.shape[..] else {
+            let dimensions = self.shape.len();
+            let message = format!("the array has {dimensions} dimensions, vectors need 2: (rows, columns)");
+            return Err(malformed(self.start, message));
+        };
+        let number = match self.descr.as_str() {
+            "<f4" => Number::F32,
+            "<f2" => Number::F16,
+            "<f8" => Number::F64,
+            "|u1" => Number::U8,
+            "|i1" => Number::I8,
+            _ => return Err(self.unsupported("vectors are read from <f2, <f4, <f8, |u1 and |i1")),
+        };
+        Ok(([rows, columns], number))
+    }
+
+    /// The numbers, of `bytes` each, as `append` reads them; one dimension is a single column.
+    fn array<R: Read, U: Clone>(
         &self,
-        source: &mut Source<impl Read>,
-        convert: impl Fn(T) -> Option<U>,
+        source: &mut Source<R>,
+        bytes: usize,
+        append: impl FnOnce(&mut Source<R>, &mut Vec<U>, usize) -> Result<()>,
     ) -> Result<Array2<U>> {
         let (rows, columns) = match self.shape[..] {
             [rows, columns] => (rows, columns),
@@ -137,12 +165,12 @@ impl Header {
             _ => return Err(malformed(self.start, "the array has neither 1 nor 2 dimensions")),
         };
         let count = rows.checked_mul(columns).ok_or_else(|| malformed(self.start, "the shape is too large"))?;
-        source.fits(self.start, count as u64, size_of::<T>(), "the numbers")?;
+        source.fits(self.start, count as u64, bytes, "the numbers")?;
         let mut values = Vec::new();
         if source.remaining().is_some() {
             reserve(&mut values, count)?;
         }
-        source.append_converted(&mut values, count, "the numbers", convert)?;
+        append(source, &mut values, count)?;
         let array = Array2::from_shape_vec((rows, columns).set_f(self.fortran_order), values)
             .map_err(|error| malformed(self.start, error.to_string()))?;
         Ok(if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() })

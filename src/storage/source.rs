@@ -51,6 +51,11 @@ impl<R: Read> Source<R> {
         Source { reader, offset: 0, length }
     }
 
+    /// Reads on from `offset`.
+    pub(super) fn at(reader: R, offset: u64, length: Option<u64>) -> Self {
+        Source { reader, offset, length }
+    }
+
     /// Where the next byte comes from.
     pub(super) fn offset(&self) -> u64 {
         self.offset

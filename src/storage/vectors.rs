@@ -11,6 +11,7 @@ use std::{
     path::Path,
 };
 
+use half::f16;
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
 use super::{
@@ -51,7 +52,7 @@ impl VectorFormat {
     }
 
     /// Refuses to hold `what`.
-    fn cannot_hold(self, what: &str, suitable: &str) -> Error {
+    pub(super) fn cannot_hold(self, what: &str, suitable: &str) -> Error {
         Error::parameter("format", format!("{self:?}"), format!("{suitable} for {what}"))
     }
 }
@@ -110,8 +111,47 @@ pub fn read_ids_from(reader: impl Read, length: Option<u64>, format: VectorForma
     Ok(ids)
 }
 
+/// What numbers of vectors are in a file.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Number {
+    F16,
+    F32,
+    F64,
+    U8,
+    I8,
+}
+
+impl Number {
+    /// Bytes of one.
+    pub(super) fn bytes(self) -> usize {
+        match self {
+            Number::U8 | Number::I8 => 1,
+            Number::F16 => 2,
+            Number::F32 => 4,
+            Number::F64 => 8,
+        }
+    }
+
+    /// Appends the next `count` of them.
+    pub(super) fn append(
+        self,
+        source: &mut Source<impl Read>,
+        values: &mut Vec<f32>,
+        count: usize,
+        field: &str,
+    ) -> Result<()> {
+        match self {
+            Number::F16 => source.append_converted(values, count, field, |bits| finite(f16::from_bits(bits).to_f32())),
+            Number::F32 => source.append_converted(values, count, field, finite),
+            Number::F64 => source.append_converted(values, count, field, |number: f64| finite(number as f32)),
+            Number::U8 => source.append_converted(values, count, field, |number: u8| Some(f32::from(number))),
+            Number::I8 => source.append_converted(values, count, field, |number: i8| Some(f32::from(number))),
+        }
+    }
+}
+
 /// A number, if it is one.
-pub(super) fn finite(number: f32) -> Option<f32> {
+fn finite(number: f32) -> Option<f32> {
     number.is_finite().then_some(number)
 }
 

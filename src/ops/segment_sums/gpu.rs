@@ -47,31 +47,58 @@ fn kernel(ordered: bool) -> Kernel {
     }
 }
 
-pub(super) fn segment_sums(
-    recording: &mut Recording,
-    rows: &DeviceArray<f32>,
-    grouping: &Grouping,
-) -> Result<DeviceArray<f32>> {
-    rows.check_on(recording.device(), "rows")?;
-    grouping.offsets.check_on(recording.device(), "offsets")?;
-    grouping.order.check_on(recording.device(), "order")?;
-    let sums = recording.zeros(grouping.offsets.rows().saturating_sub(1), rows.columns())?;
-    let mut source = rows.clone();
-    let (mut length, mut depth) = (rows.rows(), 0);
-    while length > 0 && sums.rows() > 0 {
-        // A row a block: the sums of the runs that it shares with the block before it and with the block after it.
-        let partials = recording.zeros(length.div_ceil(BLOCK), 2 * rows.columns())?;
-        add(recording, &Level { rows: &source, length, depth }, grouping, &sums, &partials)?;
-        length = if partials.rows() > 1 { length / BLOCK + partials.rows() } else { 0 };
-        depth += 1;
-        source = partials;
+/// Sums of groups whose rows were added so far.
+pub(super) struct Sums {
+    sums: DeviceArray<f32>,
+    /// A row a block: the sums of the runs that it shares with the block before it and with the block after it.
+    partials: DeviceArray<f32>,
+}
+
+impl Sums {
+    /// Nothing yet.
+    pub(super) fn new(recording: &mut Recording, grouping: &Grouping, columns: usize) -> Result<Self> {
+        grouping.offsets.check_on(recording.device(), "offsets")?;
+        grouping.order.check_on(recording.device(), "order")?;
+        let sums = recording.zeros(grouping.offsets.rows().saturating_sub(1), columns)?;
+        let partials = recording.zeros(grouping.order.rows().div_ceil(BLOCK), 2 * columns)?;
+        Ok(Sums { sums, partials })
     }
-    Ok(sums)
+
+    /// Adds rows that are numbered from `first` on.
+    pub(super) fn add(
+        &self,
+        recording: &mut Recording,
+        grouping: &Grouping,
+        rows: &DeviceArray<f32>,
+        first: usize,
+    ) -> Result<()> {
+        rows.check_on(recording.device(), "rows")?;
+        let level = Level { rows, count: rows.rows(), first, length: grouping.order.rows(), depth: 0 };
+        add(recording, &level, grouping, &self.sums, &self.partials)
+    }
+
+    /// The sums, once all rows were added.
+    pub(super) fn finish(self, recording: &mut Recording, grouping: &Grouping) -> Result<DeviceArray<f32>> {
+        let Sums { sums, mut partials } = self;
+        let (mut length, mut depth) = (grouping.order.rows(), 0);
+        while partials.rows() > 1 && sums.rows() > 0 {
+            (length, depth) = (length / BLOCK + partials.rows(), depth + 1);
+            let next = recording.zeros(length.div_ceil(BLOCK), 2 * sums.columns())?;
+            let level = Level { rows: &partials, count: length, first: 0, length, depth };
+            add(recording, &level, grouping, &sums, &next)?;
+            partials = next;
+        }
+        Ok(sums)
+    }
 }
 
 /// What one level adds up: rows, or partial sums, two of which are a row of their array.
 struct Level<'a> {
     rows: &'a DeviceArray<f32>,
+    /// How many of them there are here, and the number of the first.
+    count: usize,
+    first: usize,
+    /// How many there are in all.
     length: usize,
     depth: u32,
 }
@@ -90,7 +117,7 @@ fn add(
     let workgroups = |blocks: usize| columns.div_ceil(lanes) * blocks.div_ceil(THREADS / lanes);
     for blocks in segments(partials.rows(), &[partials.rows_per_part()]) {
         for groups in segments(sums.rows(), &[sums.rows_per_part()]) {
-            for rows in segments(level.length, &[level.rows.rows_per_part() * rows_per_row]) {
+            for rows in segments(level.count, &[level.rows.rows_per_part() * rows_per_row]) {
                 let params = Params {
                     columns: columns as u32,
                     length: level.length as u32,
@@ -100,7 +127,7 @@ fn add(
                     blocks: blocks.rows as u32,
                     first_group: groups.first_row as u32,
                     groups: groups.rows as u32,
-                    first_row: rows.first_row as u32,
+                    first_row: (level.first + rows.first_row) as u32,
                     rows: rows.rows as u32,
                 };
                 let mut buffers = vec![
