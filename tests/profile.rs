@@ -51,7 +51,8 @@ fn kernels_are_counted_and_timed_and_results_are_the_same() {
 
         let scan = profile.stages.iter().find(|stage| (stage.operation, stage.entry) == ("pq_scan", "main")).unwrap();
         assert_eq!(scan.dispatches, 1);
-        assert!(scan.workgroups >= 600 && scan.bytes > 600 * 4, "{scan:?}");
+        // A workgroup has a query or two.
+        assert!(scan.workgroups >= 300 && scan.bytes > 600 * 4, "{scan:?}");
         assert_eq!(profile.timed, has_timestamps(profiled), "{profiled:?}");
         assert!(profile.stages.iter().all(|stage| stage.seconds.is_some() == profile.timed), "{profile:?}");
         if let Some(timed) = profile.seconds() {

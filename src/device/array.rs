@@ -135,10 +135,17 @@ impl<T: Pod> DeviceArray<T> {
     ///
     /// Rows of the crate's own are there once the work that writes them is done. They must not be written.
     pub fn wgpu_rows(&self) -> impl Iterator<Item = BufferRows> + '_ {
+        self.parts().iter().zip(self.stretches()).map(|(part, rows)| {
+            part.hand_out();
+            rows
+        })
+    }
+
+    /// [`DeviceArray::wgpu_rows`] for the crate's own use, after which the buffers may be used again.
+    pub(super) fn stretches(&self) -> impl Iterator<Item = BufferRows> + '_ {
         let per_part = self.rows_per_part();
         self.parts().iter().enumerate().map(move |(number, part)| {
             let rows = per_part.min(self.rows - number * per_part);
-            part.hand_out();
             BufferRows::new(part.buffer(), rows, self.columns).offset(part.offset())
         })
     }

@@ -73,7 +73,7 @@ impl Recording {
         }
         self.hold(from);
         let mut to_offset = to.offset;
-        for rows in from.wgpu_rows().filter(|rows| rows.rows > 0) {
+        for rows in from.stretches().filter(|rows| rows.rows > 0) {
             check_usage(&rows.buffer, wgpu::BufferUsages::COPY_SRC)?;
             if rows.buffer == to.buffer {
                 let expected = "another buffer than the one that the rows are in";
