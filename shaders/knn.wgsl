@@ -6,8 +6,6 @@
 @group(0) @binding(2) var<storage, read> base: array<f32>;
 #if LISTED
 @group(0) @binding(3) var<storage, read> listed: array<u32>;
-#else
-@group(0) @binding(3) var<storage, read> found: array<vec2<u32>>;
 #endif
 @group(0) @binding(4) var<storage, read_write> queues: array<vec2<u32>>;
 @group(0) @binding(5) var<storage, read_write> candidates: array<vec2<u32>>;
@@ -67,8 +65,7 @@ fn slab_size() -> u32 {
 const TOGETHER = {{QUEUE}}u / {{CAPACITY}}u;
 
 var<workgroup> lengths: array<atomic<u32>, {{LEFT}}>;
-// Candidates lie between a query's floor, the last that an earlier pass took, and its bound, the last worth keeping.
-var<workgroup> floors: array<vec2<u32>, {{LEFT}}>;
+// The last that is worth keeping.
 var<workgroup> bounds: array<vec2<u32>, {{LEFT}}>;
 var<workgroup> crowding: atomic<u32>;
 var<workgroup> crowded: u32;
@@ -93,7 +90,7 @@ fn right_value(row: u32, column: u32) -> f32 {
 fn offer(query: u32, distance: f32, row: u32) {
     if (row >= slab_end) { return; }
     let candidate = ranked(distance, params.base_number + row);
-    if (before(candidate, bounds[query]) && before(floors[query], candidate)) {
+    if (before(candidate, bounds[query])) {
         let slot = atomicAdd(&lengths[query], 1u);
         queues[queues_place + query * {{CAPACITY}}u + slot] = candidate;
         if (slot >= {{CAPACITY}}u - {{RIGHT}}u) {
@@ -160,14 +157,6 @@ fn main(
     if (thread < {{LEFT}}u) {
         atomicStore(&lengths[thread], 0u);
         bounds[thread] = NONE;
-        floors[thread] = vec2<u32>(0u, 0u);
-#if LISTED
-#else
-        let query = first_query + thread;
-        if (params.taken > 0u && query < params.queries) {
-            floors[thread] = found[(params.found_place + query) * params.k + params.taken - 1u];
-        }
-#endif
     }
     if (thread == 0u) {
         atomicStore(&crowding, 0u);

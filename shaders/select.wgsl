@@ -1,11 +1,10 @@
-// The k smallest of rows, `keep` of them a pass: `collect` takes a slab of a row of numbers, `merge` brings a row's
-// candidates together. A pass takes up where the one before ended: after the last that `found` holds. LISTED: candidates of
-// the rows that `knn_doubt` listed, in as many slabs as it planned; `found` has all rows.
+// The `keep` smallest of rows, no more than a queue holds: `collect` takes a slab of a row of numbers, `merge` brings a
+// row's candidates together and writes them to `found`, after those that earlier passes of a scan wrote there. LISTED:
+// candidates of the rows that `knn_doubt` listed, in as many slabs as it planned; `found` has all rows.
 
 #if COLLECT
 @group(0) @binding(1) var<storage, read> values: array<f32>;
-@group(0) @binding(2) var<storage, read> found: array<vec2<u32>>;
-@group(0) @binding(3) var<storage, read_write> candidates: array<vec2<u32>>;
+@group(0) @binding(2) var<storage, read_write> candidates: array<vec2<u32>>;
 #else
 @group(0) @binding(1) var<storage, read> candidates: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read_write> found: array<vec2<u32>>;
@@ -16,11 +15,6 @@
 
 #include ranked
 #include queue
-
-fn pass_floor(row: u32) -> vec2<u32> {
-    if (params.taken == 0u) { return vec2<u32>(0u, 0u); }
-    return found[(params.found_place + row) * params.k + params.taken - 1u];
-}
 
 #if COLLECT
 @compute @workgroup_size({{THREADS}})
@@ -33,17 +27,13 @@ fn collect(
     if (number >= params.rows * params.slabs) { return; }
     let row = number / params.slabs;
     let slab = number % params.slabs;
-    let floor = pass_floor(row);
     let first = slab * params.slab_columns;
     let end = min(first + params.slab_columns, params.columns);
     queue_open(thread);
     for (var column = first; column < end; column += {{THREADS}}u) {
         if (column + thread < end) {
             let value = values[(params.row_place + row) * params.columns + column + thread];
-            let candidate = ranked(value, column + thread);
-            if (before(floor, candidate)) {
-                queue_offer(candidate);
-            }
+            queue_offer(ranked(value, column + thread));
         }
         queue_settle(thread, params.keep, false);
     }
@@ -69,14 +59,10 @@ fn merge(
     let columns = params.columns;
     let number = row;
 #endif
-    let floor = pass_floor(number);
     queue_open(thread);
     for (var column = 0u; column < columns; column += {{THREADS}}u) {
         if (column + thread < columns) {
-            let candidate = candidates[row * columns + column + thread];
-            if (before(floor, candidate)) {
-                queue_offer(candidate);
-            }
+            queue_offer(candidates[row * columns + column + thread]);
         }
         queue_settle(thread, params.keep, false);
     }

@@ -72,6 +72,7 @@ pub(crate) use params;
 
 const SHARED: &[(&str, &str)] = &[
     ("argmin", include_str!("../../shaders/shared/argmin.wgsl")),
+    ("bound", include_str!("../../shaders/shared/bound.wgsl")),
     ("code", include_str!("../../shaders/shared/code.wgsl")),
     ("doubt", include_str!("../../shaders/shared/doubt.wgsl")),
     ("exact", include_str!("../../shaders/shared/exact.wgsl")),

@@ -233,11 +233,16 @@ impl Recording {
         self.gpu.lease(bytes as u64, STORAGE).map(Part::whole)
     }
 
+    /// A buffer of `bytes` that are zero before the first command.
+    pub(crate) fn cleared(&mut self, bytes: usize) -> Result<Part> {
+        let part = self.scratch(bytes)?;
+        self.zeroed.push((part.clone(), part.size()));
+        Ok(part)
+    }
+
     /// A number that kernels find the largest of, 0 at first.
     pub(crate) fn largest(&mut self) -> Result<Part> {
-        let number = self.scratch(size_of::<u32>())?;
-        self.zeroed.push((number.clone(), size_of::<u32>() as u64));
-        Ok(number)
+        self.cleared(size_of::<u32>())
     }
 
     /// A list of at most `rows` rows that kernels find, empty at first: see `shaders/shared/listed.wgsl`.

@@ -6,7 +6,7 @@ use crate::{
     ops::{
         Codebook, Lists, PqCodes, Ranked,
         pq_interleave::gpu::BLOCK,
-        selection::{self, Candidates, SCRATCH_BYTES},
+        select::gpu::{Choice, largest},
         tile::THREADS,
     },
 };
@@ -66,8 +66,10 @@ pub(super) fn pq_rerank(
     let columns = candidates.columns();
     let found = recording.array(queries.rows(), columns)?;
     let per_part = [queries.rows_per_part(), candidates.rows_per_part(), found.rows_per_part()];
-    for batch in bounded_segments(queries.rows(), &per_part, SCRATCH_BYTES / (columns * size_of::<Ranked>()).max(1)) {
-        let exact = recording.scratch(batch.rows * columns * size_of::<Ranked>())?;
+    let batches = bounded_segments(queries.rows(), &per_part, Choice::most_rows(columns, columns));
+    let exact = recording.scratch(largest(&batches) * columns * size_of::<Ranked>())?;
+    let choice = Choice::new(recording, largest(&batches), columns, columns)?;
+    for batch in &batches {
         let (queries_part, query_place) = queries.part(batch.first_row)?;
         let (candidates_part, candidate_place) = candidates.part(batch.first_row)?;
         for stretch in segments(codes.len(), &[codes.per_part()]) {
@@ -98,8 +100,7 @@ pub(super) fn pq_rerank(
             ];
             recording.dispatch(kernel(), &params, &buffers, (batch.rows * columns).div_ceil(THREADS))?;
         }
-        let exact = Candidates { buffer: exact, columns };
-        selection::passes(recording, &found, &[batch], |_, _, _| Ok(exact.clone()))?;
+        choice.choose(recording, batch, &exact, &found)?;
     }
     Ok(found)
 }

@@ -5,7 +5,7 @@ use crate::{
     device::{Kernel, Recording, Variant, bounded_segments, params, segments},
     ops::{
         Ranked, is_l2, lanes,
-        selection::{self, Candidates, SCRATCH_BYTES},
+        select::gpu::{Choice, largest},
         tile::THREADS,
     },
 };
@@ -66,9 +66,10 @@ pub(in crate::ops) fn rerank(
     let variant = recording.device().variant();
     let columns = candidates.columns();
     let per_part = [queries.rows_per_part(), candidates.rows_per_part(), found.rows_per_part()];
-    let most_queries = SCRATCH_BYTES / (columns * size_of::<Ranked>()).max(1);
-    for batch in bounded_segments(queries.rows(), &per_part, most_queries) {
-        let exact = recording.scratch(batch.rows * columns * size_of::<Ranked>())?;
+    let batches = bounded_segments(queries.rows(), &per_part, Choice::most_rows(columns, k));
+    let exact = recording.scratch(largest(&batches) * columns * size_of::<Ranked>())?;
+    let choice = Choice::new(recording, largest(&batches), columns, k)?;
+    for batch in &batches {
         let (queries_part, query_place) = queries.part(batch.first_row)?;
         let (candidates_part, candidate_place) = candidates.part(batch.first_row)?;
         for stretch in segments(rows.rows(), &[rows.rows_per_part()]) {
@@ -93,8 +94,7 @@ pub(in crate::ops) fn rerank(
             let groups = (batch.rows * columns).div_ceil(THREADS / lanes::count(variant));
             recording.dispatch(kernel(variant, metric, places.is_some()), &params, &buffers, groups)?;
         }
-        let exact = Candidates { buffer: exact, columns };
-        selection::passes(recording, &found, &[batch], |_, _, _| Ok(exact.clone()))?;
+        choice.choose(recording, batch, &exact, &found)?;
     }
     Ok(found)
 }

@@ -22,10 +22,7 @@ params! {
         slabs: u32,
         first_slab: u32,
         all_slabs: u32,
-        k: u32,
-        taken: u32,
         keep: u32,
-        found_place: u32,
     }
 }
 
@@ -97,6 +94,7 @@ struct Slabs {
     first: usize,
 }
 
+/// The `k` closest rows, at most [`PASS`].
 pub(super) fn knn(
     recording: &mut Recording,
     queries: &DeviceArray<f32>,
@@ -106,7 +104,7 @@ pub(super) fn knn(
 ) -> Result<DeviceArray<Ranked>> {
     let found = recording.array(queries.rows(), k)?;
     let tiling = if queries.rows() > Tiling::FEW { Tiling::SQUARE } else { Tiling::WIDE };
-    let most_groups = most_groups(tiling, PASS.min(k));
+    let most_groups = most_groups(tiling, k);
     let tiles = queries.rows().div_ceil(tiling.left).min(most_groups);
     let mut all_slabs = 0;
     let mut slabs = vec![];
@@ -115,11 +113,11 @@ pub(super) fn knn(
         slabs.push(Slabs { stretch, count, first: all_slabs });
         all_slabs += count;
     }
-    let per_query = all_slabs * PASS.min(k) * size_of::<Ranked>();
+    let per_query = all_slabs * k * size_of::<Ranked>();
     let most_queries = (SCRATCH_BYTES / per_query.max(1)).clamp(1, most_groups * tiling.left);
     let batches = bounded_segments(queries.rows(), &[queries.rows_per_part(), found.rows_per_part()], most_queries);
     selection::passes(recording, &found, &batches, |recording, batch, pass| {
-        scan(recording, queries, base, batch, pass, &slabs, all_slabs, (metric, tiling))
+        scan(recording, queries, base, batch, pass.keep, &slabs, all_slabs, (metric, tiling))
     })?;
     Ok(found)
 }
@@ -135,14 +133,14 @@ fn scan(
     queries: &DeviceArray<f32>,
     base: &DeviceArray<f32>,
     batch: &Segment,
-    pass: &Pass<'_>,
+    keep: usize,
     slabs: &[Slabs],
     all_slabs: usize,
     (metric, tiling): (Metric, Tiling),
 ) -> Result<Candidates> {
-    let columns = all_slabs * pass.keep;
+    let columns = all_slabs * keep;
     let candidates = recording.scratch(batch.rows * columns * size_of::<Ranked>())?;
-    let capacity = capacity(pass.keep, tiling);
+    let capacity = capacity(keep, tiling);
     let (queries_part, query_place) = queries.part(batch.first_row)?;
     for Slabs { stretch, count, first } in slabs {
         let groups = batch.rows.div_ceil(tiling.left) * count;
@@ -158,15 +156,11 @@ fn scan(
             slabs: *count as u32,
             first_slab: *first as u32,
             all_slabs: all_slabs as u32,
-            k: pass.k as u32,
-            taken: pass.taken as u32,
-            keep: pass.keep as u32,
-            found_place: pass.found_place as u32,
+            keep: keep as u32,
         };
         let buffers = [
             ("queries", queries_part),
             ("base", base_part),
-            ("found", pass.found),
             ("queues", &queues),
             ("candidates", &candidates),
         ];
@@ -234,10 +228,7 @@ impl Listed {
                 slabs: 0,
                 first_slab: number as u32,
                 all_slabs: stretches.len() as u32,
-                k: *k as u32,
-                taken: 0,
                 keep: *k as u32,
-                found_place: 0,
             };
             let buffers = [
                 ("queries", queries_part),

@@ -1,16 +1,17 @@
-//! Closest rows on a GPU: by products where they pay, otherwise by differences.
+//! Closest rows on a GPU: by products where they pay, otherwise by differences; what no queue holds goes on lists.
 
 mod differences;
 mod products;
+mod within;
 
 use crate::{
     DeviceArray, Metric, Result,
     device::{Kernel, Recording, Variant},
-    ops::Ranked,
+    ops::{Ranked, selection::PASS},
 };
 
 pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
-    [differences::kernels(variant), products::kernels(variant)].concat()
+    [differences::kernels(variant), products::kernels(variant), within::kernels(variant)].concat()
 }
 
 pub(super) fn knn(
@@ -24,7 +25,9 @@ pub(super) fn knn(
     base.check_on(recording.device(), "base")?;
     if products::pay(recording.device(), queries, base, k, metric) {
         products::knn(recording, queries, base, k, metric)
-    } else {
+    } else if k <= PASS {
         differences::knn(recording, queries, base, k, metric)
+    } else {
+        within::knn(recording, queries, base, k, metric, within::ENTRIES)
     }
 }

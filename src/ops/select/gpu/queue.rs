@@ -1,11 +1,11 @@
-//! Bindings and dispatch of `shaders/select.wgsl`.
+//! Bindings and dispatch of `shaders/select.wgsl`: as many as a queue in workgroup memory holds.
 
 use crate::{
     DeviceArray, Result,
-    device::{Kernel, Part, Recording, Segment, Variant, bounded_segments, params},
+    device::{Kernel, Part, Recording, Segment, bounded_segments, params},
     ops::{
         Ranked,
-        selection::{self, Candidates, NUMBERS, PASS, Pass, SCRATCH_BYTES},
+        selection::{self, Candidates, NUMBERS, Pass, SCRATCH_BYTES},
     },
 };
 
@@ -26,14 +26,14 @@ params! {
 /// Fewest numbers worth a workgroup of their own.
 const LEAST_COLUMNS: usize = 4096;
 
-pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
+pub(super) fn kernels() -> Vec<Kernel> {
     vec![kernel(true), kernel(false), listed()]
 }
 
 fn kernel(collect: bool) -> Kernel {
     Kernel {
         name: "select",
-        source: include_str!("../../../shaders/select.wgsl"),
+        source: include_str!("../../../../shaders/select.wgsl"),
         params: Params::WGSL,
         entry: if collect { "collect" } else { "merge" },
         numbers: NUMBERS.to_vec(),
@@ -45,16 +45,14 @@ fn listed() -> Kernel {
     Kernel { flags: vec!["LISTED"], ..kernel(false) }
 }
 
-pub(super) fn select(recording: &mut Recording, values: &DeviceArray<f32>, k: usize) -> Result<DeviceArray<Ranked>> {
-    values.check_on(recording.device(), "values")?;
-    let found = recording.array(values.rows(), k)?;
+/// Writes the smallest numbers of each row to `found`, which has no more columns than a pass keeps.
+pub(super) fn select(recording: &mut Recording, values: &DeviceArray<f32>, found: &DeviceArray<Ranked>) -> Result<()> {
     let slabs = selection::slabs(values.rows(), values.columns(), LEAST_COLUMNS);
-    let most_rows = SCRATCH_BYTES / (slabs * PASS.min(k) * size_of::<Ranked>());
+    let most_rows = SCRATCH_BYTES / (slabs * found.columns() * size_of::<Ranked>());
     let batches = bounded_segments(values.rows(), &[values.rows_per_part(), found.rows_per_part()], most_rows);
-    selection::passes(recording, &found, &batches, |recording, batch, pass| {
+    selection::passes(recording, found, &batches, |recording, batch, pass| {
         collect(recording, values, batch, pass, slabs)
-    })?;
-    Ok(found)
+    })
 }
 
 fn collect(
@@ -78,7 +76,7 @@ fn collect(
         keep: pass.keep as u32,
         found_place: pass.found_place as u32,
     };
-    let buffers = [("values", values_part), ("found", pass.found), ("candidates", &candidates)];
+    let buffers = [("values", values_part), ("candidates", &candidates)];
     recording.dispatch(kernel(true), &params, &buffers, batch.rows * slabs)?;
     Ok(Candidates { buffer: candidates, columns })
 }

@@ -1,0 +1,119 @@
+// What may be among each query's k closest rows, for a k that no queue has room for: every row of a stretch of the base
+// that is not after the query's bound, by differences, goes on the query's list, in any order.
+
+@group(0) @binding(1) var<storage, read> queries: array<f32>;
+@group(0) @binding(2) var<storage, read> base: array<f32>;
+@group(0) @binding(4) var<storage, read_write> listed: array<vec2<u32>>;
+
+#include ranked
+#include bound
+#include tile
+
+var<workgroup> lasts: array<vec2<u32>, {{LEFT}}>;
+// What a tile has for each query, and where on its list that begins.
+var<workgroup> offered: array<atomic<u32>, {{LEFT}}>;
+var<workgroup> starts: array<u32, {{LEFT}}>;
+
+var<private> first_query: u32;
+var<private> first_row: u32;
+var<private> slab_end: u32;
+
+fn left_value(row: u32, column: u32) -> f32 {
+    let query = first_query + row;
+    if (query >= params.queries || column >= params.columns) { return 0.0; }
+    return queries[(params.query_place + query) * params.columns + column];
+}
+
+fn right_value(row: u32, column: u32) -> f32 {
+    let place = first_row + row;
+    if (place >= slab_end || column >= params.columns) { return 0.0; }
+    return base[place * params.columns + column];
+}
+
+fn candidate_at(distance: f32, row: u32) -> vec2<u32> {
+    return ranked(distance, params.base_number + row);
+}
+
+fn is_within(query: u32, distance: f32, row: u32) -> bool {
+    return row < slab_end && !before(lasts[query], candidate_at(distance, row));
+}
+
+// Which of four rows are wanted, by bits.
+fn wanted_of(query: u32, distances: vec4<f32>, row: u32) -> u32 {
+    if (first_query + query >= params.queries) { return 0u; }
+    return u32(is_within(query, distances.x, row))
+        | u32(is_within(query, distances.y, row + 1u)) << 1u
+        | u32(is_within(query, distances.z, row + 2u)) << 2u
+        | u32(is_within(query, distances.w, row + 3u)) << 3u;
+}
+
+fn slot_of(query: u32, wanted: u32) -> u32 {
+    if (wanted == 0u) { return 0u; }
+    return atomicAdd(&offered[query], countOneBits(wanted));
+}
+
+fn list(query: u32, distances: vec4<f32>, row: u32, wanted: u32, slot: u32) {
+    if (wanted == 0u) { return; }
+    var place = (first_query + query) * params.room + starts[query] + slot;
+    for (var i = 0u; i < 4u; i++) {
+        if ((wanted >> i & 1u) != 0u) {
+            listed[place] = candidate_at(distances[i], row + i);
+            place += 1u;
+        }
+    }
+}
+
+@compute @workgroup_size({{THREADS}})
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let number = workgroup_number(group, groups);
+    let slab = number % params.slabs;
+    first_query = number / params.slabs * {{LEFT}}u;
+    if (first_query >= params.queries) { return; }
+    let slab_rows = (params.rows + params.slabs - 1u) / params.slabs;
+    first_row = params.first_row + min(slab * slab_rows, params.rows);
+    slab_end = min(first_row + slab_rows, params.first_row + params.rows);
+    if (thread < {{LEFT}}u) {
+        atomicStore(&offered[thread], 0u);
+        lasts[thread] = NONE;
+        if (params.seen > 0u && first_query + thread < params.queries) {
+            lasts[thread] = bounds[first_query + thread].last;
+        }
+    }
+    workgroupBarrier();
+
+    let query = 4u * (thread / ACROSS);
+    let tiles = (slab_rows + {{RIGHT}}u - 1u) / {{RIGHT}}u;
+    for (var tile_number = 0u; tile_number < tiles; tile_number++) {
+        let tile = tile_distances(thread, params.columns);
+        let row = first_row + 4u * (thread % ACROSS);
+        let wanted = vec4<u32>(
+            wanted_of(query, tile.row0, row),
+            wanted_of(query + 1u, tile.row1, row),
+            wanted_of(query + 2u, tile.row2, row),
+            wanted_of(query + 3u, tile.row3, row),
+        );
+        let slots = vec4<u32>(
+            slot_of(query, wanted.x),
+            slot_of(query + 1u, wanted.y),
+            slot_of(query + 2u, wanted.z),
+            slot_of(query + 3u, wanted.w),
+        );
+        workgroupBarrier();
+        if (thread < {{LEFT}}u) {
+            let count = atomicExchange(&offered[thread], 0u);
+            if (count > 0u) {
+                starts[thread] = atomicAdd(&bounds[first_query + thread].offered[params.turn], count);
+            }
+        }
+        workgroupBarrier();
+        list(query, tile.row0, row, wanted.x, slots.x);
+        list(query + 1u, tile.row1, row, wanted.y, slots.y);
+        list(query + 2u, tile.row2, row, wanted.z, slots.z);
+        list(query + 3u, tile.row3, row, wanted.w, slots.w);
+        first_row += {{RIGHT}}u;
+    }
+}

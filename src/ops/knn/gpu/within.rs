@@ -1,0 +1,156 @@
+//! Bindings and dispatch of `shaders/knn_within.wgsl`, for more neighbours than a queue has room for.
+//!
+//! The base is scanned once, in stretches: what is within a query's bound goes on its list, which is cut to the k
+//! smallest after each stretch, and that gives the next bound. After a first stretch of 8 k rows, of which all are listed,
+//! an eighth and less of those to come is, in whatever order the base has no use for: what is listed is written and
+//! read four times, 40 bytes, where a queue of 256 would have repeated the scan k / 256 times.
+
+use std::ops::Range;
+
+use crate::{
+    DeviceArray, Metric, Result,
+    device::{Kernel, Recording, Segment, Variant, bounded_segments, params},
+    ops::{
+        Ranked, is_l2,
+        select::gpu::{Lists, Open, largest},
+        selection,
+        tile::Tiling,
+    },
+};
+
+params! {
+    struct Params {
+        queries: u32,
+        query_place: u32,
+        columns: u32,
+        rows: u32,
+        first_row: u32,
+        base_number: u32,
+        slabs: u32,
+        room: u32,
+        // Which of the lengths of lists holds.
+        turn: u32,
+        // Rows of the base that were scanned before.
+        seen: u32,
+    }
+}
+
+/// Fewest rows worth a workgroup of their own.
+const LEAST_ROWS: usize = 256;
+
+/// Entries of all lists together: what a binding has everywhere.
+pub(super) const ENTRIES: usize = (128 << 20) / size_of::<Ranked>();
+
+/// Rows of the first stretch for each neighbour wanted.
+const FIRST: usize = 8;
+
+pub(super) fn kernels(_: Variant) -> Vec<Kernel> {
+    let metrics = [Metric::L2, Metric::InnerProduct];
+    metrics.into_iter().flat_map(|metric| [Tiling::SQUARE, Tiling::WIDE].map(|tiling| kernel(metric, tiling))).collect()
+}
+
+fn kernel(metric: Metric, tiling: Tiling) -> Kernel {
+    Kernel {
+        name: "knn_within",
+        source: include_str!("../../../../shaders/knn_within.wgsl"),
+        params: Params::WGSL,
+        entry: "main",
+        numbers: tiling.numbers(),
+        flags: if is_l2(metric) { vec!["L2"] } else { vec![] },
+    }
+}
+
+/// How a search is shared out.
+#[derive(Debug, PartialEq)]
+struct Plan {
+    /// Queries at a time.
+    queries: usize,
+    /// Rows of the base between two cuts.
+    room: usize,
+}
+
+impl Plan {
+    /// As many queries at a time as have room for all rows; where that is little, as many as a tile has, unless k is too
+    /// large for that.
+    fn new(queries: usize, rows: usize, k: usize, entries: usize) -> Self {
+        let least = rows.min(FIRST.saturating_mul(k)).max(1);
+        let whole = (entries / rows.max(1)).max(Tiling::SQUARE.left);
+        let queries = queries.min(whole).min(entries / least).max(1);
+        Plan { queries, room: rows.min((entries / queries).max(1)) }
+    }
+
+    /// The stretches of the base.
+    fn stretches(&self, rows: usize, k: usize) -> Vec<Range<usize>> {
+        let first = FIRST.saturating_mul(k);
+        let mut end = if rows / 4 > first { first.min(self.room) } else { self.room };
+        let mut stretches = vec![];
+        let mut start = 0;
+        while start < rows {
+            stretches.push(start..end.min(rows));
+            (start, end) = (end, end + self.room);
+        }
+        stretches
+    }
+}
+
+/// The `k` closest rows, k any number, with lists of so many entries in all.
+pub(super) fn knn(
+    recording: &mut Recording,
+    queries: &DeviceArray<f32>,
+    base: &DeviceArray<f32>,
+    k: usize,
+    metric: Metric,
+    entries: usize,
+) -> Result<DeviceArray<Ranked>> {
+    let found = recording.array(queries.rows(), k)?;
+    let tiling = if queries.rows() > Tiling::FEW { Tiling::SQUARE } else { Tiling::WIDE };
+    let rows = base.rows();
+    let plan = Plan::new(queries.rows(), rows, k, entries);
+    let stretches = plan.stretches(rows, k);
+    let batches = bounded_segments(queries.rows(), &[queries.rows_per_part(), found.rows_per_part()], plan.queries);
+    let lists = Lists::new(recording, largest(&batches), (rows, plan.room), rows, k)?;
+    for batch in &batches {
+        let mut open = lists.open(recording, batch.rows)?;
+        for stretch in &stretches {
+            offer(recording, (queries, batch), (base, stretch), &open, (metric, tiling))?;
+            open.cut(recording)?;
+        }
+        open.select(recording, found.part(batch.first_row)?)?;
+    }
+    Ok(found)
+}
+/// Offers the rows of a stretch to a batch's lists, buffer after buffer of the base.
+fn offer(
+    recording: &mut Recording,
+    (queries, batch): (&DeviceArray<f32>, &Segment),
+    (base, stretch): (&DeviceArray<f32>, &Range<usize>),
+    lists: &Open<'_>,
+    (metric, tiling): (Metric, Tiling),
+) -> Result<()> {
+    let (queries_part, query_place) = queries.part(batch.first_row)?;
+    let tiles = batch.rows.div_ceil(tiling.left);
+    let mut row = stretch.start;
+    while row < stretch.end {
+        let (base_part, first_row) = base.part(row)?;
+        let rows = (base.rows_per_part() - first_row).min(stretch.end - row);
+        let slabs = selection::slabs(tiles, rows, LEAST_ROWS);
+        let params = Params {
+            queries: batch.rows as u32,
+            query_place: query_place as u32,
+            columns: queries.columns() as u32,
+            rows: rows as u32,
+            first_row: first_row as u32,
+            base_number: (row - first_row) as u32,
+            slabs: slabs as u32,
+            room: lists.room() as u32,
+            turn: lists.turn() as u32,
+            seen: stretch.start as u32,
+        };
+        let mut buffers = vec![("queries", queries_part), ("base", base_part)];
+        buffers.extend(lists.buffers());
+        recording.expect(batch.rows * rows * queries.columns());
+        recording.dispatch(kernel(metric, tiling), &params, &buffers, tiles * slabs)?;
+        row += rows;
+    }
+    Ok(())
+}
