@@ -1,16 +1,20 @@
 // Exact distances over the probed lists, selection fused. A workgroup takes a query and its share of every probed
-// list; LANES invocations share a row, and {{ROUNDS}} rounds of rows go between two looks at the queue.
+// list; LANES invocations share a row, and {{ROUNDS}} rounds of rows go between two looks at the queue. LONG: which is in
+// storage.
 
 @group(0) @binding(1) var<storage, read> queries: array<f32>;
 @group(0) @binding(2) var<storage, read> rows: array<f32>;
 @group(0) @binding(3) var<storage, read> offsets: array<u32>;
 @group(0) @binding(4) var<storage, read> ids: array<u32>;
 @group(0) @binding(5) var<storage, read> probes: array<vec2<u32>>;
-@group(0) @binding(6) var<storage, read> found: array<vec2<u32>>;
-@group(0) @binding(7) var<storage, read_write> candidates: array<vec2<u32>>;
+@group(0) @binding(6) var<storage, read_write> candidates: array<vec2<u32>>;
 
 #include ranked
+#if LONG
+#include list
+#else
 #include queue
+#endif
 #include lanes
 #include exact
 
@@ -34,10 +38,10 @@ fn main(
 #else
     let here = place(thread);
 #endif
-    var floor = vec2<u32>(0u, 0u);
-    if (params.taken > 0u) {
-        floor = found[(params.found_place + query) * params.k + params.taken - 1u];
-    }
+    let candidates_place = (query * params.all_slabs + params.first_slab + slab) * params.room;
+#if LONG
+    queue_places.x = candidates_place;
+#endif
     queue_open(thread);
     for (var rank = 0u; rank < params.nprobe; rank++) {
         let probe = probes[(params.probe_place + query) * params.nprobe + rank];
@@ -51,18 +55,18 @@ fn main(
                 let mine = position + round * ({{THREADS}}u / {{LANES}}u) + here.row;
                 let distance = exact_distance(thread, here.lane, params.query_place + query, mine - params.first_row, mine < end);
                 if (mine < end && here.lane == 0u) {
-                    let candidate = ranked(distance, ids[mine]);
-                    if (before(floor, candidate)) {
-                        queue_offer(candidate);
-                    }
+                    queue_offer(ranked(distance, ids[mine]));
                 }
             }
             queue_settle(thread, params.keep, false);
         }
     }
     queue_settle(thread, params.keep, true);
-    for (var rank = thread; rank < params.keep; rank += {{THREADS}}u) {
-        let place = query * params.all_slabs + params.first_slab + slab;
-        candidates[place * params.keep + rank] = queue_at(rank);
+#if LONG
+    queue_pad(thread, 0u);
+#else
+    for (var rank = thread; rank < params.room; rank += {{THREADS}}u) {
+        candidates[candidates_place + rank] = queue_at(rank);
     }
+#endif
 }

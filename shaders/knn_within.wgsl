@@ -1,5 +1,5 @@
 // What may be among each query's k closest rows, for a k that no queue has room for: every row of a stretch of the base
-// that is not after the query's bound, by differences, goes on the query's list, in any order.
+// before the query's bound, by differences, goes on the query's list, in any order.
 
 @group(0) @binding(1) var<storage, read> queries: array<f32>;
 @group(0) @binding(2) var<storage, read> base: array<f32>;
@@ -35,7 +35,7 @@ fn candidate_at(distance: f32, row: u32) -> vec2<u32> {
 }
 
 fn is_within(query: u32, distance: f32, row: u32) -> bool {
-    return row < slab_end && !before(lasts[query], candidate_at(distance, row));
+    return row < slab_end && before(candidate_at(distance, row), lasts[query]);
 }
 
 // Which of four rows are wanted, by bits.

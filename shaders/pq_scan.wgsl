@@ -1,7 +1,8 @@
 // Asymmetric distances over the probed lists, selection fused. A workgroup takes a query, or two side by side, and its
 // share of the blocks of 32 codes that the probed lists lie in, 32 threads a block and four blocks a thread at a time, so
 // that lists need neither begin at a block nor be long. The queries' tables lie in workgroup memory, as much of them at
-// a time as there is room for. How codes and tables are laid out, and why, is said in `src/ops/pq_scan/gpu.rs`.
+// a time as there is room for. How codes and tables are laid out, and why, is said in `src/ops/pq_scan/gpu.rs`. LONG: what
+// is kept lies in storage.
 
 #if FIRST_LISTS
 @group(0) @binding(1) var<storage, read> probes: array<vec2<u32>>;
@@ -89,8 +90,6 @@ const BLOCK_SIZE = 32u;
 #endif
 #if ORDERED
 @group(0) @binding(6) var<storage, read> order: array<u32>;
-#else
-@group(0) @binding(6) var<storage, read> found: array<vec2<u32>>;
 #endif
 @group(0) @binding(7) var<storage, read_write> candidates: array<vec2<u32>>;
 #if TERMS
@@ -98,7 +97,11 @@ const BLOCK_SIZE = 32u;
 #endif
 
 #include ranked
+#if LONG
+#include list
+#else
 #include queue
+#endif
 
 // A count and a sum for each query, and four sums.
 #if TWO_QUERIES
@@ -422,23 +425,20 @@ fn near(side: u32, blocks: vec4<u32>, entries: vec4<u32>, distances: vec4<f32>) 
 }
 
 // Offers an entry to a query. False where it is to be offered again.
-fn offer(side: u32, query: u32, entry: u32, distance: f32) -> bool {
+fn offer(side: u32, entry: u32, distance: f32) -> bool {
     var settled = true;
     if (entry != NOTHING) {
-        let candidate = ranked(distance, ids[entry]);
-        if (before(floor_of(query), candidate)) {
-            settled = queue_offer_to(side, candidate);
-        }
+        settled = queue_offer_to(side, ranked(distance, ids[entry]));
     }
     return settled;
 }
 
 // Offers those of four entries that are none of the query's yet.
-fn offer_four(side: u32, query: u32, entries: ptr<function, vec4<u32>>, distances: vec4<f32>) {
-    if (offer(side, query, (*entries).x, distances.x)) { (*entries).x = NOTHING; }
-    if (offer(side, query, (*entries).y, distances.y)) { (*entries).y = NOTHING; }
-    if (offer(side, query, (*entries).z, distances.z)) { (*entries).z = NOTHING; }
-    if (offer(side, query, (*entries).w, distances.w)) { (*entries).w = NOTHING; }
+fn offer_four(side: u32, entries: ptr<function, vec4<u32>>, distances: vec4<f32>) {
+    if (offer(side, (*entries).x, distances.x)) { (*entries).x = NOTHING; }
+    if (offer(side, (*entries).y, distances.y)) { (*entries).y = NOTHING; }
+    if (offer(side, (*entries).z, distances.z)) { (*entries).z = NOTHING; }
+    if (offer(side, (*entries).w, distances.w)) { (*entries).w = NOTHING; }
 }
 
 // A query by its place in the order.
@@ -450,23 +450,20 @@ fn query_at(number: u32) -> u32 {
 #endif
 }
 
-// What earlier passes have found of a query ends with this.
-fn floor_of(query: u32) -> vec2<u32> {
-#if ORDERED
-#else
-    if (params.taken > 0u) {
-        return found[(params.found_place + query) * params.k + params.taken - 1u];
-    }
-#endif
-    return vec2<u32>();
+// Where the candidates of a query's slab begin.
+fn candidates_of(query: u32, slab: u32) -> u32 {
+    return (query * params.all_slabs + params.first_slab + slab) * params.room;
 }
 
 // Writes down what was selected for a query.
 fn write_candidates(thread: u32, side: u32, query: u32, slab: u32) {
-    for (var rank = thread; rank < params.keep; rank += {{THREADS}}u) {
-        let place = query * params.all_slabs + params.first_slab + slab;
-        candidates[place * params.keep + rank] = queue_at_of(side, rank);
+#if LONG
+    queue_pad(thread, side);
+#else
+    for (var rank = thread; rank < params.room; rank += {{THREADS}}u) {
+        candidates[candidates_of(query, slab) + rank] = queue_at_of(side, rank);
     }
+#endif
 }
 
 @compute @workgroup_size({{THREADS}})
@@ -498,6 +495,12 @@ fn main(
 #endif
 #if WORDS
     load_words(thread, tables, 4u * params.quads);
+#endif
+#endif
+#if LONG
+    queue_places.x = candidates_of(query, slab);
+#if TWO_QUERIES
+    queue_places.y = candidates_of(other, slab);
 #endif
 #endif
     queue_open(thread);
@@ -533,14 +536,12 @@ fn main(
 #if TWO_QUERIES
                 let by_query = transpose(sums);
                 let distances = select(by_query[0], by_query[1], side == 1u);
-                let offering = select(query, other, side == 1u);
 #else
                 let distances = sums;
-                let offering = query;
 #endif
                 var offered = near(side, unit, entries, distances);
                 loop {
-                    offer_four(side, offering, &offered, distances);
+                    offer_four(side, &offered, distances);
                     if (queue_settle(thread, params.keep, false)) { break; }
                 }
             }

@@ -1,6 +1,6 @@
-// The `keep` smallest of rows, no more than a queue holds: `collect` takes a slab of a row of numbers, `merge` brings a
-// row's candidates together and writes them to `found`, after those that earlier passes of a scan wrote there. LISTED:
-// candidates of the rows that `knn_doubt` listed, in as many slabs as it planned; `found` has all rows.
+// The k smallest of rows, no more than a queue keeps: `collect` takes a slab of a row of numbers, `merge` brings a row's
+// candidates together. LISTED: candidates of the rows that `knn_doubt` listed, in as many slabs as it planned; `found` has
+// all rows.
 
 #if COLLECT
 @group(0) @binding(1) var<storage, read> values: array<f32>;
@@ -35,11 +35,11 @@ fn collect(
             let value = values[(params.row_place + row) * params.columns + column + thread];
             queue_offer(ranked(value, column + thread));
         }
-        queue_settle(thread, params.keep, false);
+        queue_settle(thread, params.k, false);
     }
-    queue_settle(thread, params.keep, true);
-    for (var rank = thread; rank < params.keep; rank += {{THREADS}}u) {
-        candidates[number * params.keep + rank] = queue_at(rank);
+    queue_settle(thread, params.k, true);
+    for (var rank = thread; rank < params.k; rank += {{THREADS}}u) {
+        candidates[number * params.k + rank] = queue_at(rank);
     }
 }
 #else
@@ -64,11 +64,11 @@ fn merge(
         if (column + thread < columns) {
             queue_offer(candidates[row * columns + column + thread]);
         }
-        queue_settle(thread, params.keep, false);
+        queue_settle(thread, params.k, false);
     }
-    queue_settle(thread, params.keep, true);
-    for (var rank = thread; rank < params.keep; rank += {{THREADS}}u) {
-        found[(params.found_place + number) * params.k + params.taken + rank] = queue_at(rank);
+    queue_settle(thread, params.k, true);
+    for (var rank = thread; rank < params.k; rank += {{THREADS}}u) {
+        found[(params.found_place + number) * params.k + rank] = queue_at(rank);
     }
 }
 #endif

@@ -78,6 +78,7 @@ const SHARED: &[(&str, &str)] = &[
     ("exact", include_str!("../../shaders/shared/exact.wgsl")),
     ("interleaved", include_str!("../../shaders/shared/interleaved.wgsl")),
     ("lanes", include_str!("../../shaders/shared/lanes.wgsl")),
+    ("list", include_str!("../../shaders/shared/list.wgsl")),
     ("listed", include_str!("../../shaders/shared/listed.wgsl")),
     ("products", include_str!("../../shaders/shared/products.wgsl")),
     ("ranked", include_str!("../../shaders/shared/ranked.wgsl")),

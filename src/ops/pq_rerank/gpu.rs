@@ -2,11 +2,11 @@
 
 use crate::{
     DeviceArray, Result,
-    device::{Kernel, Recording, Variant, bounded_segments, params, segments},
+    device::{Kernel, Recording, Variant, params, segments},
     ops::{
         Codebook, Lists, PqCodes, Ranked,
         pq_interleave::gpu::BLOCK,
-        select::gpu::{Choice, largest},
+        select::gpu::choose,
         tile::THREADS,
     },
 };
@@ -64,12 +64,8 @@ pub(super) fn pq_rerank(
     candidates.check_on(recording.device(), "candidates")?;
     lists.check_on(recording.device())?;
     let columns = candidates.columns();
-    let found = recording.array(queries.rows(), columns)?;
-    let per_part = [queries.rows_per_part(), candidates.rows_per_part(), found.rows_per_part()];
-    let batches = bounded_segments(queries.rows(), &per_part, Choice::most_rows(columns, columns));
-    let exact = recording.scratch(largest(&batches) * columns * size_of::<Ranked>())?;
-    let choice = Choice::new(recording, largest(&batches), columns, columns)?;
-    for batch in &batches {
+    let per_part = [queries.rows_per_part(), candidates.rows_per_part()];
+    choose(recording, queries.rows(), &per_part, columns, columns, |recording, batch, exact| {
         let (queries_part, query_place) = queries.part(batch.first_row)?;
         let (candidates_part, candidate_place) = candidates.part(batch.first_row)?;
         for stretch in segments(codes.len(), &[codes.per_part()]) {
@@ -96,11 +92,10 @@ pub(super) fn pq_rerank(
                 ("positions", positions.whole("bytes of positions")?),
                 ("centroids", centroids.whole("bytes of the centroids of a residual")?),
                 ("candidates", candidates_part),
-                ("exact", &exact),
+                ("exact", exact),
             ];
             recording.dispatch(kernel(), &params, &buffers, (batch.rows * columns).div_ceil(THREADS))?;
         }
-        choice.choose(recording, batch, &exact, &found)?;
-    }
-    Ok(found)
+        Ok(())
+    })
 }

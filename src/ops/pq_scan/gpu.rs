@@ -83,7 +83,7 @@ use crate::{
     ops::{
         Codebook, Lists, PqCodes, Ranked, group,
         pq_interleave::gpu::{BLOCK, Layout, QUAD},
-        selection::{self, Pass, SCRATCH_BYTES},
+        selection::{self, SCRATCH_BYTES},
         tile::THREADS,
     },
 };
@@ -106,10 +106,9 @@ params! {
         slabs: u32,
         first_slab: u32,
         all_slabs: u32,
-        k: u32,
-        taken: u32,
         keep: u32,
-        found_place: u32,
+        // Candidates of a slab.
+        room: u32,
     }
 }
 
@@ -197,26 +196,31 @@ struct Scan {
     /// Queries of a workgroup.
     queries: usize,
     ordered: bool,
+    /// Whether what is kept lies in storage.
+    long: bool,
 }
 
 pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
     let mut kernels = vec![first_lists(), merge(false), merge(true)];
     for (m, nbits) in [(8, 8), (16, 8), (24, 8), (32, 8), (64, 8), (64, 4), (48, 6)] {
         for (terms, add_probe) in [(false, false), (false, true), (true, true)] {
-            let scan = Scan { m, nbits, terms, add_probe, queries: 1, ordered: false };
+            let scan = Scan { m, nbits, terms, add_probe, queries: 1, ordered: false, long: false };
             kernels.push(kernel(variant, scan));
             if holds_two(variant, Layout::new(variant, m, nbits), nbits) {
                 kernels.push(kernel(variant, Scan { queries: TWO, ordered: add_probe, ..scan }));
             }
         }
     }
-    let scan = Scan { m: 16, nbits: 8, terms: true, add_probe: true, queries: 1, ordered: true };
-    kernels.push(kernel(variant, scan));
+    let scan = Scan { m: 16, nbits: 8, terms: true, add_probe: true, queries: 1, ordered: true, long: false };
+    kernels.extend([scan, Scan { long: true, ..scan }].map(|scan| kernel(variant, scan)));
+    if holds_two(variant, Layout::new(variant, scan.m, scan.nbits), scan.nbits) {
+        kernels.push(kernel(variant, Scan { queries: TWO, long: true, ..scan }));
+    }
     kernels
 }
 
 fn kernel(variant: Variant, scan: Scan) -> Kernel {
-    let Scan { m, nbits, terms, add_probe, queries, ordered } = scan;
+    let Scan { m, nbits, terms, add_probe, queries, ordered, long } = scan;
     let held = Held::new(variant, Layout::new(variant, m, nbits), queries, nbits);
     let flags = [
         ("TWO_QUERIES", queries == TWO),
@@ -231,6 +235,7 @@ fn kernel(variant: Variant, scan: Scan) -> Kernel {
         ("TERMS", terms),
         ("ADD_PROBE", add_probe),
         ("ORDERED", ordered),
+        ("LONG", long),
     ];
     let mut numbers = vec![
         ("THREADS", threads(queries)),
@@ -300,20 +305,19 @@ pub(super) fn pq_scan(
     let layout = codes.layout(recording.device());
     probes.check_on(recording.device(), "probes")?;
     lists.check_on(recording.device())?;
-    let found = recording.array(tables.rows(), k)?;
     let (variant, m, nbits) = (recording.device().variant(), codebook.m(), codebook.nbits());
     let queries =
         if holds_two(variant, layout, nbits) && meet(tables.rows(), probes.columns(), lists.nlist()) { TWO } else { 1 };
     let groups = tables.rows().div_ceil(queries);
-    let plan = selection::ScanPlan::new(groups, lists, codes.per_part(), probes.columns(), LEAST_CODES * queries);
+    let least = (k, LEAST_CODES * queries);
+    let plan = selection::ScanPlan::new(groups, lists, codes.per_part(), probes.columns(), least);
     let merged_queries = (SCRATCH_BYTES / (probes.columns() * MERGED_BYTES)).max(TWO);
-    let per_part = [tables.rows_per_part(), probes.rows_per_part(), found.rows_per_part(), merged_queries];
+    let per_part = [tables.rows_per_part(), probes.rows_per_part(), merged_queries];
     let terms = terms.map(|terms| terms.whole("bytes of terms")).transpose()?;
-    selection::passes(recording, &found, &plan.batches(tables.rows(), &per_part, k), |recording, batch, pass| {
-        let candidates = plan.candidates(recording, batch, pass)?;
-        let mut params = scan_params(codebook, layout, tables, probes, batch, pass, &plan)?;
+    plan.search(recording, tables.rows(), &per_part, |recording, batch, candidates| {
+        let mut params = scan_params(codebook, layout, tables, probes, batch, k, &plan)?;
         let probes_part = probes.part(batch.first_row)?.0;
-        let order = if pass.taken == 0 && batch.rows >= ORDERED_QUERIES && lists.nlist() > 1 {
+        let order = if batch.rows >= ORDERED_QUERIES && lists.nlist() > 1 {
             Some(order(recording, &params, probes_part, lists.nlist())?)
         } else {
             None
@@ -334,17 +338,18 @@ pub(super) fn pq_scan(
                 ("offsets", lists.offsets.whole("bytes of list offsets")?),
                 ("ids", lists.ids.whole("bytes of ids")?),
                 merged.as_ref().map_or(("probes", probes_part), |merged| ("merged", merged)),
-                order.map_or(("found", pass.found), |order| ("order", order)),
-                ("candidates", &candidates.buffer),
+                ("candidates", candidates),
             ];
+            buffers.extend(order.map(|order| ("order", order)));
             buffers.extend(terms.map(|terms| ("terms", terms)));
-            let kernel = kernel(variant, Scan { m, nbits, terms: terms.is_some(), add_probe, queries, ordered });
+            let scan =
+                Scan { m, nbits, terms: terms.is_some(), add_probe, queries, ordered, long: plan.is_long() };
+            let kernel = kernel(variant, scan);
             recording.expect(batch.rows * plan.probed(stretch) * codebook.m());
             recording.dispatch(kernel, &params, &buffers, batch.rows.div_ceil(queries) * plan.slabs)?;
         }
-        Ok(candidates)
-    })?;
-    Ok(found)
+        Ok(())
+    })
 }
 
 /// What the kernels are told but for the stretch of entries.
@@ -354,7 +359,7 @@ fn scan_params(
     tables: &DeviceArray<f32>,
     probes: &DeviceArray<Ranked>,
     batch: &Segment,
-    pass: &Pass<'_>,
+    k: usize,
     plan: &selection::ScanPlan,
 ) -> Result<Params> {
     Ok(Params {
@@ -372,9 +377,7 @@ fn scan_params(
         slabs: plan.slabs as u32,
         first_slab: 0,
         all_slabs: plan.all_slabs() as u32,
-        k: pass.k as u32,
-        taken: pass.taken as u32,
-        keep: pass.keep as u32,
-        found_place: pass.found_place as u32,
+        keep: k as u32,
+        room: plan.room as u32,
     })
 }

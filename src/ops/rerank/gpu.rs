@@ -2,10 +2,10 @@
 
 use crate::{
     DeviceArray, Metric, Result,
-    device::{Kernel, Recording, Variant, bounded_segments, params, segments},
+    device::{Kernel, Recording, Variant, params, segments},
     ops::{
         Ranked, is_l2, lanes,
-        select::gpu::{Choice, largest},
+        select::gpu::choose,
         tile::THREADS,
     },
 };
@@ -62,14 +62,10 @@ pub(in crate::ops) fn rerank(
     if let Some(places) = places {
         places.check_on(recording.device(), "places")?;
     }
-    let found = recording.array(queries.rows(), k)?;
     let variant = recording.device().variant();
     let columns = candidates.columns();
-    let per_part = [queries.rows_per_part(), candidates.rows_per_part(), found.rows_per_part()];
-    let batches = bounded_segments(queries.rows(), &per_part, Choice::most_rows(columns, k));
-    let exact = recording.scratch(largest(&batches) * columns * size_of::<Ranked>())?;
-    let choice = Choice::new(recording, largest(&batches), columns, k)?;
-    for batch in &batches {
+    let per_part = [queries.rows_per_part(), candidates.rows_per_part()];
+    choose(recording, queries.rows(), &per_part, columns, k, |recording, batch, exact| {
         let (queries_part, query_place) = queries.part(batch.first_row)?;
         let (candidates_part, candidate_place) = candidates.part(batch.first_row)?;
         for stretch in segments(rows.rows(), &[rows.rows_per_part()]) {
@@ -86,7 +82,7 @@ pub(in crate::ops) fn rerank(
                 ("queries", queries_part),
                 ("rows", rows.part(stretch.first_row)?.0),
                 ("candidates", candidates_part),
-                ("exact", &exact),
+                ("exact", exact),
             ];
             if let Some(places) = places {
                 buffers.push(("places", places.whole("bytes of places")?));
@@ -94,7 +90,6 @@ pub(in crate::ops) fn rerank(
             let groups = (batch.rows * columns).div_ceil(THREADS / lanes::count(variant));
             recording.dispatch(kernel(variant, metric, places.is_some()), &params, &buffers, groups)?;
         }
-        choice.choose(recording, batch, &exact, &found)?;
-    }
-    Ok(found)
+        Ok(())
+    })
 }

@@ -2,11 +2,11 @@
 
 use crate::{
     DeviceArray, Metric, Result,
-    device::{Kernel, Part, Recording, Segment, Variant, bounded_segments, params, segments},
+    device::{Kernel, Part, Recording, Segment, Variant, params, segments},
     ops::{
         Ranked, is_l2,
-        select::gpu::merge_listed,
-        selection::{self, Candidates, PASS, Pass, QUEUE, SCRATCH_BYTES},
+        select::gpu::{choose, merge_listed},
+        selection::{self, Candidates, QUEUE, QUEUED, SCRATCH_BYTES},
         tile::Tiling,
     },
 };
@@ -40,12 +40,12 @@ const LEAST_ROWS: usize = 256;
 pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
     let mut kernels = vec![plan_kernel()];
     for metric in [Metric::L2, Metric::InnerProduct] {
-        for (tiling, keep) in [(Tiling::SQUARE, 1), (Tiling::SQUARE, 65), (Tiling::SQUARE, PASS), (Tiling::WIDE, PASS)]
+        for (tiling, keep) in [(Tiling::SQUARE, 1), (Tiling::SQUARE, 65), (Tiling::SQUARE, QUEUED), (Tiling::WIDE, QUEUED)]
         {
             kernels.push(kernel(metric, tiling, capacity(keep, tiling)));
         }
     }
-    kernels.extend([1, 65, PASS].map(listed));
+    kernels.extend([1, 65, QUEUED].map(listed));
     kernels
 }
 
@@ -54,7 +54,7 @@ fn capacity(keep: usize, tiling: Tiling) -> usize {
     (keep + tiling.right).next_power_of_two()
 }
 
-const _: () = assert!(PASS + Tiling::WIDE.right <= QUEUE);
+const _: () = assert!(QUEUED + Tiling::WIDE.right <= QUEUE);
 
 fn kernel(metric: Metric, tiling: Tiling, capacity: usize) -> Kernel {
     let mut numbers = tiling.numbers();
@@ -94,7 +94,7 @@ struct Slabs {
     first: usize,
 }
 
-/// The `k` closest rows, at most [`PASS`].
+/// The `k` closest rows, at most [`QUEUED`].
 pub(super) fn knn(
     recording: &mut Recording,
     queries: &DeviceArray<f32>,
@@ -102,7 +102,6 @@ pub(super) fn knn(
     k: usize,
     metric: Metric,
 ) -> Result<DeviceArray<Ranked>> {
-    let found = recording.array(queries.rows(), k)?;
     let tiling = if queries.rows() > Tiling::FEW { Tiling::SQUARE } else { Tiling::WIDE };
     let most_groups = most_groups(tiling, k);
     let tiles = queries.rows().div_ceil(tiling.left).min(most_groups);
@@ -113,13 +112,10 @@ pub(super) fn knn(
         slabs.push(Slabs { stretch, count, first: all_slabs });
         all_slabs += count;
     }
-    let per_query = all_slabs * k * size_of::<Ranked>();
-    let most_queries = (SCRATCH_BYTES / per_query.max(1)).clamp(1, most_groups * tiling.left);
-    let batches = bounded_segments(queries.rows(), &[queries.rows_per_part(), found.rows_per_part()], most_queries);
-    selection::passes(recording, &found, &batches, |recording, batch, pass| {
-        scan(recording, queries, base, batch, pass.keep, &slabs, all_slabs, (metric, tiling))
-    })?;
-    Ok(found)
+    let per_part = [queries.rows_per_part(), most_groups * tiling.left];
+    choose(recording, queries.rows(), &per_part, all_slabs * k, k, |recording, batch, candidates| {
+        scan(recording, (queries, batch), base, k, &slabs, candidates, (metric, tiling))
+    })
 }
 
 /// Workgroups whose queues are within bounds.
@@ -127,19 +123,16 @@ fn most_groups(tiling: Tiling, keep: usize) -> usize {
     SCRATCH_BYTES / (capacity(keep, tiling) * tiling.left * size_of::<Ranked>())
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call, all of it the scan's own")]
 fn scan(
     recording: &mut Recording,
-    queries: &DeviceArray<f32>,
+    (queries, batch): (&DeviceArray<f32>, &Segment),
     base: &DeviceArray<f32>,
-    batch: &Segment,
     keep: usize,
     slabs: &[Slabs],
-    all_slabs: usize,
+    candidates: &Part,
     (metric, tiling): (Metric, Tiling),
-) -> Result<Candidates> {
-    let columns = all_slabs * keep;
-    let candidates = recording.scratch(batch.rows * columns * size_of::<Ranked>())?;
+) -> Result<()> {
+    let all_slabs: usize = slabs.iter().map(|slabs| slabs.count).sum();
     let capacity = capacity(keep, tiling);
     let (queries_part, query_place) = queries.part(batch.first_row)?;
     for Slabs { stretch, count, first } in slabs {
@@ -162,12 +155,12 @@ fn scan(
             ("queries", queries_part),
             ("base", base_part),
             ("queues", &queues),
-            ("candidates", &candidates),
+            ("candidates", candidates),
         ];
         recording.expect(batch.rows * stretch.rows * queries.columns());
         recording.dispatch(kernel(metric, tiling, capacity), &params, &buffers, groups)?;
     }
-    Ok(Candidates { buffer: candidates, columns })
+    Ok(())
 }
 
 /// The search for queries that are listed on the GPU, by squared distances.
@@ -180,7 +173,7 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    /// Makes room to look for the `k` closest rows of `base`, at most [`PASS`].
+    /// Makes room to look for the `k` closest rows of `base`, at most [`QUEUED`].
     pub(super) fn new(recording: &mut Recording, base: &DeviceArray<f32>, k: usize) -> Result<Self> {
         let tiling = Tiling::SQUARE;
         let stretches = segments(base.rows(), &[base.rows_per_part()]);
@@ -241,9 +234,7 @@ impl Listed {
             recording.expect_at_most(2 * batch.rows * stretch.rows * queries.columns(), "knn_products");
             recording.dispatch_listed(listed(*k), &params, &buffers, (list, 0), most)?;
         }
-        let (found, found_place) = found.part(batch.first_row)?;
         let candidates = Candidates { buffer: candidates.clone(), columns: stretches.len() * k };
-        let pass = Pass { taken: 0, keep: *k, k: *k, found, found_place };
-        merge_listed(recording, batch.rows, list, &candidates, &pass)
+        merge_listed(recording, batch.rows, list, &candidates, *k, found.part(batch.first_row)?)
     }
 }

@@ -7,7 +7,7 @@ mod within;
 use crate::{
     DeviceArray, Metric, Result,
     device::{Kernel, Recording, Variant},
-    ops::{Ranked, selection::PASS},
+    ops::{Ranked, selection::QUEUED},
 };
 
 pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
@@ -25,7 +25,7 @@ pub(super) fn knn(
     base.check_on(recording.device(), "base")?;
     if products::pay(recording.device(), queries, base, k, metric) {
         products::knn(recording, queries, base, k, metric)
-    } else if k <= PASS {
+    } else if k <= QUEUED {
         differences::knn(recording, queries, base, k, metric)
     } else {
         within::knn(recording, queries, base, k, metric, within::ENTRIES)

@@ -10,7 +10,7 @@ use crate::{
         products::{self, Centre, SIDE},
         rerank,
         select::gpu::merge,
-        selection::{self, Candidates, PASS, Pass, QUEUE, SCRATCH_BYTES},
+        selection::{self, Candidates, QUEUE, QUEUED, SCRATCH_BYTES},
         tile::{THREADS, TILE},
     },
 };
@@ -49,7 +49,7 @@ const QUEUE_BYTES: usize = 128 << 20;
 
 pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
     let metrics = [Metric::L2, Metric::InnerProduct];
-    let scans = metrics.into_iter().flat_map(|metric| [1, PASS].map(|keep| kernel(metric, capacity(keep))));
+    let scans = metrics.into_iter().flat_map(|metric| [1, QUEUED].map(|keep| kernel(metric, capacity(keep))));
     scans.chain([doubt()]).collect()
 }
 
@@ -59,7 +59,7 @@ fn capacity(keep: usize) -> usize {
     (2 * keep + SIDE).next_power_of_two().min(QUEUE)
 }
 
-const _: () = assert!(PASS + SIDE <= QUEUE);
+const _: () = assert!(QUEUED + SIDE <= QUEUE);
 
 fn kernel(metric: Metric, capacity: usize) -> Kernel {
     let mut numbers = products::NUMBERS.to_vec();
@@ -93,7 +93,7 @@ fn to_keep(k: usize, metric: Metric) -> usize {
 /// Whether products are the faster way.
 pub(super) fn pay(gpu: &Gpu, queries: &DeviceArray<f32>, base: &DeviceArray<f32>, k: usize, metric: Metric) -> bool {
     products::pay(queries.rows(), base.rows(), base.columns())
-        && to_keep(k, metric) <= PASS
+        && to_keep(k, metric) <= QUEUED
         && products::most_packed(gpu, base.columns()) > 0
 }
 
@@ -216,9 +216,8 @@ impl<'a> Search<'a> {
             recording.expect(batch.rows * rows.rows * queries.columns());
             recording.dispatch(kernel(self.metric, capacity(keep)), &params, &buffers, groups)?;
         }
-        let (found, found_place) = kept.part(batch.first_row)?;
         let candidates = Candidates { buffer: self.candidates.clone(), columns: self.all_slabs * keep };
-        merge(recording, batch.rows, &candidates, &Pass { taken: 0, keep, k: keep, found, found_place })
+        merge(recording, batch.rows, &candidates, keep, kept.part(batch.first_row)?)
     }
 
     /// A list of a batch's queries whose neighbours are not certain.

@@ -154,3 +154,64 @@ fn offer(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Plan, knn};
+    use crate::{
+        Device, Metric, Result,
+        device::{Backend, adapters, block_on},
+        ops::{self, Ranked},
+    };
+
+    #[test]
+    fn stretches_cover_the_base_and_fit() {
+        for (queries, rows, k) in [(1, 0, 300), (1, 1, 300), (70, 5000, 300), (1000, 1_000_000, 5000), (3, 9_999, 9_000)] {
+            for entries in [1, 1000, 100_000, super::ENTRIES] {
+                let plan = Plan::new(queries, rows, k, entries);
+                assert!(plan.queries * plan.room <= entries.max(plan.queries), "{plan:?} for {entries}");
+                let stretches = plan.stretches(rows, k);
+                let mut end = 0;
+                for stretch in &stretches {
+                    assert!(stretch.start == end && stretch.len() <= plan.room && !stretch.is_empty(), "{stretches:?}");
+                    end = stretch.end;
+                }
+                assert_eq!(end, rows);
+            }
+        }
+        // A million rows: a small stretch, then four with room for a tile's queries.
+        let plan = Plan::new(1000, 1_000_000, 5000, super::ENTRIES);
+        assert_eq!((plan.queries, plan.room, plan.stretches(1_000_000, 5000).len()), (64, 262_144, 5));
+    }
+
+    /// Rows whose distances to the queries are exact in f32 and often equal; later ones are nearer.
+    fn rows(count: usize, seed: u32) -> Vec<f32> {
+        let number = |place: u32| (place.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 28) as f32;
+        (0..2 * count as u32).map(|place| number(place) + ((2 * count as u32 - place) / 500) as f32).collect()
+    }
+
+    #[test]
+    fn lists_are_cut_as_often_as_there_is_room() -> Result<()> {
+        if std::env::var("CELLPROBE_TEST_DEVICES").is_ok_and(|wanted| wanted == "cpu") {
+            return Ok(());
+        }
+        let usable = adapters().into_iter().filter(|adapter| adapter.unusable.is_none() && adapter.backend != "gl");
+        for adapter in usable {
+            let device = Device::open(&format!("gpu:{}", adapter.index), &crate::device::Options::default())?;
+            for (queries, count, k, entries) in [(3, 3000, 257, 1500), (70, 700, 300, 9000), (1, 5000, 4500, 1)] {
+                let (queries, base) = (rows(queries, 7), rows(count, 1));
+                let search = |device: &Device| -> Result<Vec<Ranked>> {
+                    let (queries, base) = (device.upload(queries.clone(), 2)?, device.upload(base.clone(), 2)?);
+                    let mut work = device.work();
+                    let found = match &mut work.0 {
+                        Backend::Gpu(recording) => knn(recording, &queries, &base, k, Metric::L2, entries)?,
+                        Backend::Cpu => ops::knn(&mut work, &queries, &base, k, Metric::L2)?,
+                    };
+                    block_on(work.read(found))
+                };
+                assert!(search(&device)? == search(&Device::cpu())?, "{k} of {count} in {entries} on {device:?}");
+            }
+        }
+        Ok(())
+    }
+}

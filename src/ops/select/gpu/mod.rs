@@ -1,4 +1,4 @@
-//! Selection on a GPU: few in one pass with a queue in workgroup memory, more by their digits.
+//! Selection on a GPU: few by queues in workgroup memory, more by their digits.
 
 mod queue;
 mod radix;
@@ -12,7 +12,7 @@ use crate::{
     device::{Kernel, Part, Recording, Segment, Variant, bounded_segments},
     ops::{
         Ranked,
-        selection::{self, Candidates, PASS, SCRATCH_BYTES},
+        selection::{Candidates, QUEUED, SCRATCH_BYTES},
     },
 };
 use radix::Selection;
@@ -38,28 +38,25 @@ struct Rows<'a> {
     columns: usize,
 }
 
-/// A row of `bounds`: see `shaders/shared/bound.wgsl`.
-struct Row(#[expect(dead_code, reason = "kernels alone read it")] [u32; 8]);
+/// Words of a row of `bounds`: see `shaders/shared/bound.wgsl`.
+const BOUND_WORDS: usize = 8;
 
-impl Row {
-    /// The word with the length of the list of what was offered, in the first turn.
-    const OFFERED: usize = 4;
+/// The one with the length of the list of what was offered, in the first turn.
+const OFFERED: usize = 4;
 
-    /// The word with the length of the list of what was kept.
-    const fn kept(turn: usize) -> usize {
-        6 + turn
-    }
+/// The one with the length of the list of what was kept.
+const fn kept_word(turn: usize) -> usize {
+    6 + turn
 }
 
 pub(super) fn select(recording: &mut Recording, values: &DeviceArray<f32>, k: usize) -> Result<DeviceArray<Ranked>> {
     values.check_on(recording.device(), "values")?;
-    let found = recording.array(values.rows(), k)?;
-    if k <= PASS {
-        queue::select(recording, values, &found)?;
-        return Ok(found);
+    if k <= QUEUED {
+        return queue::select(recording, values, k);
     }
+    let found = recording.array(values.rows(), k)?;
     let columns = values.columns();
-    let most_rows = SCRATCH_BYTES / radix::bytes(columns, k);
+    let most_rows = SCRATCH_BYTES / radix::bytes(columns, k).max(1);
     let batches = bounded_segments(values.rows(), &[values.rows_per_part(), found.rows_per_part()], most_rows);
     let selection = Selection::new(recording, largest(&batches), columns, columns, k)?;
     for batch in &batches {
@@ -75,40 +72,33 @@ pub(in crate::ops) fn largest(batches: &[Segment]) -> usize {
     batches.iter().map(|batch| batch.rows).max().unwrap_or(0)
 }
 
-/// Selects among candidates, batch after batch of rows.
-pub(in crate::ops) struct Choice {
+/// The `k` smallest of each row's candidates, `columns` of them, which `scan` records for a batch of rows in the buffer it
+/// is given. `per_part` are the rows that each array it reads has in a buffer.
+pub(in crate::ops) fn choose(
+    recording: &mut Recording,
+    rows: usize,
+    per_part: &[usize],
     columns: usize,
-    selection: Option<Selection>,
-}
-
-impl Choice {
-    /// Most rows of `columns` candidates whose `k` smallest are found at a time.
-    pub(in crate::ops) fn most_rows(columns: usize, k: usize) -> usize {
-        let beside = if k <= PASS { 1 } else { radix::bytes(columns, k) };
-        SCRATCH_BYTES / beside.max(columns * size_of::<Ranked>())
+    k: usize,
+    mut scan: impl FnMut(&mut Recording, &Segment, &Part) -> Result<()>,
+) -> Result<DeviceArray<Ranked>> {
+    let found = recording.array(rows, k)?;
+    let row_bytes = columns * size_of::<Ranked>();
+    let beside = if k > QUEUED { radix::bytes(columns, k) } else { 0 };
+    let most_rows = SCRATCH_BYTES / row_bytes.max(beside).max(1);
+    let batches = bounded_segments(rows, &[per_part, &[found.rows_per_part()]].concat(), most_rows);
+    let buffer = recording.scratch(largest(&batches) * row_bytes)?;
+    let any_id = u32::MAX as usize;
+    let selection = (k > QUEUED).then(|| Selection::new(recording, largest(&batches), columns, any_id, k)).transpose()?;
+    let candidates = Candidates { buffer, columns };
+    for batch in &batches {
+        scan(recording, batch, &candidates.buffer)?;
+        let found = found.part(batch.first_row)?;
+        let entries = Entries::Ranked(&candidates.buffer);
+        match &selection {
+            Some(selection) => selection.select(recording, &Rows { entries, place: 0, rows: batch.rows, columns }, found)?,
+            None => merge(recording, batch.rows, &candidates, k, found)?,
+        }
     }
-
-    /// Room to find the `k` smallest of so many rows of `columns` candidates.
-    pub(in crate::ops) fn new(recording: &mut Recording, rows: usize, columns: usize, k: usize) -> Result<Self> {
-        let any_id = u32::MAX as usize;
-        let selection = if k <= PASS { None } else { Some(Selection::new(recording, rows, columns, any_id, k)?) };
-        Ok(Choice { columns, selection })
-    }
-
-    /// Writes the smallest candidates of each row of a batch in order.
-    pub(in crate::ops) fn choose(
-        &self,
-        recording: &mut Recording,
-        batch: &Segment,
-        candidates: &Part,
-        found: &DeviceArray<Ranked>,
-    ) -> Result<()> {
-        let Some(selection) = &self.selection else {
-            let candidates = Candidates { buffer: candidates.clone(), columns: self.columns };
-            let batch = std::slice::from_ref(batch);
-            return selection::passes(recording, found, batch, |_, _, _| Ok(candidates.clone()));
-        };
-        let rows = Rows { entries: Entries::Ranked(candidates), place: 0, rows: batch.rows, columns: self.columns };
-        selection.select(recording, &rows, found.part(batch.first_row)?)
-    }
+    Ok(found)
 }

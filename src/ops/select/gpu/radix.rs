@@ -7,7 +7,7 @@
 //! one digit, an addition in workgroup memory a clock and compute unit is as fast as NAVI21's memory still.
 
 use super::{
-    Entries, Row, Rows,
+    BOUND_WORDS, Entries, OFFERED, Rows, kept_word,
     sort::{self, Sort, Unsorted},
 };
 use crate::{
@@ -25,6 +25,8 @@ const BITS: u32 = 11;
 const DIGITS: usize = 1 << BITS;
 
 const _: () = assert!(DIGITS.is_multiple_of(THREADS));
+
+const BOUND_BYTES: usize = BOUND_WORDS * size_of::<u32>();
 
 /// Fewest entries worth a workgroup of their own, which adds up to a count for each digit to its row's.
 const LEAST_ENTRIES: usize = 4 * DIGITS;
@@ -116,7 +118,7 @@ pub(super) fn bytes(columns: usize, k: usize) -> usize {
     if is_short(columns, k) {
         return sort::bytes(columns, k);
     }
-    DIGITS * size_of::<u32>() + size_of::<Row>() + k * size_of::<Ranked>() + sort::bytes(k, k)
+    DIGITS * size_of::<u32>() + BOUND_BYTES + k * size_of::<Ranked>() + sort::bytes(k, k)
 }
 
 /// Where entries are looked for.
@@ -193,7 +195,7 @@ impl Selection {
         let (radix, sorted) = if is_short(columns, k) {
             (None, columns)
         } else {
-            let bounds = recording.scratch(rows * size_of::<Row>())?;
+            let bounds = recording.scratch(rows * BOUND_BYTES)?;
             let kept = recording.scratch(rows * k * size_of::<Ranked>())?;
             (Some((Radix::new(recording, rows, k)?, bounds, kept)), k)
         };
@@ -215,7 +217,7 @@ impl Selection {
         let buffers = vec![buffer];
         let looked = Looked { buffers, source, place, rows, columns, most: columns, ids: self.ids, turn: 0 };
         radix.keep(recording, &looked, bounds, kept)?;
-        let lengths = Some((bounds, Row::kept(1)));
+        let lengths = Some((bounds, kept_word(1)));
         let kept = Unsorted { entries: Entries::Ranked(kept), place: 0, rows, columns: self.k, lengths };
         self.sort.sort(recording, &kept, self.k, found)
     }
@@ -258,7 +260,7 @@ impl Lists {
 
     /// Lists of as many rows, empty.
     pub(in crate::ops) fn open(&self, recording: &mut Recording, rows: usize) -> Result<Open<'_>> {
-        let bounds = recording.cleared(rows * size_of::<Row>())?;
+        let bounds = recording.cleared(rows * BOUND_BYTES)?;
         Ok(Open { lists: self, rows, bounds, turn: 0 })
     }
 }
@@ -309,8 +311,8 @@ impl Open<'_> {
     pub(in crate::ops) fn select(self, recording: &mut Recording, found: (&Part, usize)) -> Result<()> {
         let Lists { k, room, listed, radix, sort, .. } = self.lists;
         let (entries, columns, word) = match radix {
-            Some((_, kept)) => (&kept[self.turn], *k, Row::kept(self.turn)),
-            None => (listed, *room, Row::OFFERED),
+            Some((_, kept)) => (&kept[self.turn], *k, kept_word(self.turn)),
+            None => (listed, *room, OFFERED),
         };
         let lengths = Some((&self.bounds, word));
         let unsorted = Unsorted { entries: Entries::Ranked(entries), place: 0, rows: self.rows, columns, lengths };

@@ -3,7 +3,7 @@
 //! for ranks reads no more from memory. A radix sort by digits of 4 bits would move each entry 3 times for each of 8
 //! digits.
 
-use super::{Entries, Row};
+use super::{BOUND_WORDS, Entries};
 use crate::{
     Result,
     device::{Kernel, Part, Recording, params},
@@ -109,7 +109,7 @@ impl Sort {
             rows: rows.rows as u32,
             place: rows.place as u32,
             columns: rows.columns as u32,
-            lengths_columns: (size_of::<Row>() / size_of::<u32>()) as u32,
+            lengths_columns: BOUND_WORDS as u32,
             length: rows.lengths.map_or(0, |(_, word)| word) as u32,
             blocks: blocks as u32,
             run: run as u32,
