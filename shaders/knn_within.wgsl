@@ -41,10 +41,10 @@ fn is_within(query: u32, distance: f32, row: u32) -> bool {
 // Which of four rows are wanted, by bits.
 fn wanted_of(query: u32, distances: vec4<f32>, row: u32) -> u32 {
     if (first_query + query >= params.queries) { return 0u; }
-    return u32(is_within(query, distances.x, row))
-        | u32(is_within(query, distances.y, row + 1u)) << 1u
-        | u32(is_within(query, distances.z, row + 2u)) << 2u
-        | u32(is_within(query, distances.w, row + 3u)) << 3u;
+    return select(0u, 1u, is_within(query, distances.x, row))
+        | select(0u, 2u, is_within(query, distances.y, row + 1u))
+        | select(0u, 4u, is_within(query, distances.z, row + 2u))
+        | select(0u, 8u, is_within(query, distances.w, row + 3u));
 }
 
 fn slot_of(query: u32, wanted: u32) -> u32 {
@@ -56,7 +56,7 @@ fn list(query: u32, distances: vec4<f32>, row: u32, wanted: u32, slot: u32) {
     if (wanted == 0u) { return; }
     var place = (first_query + query) * params.room + starts[query] + slot;
     for (var i = 0u; i < 4u; i++) {
-        if ((wanted >> i & 1u) != 0u) {
+        if (((wanted >> i) & 1u) != 0u) {
             listed[place] = candidate_at(distances[i], row + i);
             place += 1u;
         }

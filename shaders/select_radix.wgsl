@@ -205,7 +205,7 @@ fn keep(
             let place = first + i * {{THREADS}}u + thread;
             if (place < slab.end) {
                 let found = entry(slab, place);
-                wanted |= u32(!before(slab.last, found) && !is_none(found)) << i;
+                wanted |= select(0u, 1u, !before(slab.last, found) && !is_none(found)) << i;
             }
         }
         var slot = 0u;
@@ -219,7 +219,7 @@ fn keep(
         slot += workgroupUniformLoad(&start);
         for (var i = 0u; i < ROUND; i++) {
             // Only where a candidate occurs twice, as none should, could there be more than wanted.
-            if ((wanted >> i & 1u) != 0u && slot < params.k) {
+            if (((wanted >> i) & 1u) != 0u && slot < params.k) {
                 next_kept[slab.row * params.k + slot] = entry(slab, first + i * {{THREADS}}u + thread);
                 slot += 1u;
             }

@@ -266,6 +266,23 @@ fn pq_scan_gives_each_of_many_queries_its_own() {
     }
 }
 
+/// More are wanted than a queue in workgroup memory holds, of more entries than one in storage has room for: of one query,
+/// and of two side by side, an even number of them and an odd one.
+#[test]
+fn pq_scan_finds_as_many_as_are_wanted() {
+    for device in &devices() {
+        for (rows, m, nbits, entries, nlist, k) in
+            [(1, 5, 8, 3000, 2, 300), (2, 16, 8, 4000, 3, 700), (5, 16, 4, 3000, 1, 1000), (300, 3, 4, 2000, 4, 260)]
+        {
+            for kind in [Kind::Whole, Kind::Even] {
+                let case = Case { rows, m, nbits, dsub: 1, kind, seed: 3 };
+                let lists = Lists { nlist, entries, nprobe: nlist, k, with_terms: true, add_probe: true };
+                check_scan(device, &case, &lists);
+            }
+        }
+    }
+}
+
 /// A query's distances are the same to the last bit whether it is scanned for alone or beside another.
 #[test]
 fn pq_scan_does_not_depend_on_the_other_queries() {

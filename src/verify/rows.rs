@@ -58,7 +58,7 @@ impl Case {
 }
 
 /// Shapes: queries, rows, dimension, k, values.
-const SHAPES: [(usize, usize, usize, usize, Values); 9] = [
+const SHAPES: [(usize, usize, usize, usize, Values); 10] = [
     (1, 1, 1, 1, Values::Uniform),
     (5, 3, 2, 10, Values::Integers),
     (3, 700, 33, 10, Values::Uniform),
@@ -68,6 +68,7 @@ const SHAPES: [(usize, usize, usize, usize, Values); 9] = [
     (4, 257, 129, 1, Values::Uniform),
     (130, 190, 8, 12, Values::Duplicates),
     (68, 400, 65, 9, Values::Uniform),
+    (3, 5000, 2, 300, Values::Duplicates),
 ];
 
 fn cases() -> impl Iterator<Item = Case> {
@@ -81,7 +82,7 @@ pub(super) async fn check(verifier: &mut Verifier<'_>) -> Result<()> {
     for case in cases() {
         verifier.run(checks(device, case)).await?;
     }
-    for shape in [(1, 1, 3), (3, 1000, 10), (2, 700, 300), (40, 5, 8), (2, 5000, 2)] {
+    for shape in [(1, 1, 3), (3, 1000, 10), (2, 700, 300), (40, 5, 8), (2, 5000, 2), (2, 9000, 700)] {
         for values in [Values::Uniform, Values::Duplicates] {
             verifier.run(vec![selection(device, shape, values)]).await?;
         }
@@ -89,16 +90,18 @@ pub(super) async fn check(verifier: &mut Verifier<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Every kernel once, more or less: by products and by differences, few and many to select.
+/// Every kernel once, more or less: by products and by differences, few and many to select, more than queues hold.
 pub(super) fn brief(device: &Device) -> Vec<Planned<'_>> {
     let shapes =
         [(3, 700, 33, 10, Values::Uniform), (130, 190, 8, 12, Values::Duplicates), (68, 400, 65, 1, Values::Uniform)];
     let cases = shapes.into_iter().flat_map(|(queries, rows, dimension, k, values)| {
         METRICS.map(|metric| Case { queries, rows, dimension, k, values, metric })
     });
+    let (queries, rows, dimension, k, values) = SHAPES[SHAPES.len() - 1];
+    let many = Case { queries, rows, dimension, k, values, metric: Metric::L2 };
     let selections =
-        [selection(device, (2, 700, 300), Values::Duplicates), selection(device, (2, 5000, 2), Values::Uniform)];
-    cases.flat_map(|case| checks(device, case)).chain(selections).collect()
+        [selection(device, (2, 5000, 300), Values::Duplicates), selection(device, (2, 5000, 2), Values::Uniform)];
+    cases.chain([many]).flat_map(|case| checks(device, case)).chain(selections).collect()
 }
 
 fn checks(device: &Device, case: Case) -> Vec<Planned<'_>> {
@@ -153,7 +156,8 @@ async fn knn(device: &Device, case: Case) -> Result<f64> {
 async fn flat_scan(device: &Device, case: Case) -> Result<f64> {
     let (queries, rows) = case.data();
     let mut random = Random::new(2);
-    let nlist = case.rows.div_ceil(50) + 2;
+    // Few lists, where more are wanted than a few lists have of many.
+    let nlist = if case.k > 256 { 5 } else { case.rows.div_ceil(50) + 2 };
     let filed = Filed::new(&mut random, case.rows, nlist);
     let nprobe = nlist.min(7);
     let probes = random.candidates(case.queries, nprobe, nlist, case.values);

@@ -198,7 +198,9 @@ mod tests {
         let usable = adapters().into_iter().filter(|adapter| adapter.unusable.is_none() && adapter.backend != "gl");
         for adapter in usable {
             let device = Device::open(&format!("gpu:{}", adapter.index), &crate::device::Options::default())?;
-            for (queries, count, k, entries) in [(3, 3000, 257, 1500), (70, 700, 300, 9000), (1, 5000, 4500, 1)] {
+            for (queries, count, k, entries) in
+                [(3, 3000, 257, 1500), (70, 3000, 257, 131_584), (5, 9000, 257, 12_500), (1, 5000, 4500, 1000)]
+            {
                 let (queries, base) = (rows(queries, 7), rows(count, 1));
                 let search = |device: &Device| -> Result<Vec<Ranked>> {
                     let (queries, base) = (device.upload(queries.clone(), 2)?, device.upload(base.clone(), 2)?);
