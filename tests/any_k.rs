@@ -49,7 +49,8 @@ fn select_orders_equal_and_extreme_numbers() {
             // One row of everything, and one of nothing but the last.
             check_select(device, &[&values[..], &[f32::INFINITY; 5000]].concat(), 5000, k);
             // Descending and ascending.
-            let values: Vec<f32> = (0..5000).map(|value| -value as f32).chain((0..5000).map(|value| value as f32)).collect();
+            let values: Vec<f32> =
+                (0..5000).map(|value| -value as f32).chain((0..5000).map(|value| value as f32)).collect();
             check_select(device, &values, 5000, k);
         }
     }
@@ -211,13 +212,13 @@ fn everything_is_scanned_once_in_one_submission() {
         let lists = upload_lists(device, &[0, rows as u32], &ids);
         let probes = upload(device, &[Ranked::new(0.0, 0); 10], 1);
         for k in [300, 2500, 7500] {
-            let knn = dispatches(device, "knn_within", |work| {
-                ops::knn(work, &queries, &on_device, k, Metric::L2).unwrap()
-            });
+            let knn =
+                dispatches(device, "knn_within", |work| ops::knn(work, &queries, &on_device, k, Metric::L2).unwrap());
             let scan = dispatches(device, "flat_scan", |work| {
                 ops::flat_scan(work, &queries, &on_device, &lists, &probes, k, Metric::L2).unwrap()
             });
-            let select = dispatches(device, "select_radix", |work| ops::select(work, &upload(device, &base, rows), k).unwrap());
+            let select =
+                dispatches(device, "select_radix", |work| ops::select(work, &upload(device, &base, rows), k).unwrap());
             eprintln!("{device:?}, k = {k}: knn {knn:?}, flat_scan {scan:?}, select {select:?}");
             assert_eq!((knn.0, scan.0), (1, 1), "{device:?}, k = {k}");
             // Three digits of the value and up to three of the id, what is kept, and a merge whenever k is doubled.

@@ -3,12 +3,7 @@
 use crate::{
     DeviceArray, Result,
     device::{Kernel, Recording, Variant, params, segments},
-    ops::{
-        Codebook, Lists, PqCodes, Ranked,
-        pq_interleave::gpu::BLOCK,
-        select::gpu::choose,
-        tile::THREADS,
-    },
+    ops::{Codebook, Lists, PqCodes, Ranked, pq_interleave::gpu::BLOCK, select::gpu::choose, tile::THREADS},
 };
 
 params! {

@@ -342,8 +342,7 @@ pub(super) fn pq_scan(
             ];
             buffers.extend(order.map(|order| ("order", order)));
             buffers.extend(terms.map(|terms| ("terms", terms)));
-            let scan =
-                Scan { m, nbits, terms: terms.is_some(), add_probe, queries, ordered, long: plan.is_long() };
+            let scan = Scan { m, nbits, terms: terms.is_some(), add_probe, queries, ordered, long: plan.is_long() };
             let kernel = kernel(variant, scan);
             recording.expect(batch.rows * plan.probed(stretch) * codebook.m());
             recording.dispatch(kernel, &params, &buffers, batch.rows.div_ceil(queries) * plan.slabs)?;

@@ -3,11 +3,7 @@
 use crate::{
     DeviceArray, Metric, Result,
     device::{Kernel, Recording, Variant, params, segments},
-    ops::{
-        Ranked, is_l2, lanes,
-        select::gpu::choose,
-        tile::THREADS,
-    },
+    ops::{Ranked, is_l2, lanes, select::gpu::choose, tile::THREADS},
 };
 
 params! {

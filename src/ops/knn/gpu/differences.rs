@@ -40,7 +40,8 @@ const LEAST_ROWS: usize = 256;
 pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
     let mut kernels = vec![plan_kernel()];
     for metric in [Metric::L2, Metric::InnerProduct] {
-        for (tiling, keep) in [(Tiling::SQUARE, 1), (Tiling::SQUARE, 65), (Tiling::SQUARE, QUEUED), (Tiling::WIDE, QUEUED)]
+        for (tiling, keep) in
+            [(Tiling::SQUARE, 1), (Tiling::SQUARE, 65), (Tiling::SQUARE, QUEUED), (Tiling::WIDE, QUEUED)]
         {
             kernels.push(kernel(metric, tiling, capacity(keep, tiling)));
         }
@@ -151,12 +152,7 @@ fn scan(
             all_slabs: all_slabs as u32,
             keep: keep as u32,
         };
-        let buffers = [
-            ("queries", queries_part),
-            ("base", base_part),
-            ("queues", &queues),
-            ("candidates", candidates),
-        ];
+        let buffers = [("queries", queries_part), ("base", base_part), ("queues", &queues), ("candidates", candidates)];
         recording.expect(batch.rows * stretch.rows * queries.columns());
         recording.dispatch(kernel(metric, tiling, capacity), &params, &buffers, groups)?;
     }

@@ -166,7 +166,9 @@ mod tests {
 
     #[test]
     fn stretches_cover_the_base_and_fit() {
-        for (queries, rows, k) in [(1, 0, 300), (1, 1, 300), (70, 5000, 300), (1000, 1_000_000, 5000), (3, 9_999, 9_000)] {
+        for (queries, rows, k) in
+            [(1, 0, 300), (1, 1, 300), (70, 5000, 300), (1000, 1_000_000, 5000), (3, 9_999, 9_000)]
+        {
             for entries in [1, 1000, 100_000, super::ENTRIES] {
                 let plan = Plan::new(queries, rows, k, entries);
                 assert!(plan.queries * plan.room <= entries.max(plan.queries), "{plan:?} for {entries}");

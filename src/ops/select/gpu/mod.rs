@@ -89,14 +89,17 @@ pub(in crate::ops) fn choose(
     let batches = bounded_segments(rows, &[per_part, &[found.rows_per_part()]].concat(), most_rows);
     let buffer = recording.scratch(largest(&batches) * row_bytes)?;
     let any_id = u32::MAX as usize;
-    let selection = (k > QUEUED).then(|| Selection::new(recording, largest(&batches), columns, any_id, k)).transpose()?;
+    let selection =
+        (k > QUEUED).then(|| Selection::new(recording, largest(&batches), columns, any_id, k)).transpose()?;
     let candidates = Candidates { buffer, columns };
     for batch in &batches {
         scan(recording, batch, &candidates.buffer)?;
         let found = found.part(batch.first_row)?;
         let entries = Entries::Ranked(&candidates.buffer);
         match &selection {
-            Some(selection) => selection.select(recording, &Rows { entries, place: 0, rows: batch.rows, columns }, found)?,
+            Some(selection) => {
+                selection.select(recording, &Rows { entries, place: 0, rows: batch.rows, columns }, found)?
+            }
             None => merge(recording, batch.rows, &candidates, k, found)?,
         }
     }
