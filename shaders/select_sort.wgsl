@@ -1,6 +1,6 @@
-// Rows in order: `sort` sorts blocks of {{QUEUE}} entries, `merge` brings the runs of a row together two by two, each time
-// no more of them than are wanted. VALUES: numbers, named by their columns. COUNTED: as many of a row's candidates as a
-// word of `lengths` says.
+// Rows in order: `sort` sorts blocks of as many entries as workgroup memory holds, `merge` brings the runs of a row
+// together two by two, each time no more of them than are wanted. VALUES: numbers, named by their columns. COUNTED: as many
+// of a row's candidates as a word of `lengths` says.
 
 #if MERGE
 @group(0) @binding(1) var<storage, read> runs: array<vec2<u32>>;
