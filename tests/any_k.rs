@@ -115,7 +115,7 @@ fn knn_are_the_closest_of_many_rows() {
 
 #[test]
 fn scans_of_lists_find_as_many_as_are_wanted() {
-    let shapes = [(3, 4000, 1, 1, 300), (2, 9000, 5, 5, 1000), (9, 3000, 4, 2, 600), (1, 2500, 1, 1, 2400)];
+    let shapes = [(3, 12_000, 1, 1, 300), (2, 9000, 5, 5, 1000), (9, 5000, 4, 2, 600), (1, 12_000, 1, 1, 5000)];
     for device in &devices() {
         for (queries, entries, nlist, nprobe, k) in shapes {
             let dimension = 3;

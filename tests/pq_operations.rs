@@ -272,7 +272,7 @@ fn pq_scan_gives_each_of_many_queries_its_own() {
 fn pq_scan_finds_as_many_as_are_wanted() {
     for device in &devices() {
         for (rows, m, nbits, entries, nlist, k) in
-            [(1, 5, 8, 3000, 2, 300), (2, 16, 8, 4000, 3, 700), (5, 16, 4, 3000, 1, 1000), (300, 3, 4, 2000, 4, 260)]
+            [(1, 5, 8, 9000, 2, 300), (2, 16, 8, 12_000, 3, 700), (5, 16, 4, 9000, 1, 1000), (257, 3, 4, 5000, 4, 260)]
         {
             for kind in [Kind::Whole, Kind::Even] {
                 let case = Case { rows, m, nbits, dsub: 1, kind, seed: 3 };

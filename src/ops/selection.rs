@@ -29,11 +29,12 @@ pub(super) fn slabs(queries: usize, work: usize, least: usize) -> usize {
     BUSY_GROUPS.div_ceil(queries.max(1)).min(work.div_ceil(least)).max(1)
 }
 
-/// Candidates that a queue in storage has room for: twice as many as it keeps, if there are so many and that is within
-/// bounds, and more than one offer of each thread.
+/// Candidates that a queue in storage has room for: twice as many as it keeps or more, if there are so many and that is
+/// within bounds, and more than one offer of each thread. It is cut whenever twice as many entries were scanned, or four
+/// times as many where it has room for 4 k, so that cutting takes less than scanning.
 fn long_room(entries: usize, k: usize) -> usize {
     let most = k.max(SCRATCH_BYTES / size_of::<Ranked>());
-    entries.min(k.saturating_mul(2)).min(most) + QUEUE
+    entries.min(k.saturating_mul(2).max(7 * QUEUE)).min(most) + QUEUE
 }
 
 /// How a scan of inverted lists is shared out: the entries in the stretches that their buffers hold, each list's part

@@ -26,7 +26,7 @@ const SHAPES: [(usize, usize, usize, usize, usize, usize); 10] = [
     (9, 4, 5, 300, 1, 5),
     (33, 7, 1, 30, 3, 20),
     // Look-ups by sixteens, with and without others; tables that fit no workgroup memory at once.
-    (16, 8, 1, 1500, 4, 300),
+    (16, 8, 1, 6000, 4, 300),
     (41, 4, 1, 200, 9, 20),
     (21, 8, 2, 90, 5, 10),
     (128, 8, 1, 40, 3, 5),
