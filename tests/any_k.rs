@@ -90,9 +90,10 @@ fn check_knn(device: &Device, queries: &[f32], base: &[f32], dimension: usize, k
     }
 }
 
-/// Rows that come nearer and nearer to the origin, so that each stretch has nearer ones than those before.
+/// Rows that come nearer and nearer to the origin, so that each stretch has nearer ones than those before. Distances are
+/// whole numbers below 2^24.
 fn approaching(rows: usize, dimension: usize) -> Vec<f32> {
-    (0..rows * dimension).map(|place| ((rows - place / dimension) / 3) as f32).collect()
+    (0..rows * dimension).map(|place| ((rows - place / dimension) * 900 / rows) as f32).collect()
 }
 
 #[test]

@@ -23,6 +23,12 @@ const BUSY_GROUPS: usize = 1024;
 
 pub(super) const NUMBERS: &[(&str, u32)] = &[("THREADS", super::tile::THREADS as u32), ("QUEUE", QUEUE as u32)];
 
+/// The candidates of a batch, rows of equal length.
+pub(super) struct Candidates {
+    pub buffer: Part,
+    pub columns: usize,
+}
+
 /// Pieces that `work` units for each of `queries` are cut into, so that all queries together keep a GPU busy and a
 /// piece still has `least` units.
 pub(super) fn slabs(queries: usize, work: usize, least: usize) -> usize {
