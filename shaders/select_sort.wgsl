@@ -17,7 +17,7 @@
 #include ranked
 
 #if MERGE
-// An entry a thread: its place is its rank in its own run and in the one beside. Past the last run there is NONE.
+// An entry a thread: its place is its rank in its own run and in the one beside. The last run may be shorter, or alone.
 @compute @workgroup_size({{THREADS}})
 fn merge(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -29,26 +29,23 @@ fn merge(
     if (row >= params.rows) { return; }
     let place = number % params.width;
     let destination = (params.sorted_place + row) * params.sorted_columns;
-    let run = place / params.run;
-    let rank = place % params.run;
-    if (run / 2u >= params.pairs) {
+    if (place >= params.columns) {
         if (place < params.sorted_columns) {
             sorted[destination + place] = NONE;
         }
         return;
     }
-    var candidate = NONE;
-    if (run < params.runs) {
-        candidate = runs[(row * params.runs + run) * params.run + rank];
-    }
+    let run = place / params.run;
+    let rank = place % params.run;
+    let candidate = runs[row * params.columns + place];
     // Of the entries beside, the first `low` come before this one. Those of an even run come first among equals.
     let odd = run % 2u == 1u;
-    let beside = (row * params.runs + (run ^ 1u)) * params.run;
+    let beside = (run ^ 1u) * params.run;
     var low = 0u;
-    var high = select(0u, params.run, (run ^ 1u) < params.runs);
+    var high = min(params.run, params.columns - min(beside, params.columns));
     while (low < high) {
         let middle = (low + high) / 2u;
-        let other = runs[beside + middle];
+        let other = runs[row * params.columns + beside + middle];
         if (before(other, candidate) || (odd && !before(candidate, other))) {
             low = middle + 1u;
         } else {

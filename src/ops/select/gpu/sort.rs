@@ -34,10 +34,9 @@ params! {
         rows: u32,
         // Threads of a row.
         width: u32,
-        runs: u32,
+        columns: u32,
         run: u32,
-        // What becomes of the runs.
-        pairs: u32,
+        // What becomes of two runs.
         sorted_run: u32,
         sorted_place: u32,
         sorted_columns: u32,
@@ -99,11 +98,11 @@ impl Sort {
         (found, found_place): (&Part, usize),
     ) -> Result<()> {
         let mut run = QUEUE.min(k);
-        let mut runs = rows.columns.div_ceil(QUEUE).max(1);
+        let mut columns = joined(rows.columns, QUEUE, run);
         let [mut from, mut to] = [&self.runs[0], &self.runs[1]];
         // What is sorted in one block is found, padded by further ones.
-        let last = runs == 1;
-        let (blocks, columns) = if last { (k.div_ceil(QUEUE), k) } else { (runs, runs * run) };
+        let last = columns <= run;
+        let (blocks, sorted_columns) = if last { (k.div_ceil(QUEUE), k) } else { (columns.div_ceil(run), columns) };
         let (sorted, sorted_place) = if last { (found, found_place) } else { (from, 0) };
         let params = Params {
             rows: rows.rows as u32,
@@ -114,7 +113,7 @@ impl Sort {
             blocks: blocks as u32,
             run: run as u32,
             sorted_place: sorted_place as u32,
-            sorted_columns: columns as u32,
+            sorted_columns: sorted_columns as u32,
         };
         let (name, buffer, flag) = match rows.entries {
             Entries::Values(values) => ("values", values, Some("VALUES")),
@@ -123,30 +122,33 @@ impl Sort {
         let mut buffers = vec![(name, buffer), ("sorted", sorted)];
         buffers.extend(rows.lengths.map(|(lengths, _)| ("lengths", lengths)));
         recording.dispatch(sort(flag), &params, &buffers, rows.rows * blocks)?;
-        while runs > 1 {
-            let pairs = runs.div_ceil(2);
+        while columns > run {
             let sorted_run = (2 * run).min(k);
-            let last = pairs == 1;
-            let columns = if last { k } else { pairs * sorted_run };
-            let (sorted, sorted_place) = if last { (found, found_place) } else { (to, 0) };
-            let width = columns.max(2 * pairs * run);
+            let next = joined(columns, 2 * run, sorted_run);
+            let last = next <= sorted_run;
+            let (sorted, sorted_place, sorted_columns) = if last { (found, found_place, k) } else { (to, 0, next) };
+            let width = columns.max(sorted_columns);
             let params = MergeParams {
                 rows: rows.rows as u32,
                 width: width as u32,
-                runs: runs as u32,
+                columns: columns as u32,
                 run: run as u32,
-                pairs: pairs as u32,
                 sorted_run: sorted_run as u32,
                 sorted_place: sorted_place as u32,
-                sorted_columns: columns as u32,
+                sorted_columns: sorted_columns as u32,
             };
             let buffers = [("runs", from), ("sorted", sorted)];
             recording.dispatch(merge(), &params, &buffers, (rows.rows * width).div_ceil(THREADS))?;
-            (run, runs) = (sorted_run, pairs);
+            (run, columns) = (sorted_run, next);
             (from, to) = (to, from);
         }
         Ok(())
     }
+}
+
+/// Entries that are left of so many when of every `joined` no more than the `kept` smallest are kept.
+fn joined(columns: usize, joined: usize, kept: usize) -> usize {
+    columns / joined * kept + kept.min(columns % joined)
 }
 
 /// Bytes of a row's runs.
