@@ -74,10 +74,10 @@ impl Moved {
         self.places[number as usize] as usize / SIZE
     }
 
-    /// The number of a centroid in a group.
+    /// The lowest number of centroids of a group.
     #[inline]
-    pub(super) fn number(&self, group: usize, lane: u32) -> u32 {
-        self.numbers[group * SIZE + lane as usize]
+    pub(super) fn lowest(&self, group: usize, lanes: u32) -> u32 {
+        self.numbers[group * SIZE + lanes.trailing_zeros() as usize % SIZE]
     }
 
     /// A group's columns.

@@ -96,10 +96,11 @@ impl Rounding {
         }
     }
 
-    /// No less than the distance whose computed square this is, nor than that of anything computed to be as near.
+    /// No less than the distance whose computed square this is, nor than that of anything computed to be as near, or
+    /// more than any bound.
     #[inline]
     fn above(self, squared: f32) -> f32 {
-        squared.sqrt() * (1.0 + self.relative) + self.least
+        (squared.sqrt() * (1.0 + self.relative) + self.least).min(f32::MAX)
     }
 
     /// No more than the distance whose computed square this is: past the range of floats it is not known.

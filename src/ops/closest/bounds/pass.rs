@@ -78,7 +78,7 @@ impl Pass<'_> {
                 let met = meet(simd, centroids, rows, self.rows);
                 for (&row, distances) in rows.iter().zip(met) {
                     let (row, (smallest, lanes)) = (row as usize, closest(simd, distances));
-                    self.labels[row] = self.moved.number(group, lanes.trailing_zeros());
+                    self.labels[row] = self.moved.lowest(group, lanes);
                     self.distances[row] = smallest;
                     self.scratch.own[row] = self.moved.rounding.below(second(simd, distances, (smallest, lanes)));
                 }
@@ -123,7 +123,7 @@ impl Pass<'_> {
                     let (row, (smallest, lanes)) = (row as usize, closest(simd, distances));
                     let lower = &mut self.lower[row * bounds..][..bounds];
                     let (label, distance) = (&mut self.labels[row], &mut self.distances[row]);
-                    let number = self.moved.number(group, lanes.trailing_zeros());
+                    let number = self.moved.lowest(group, lanes);
                     lower[group] = rounding.below(smallest);
                     if smallest < *distance || smallest == *distance && number < *label {
                         lower[self.moved.group_of(*label)] = rounding.below(*distance);
