@@ -8,8 +8,9 @@ use crate::{
 };
 
 /// Bounds begin when fewer than one of so many rows has another closest centroid than the time before: centroids go
-/// far until then, and groups of where they began are poor ones. Of 16 groups, 3 were left to compare with each row in
-/// the mean when bounds began at once, and 1 when they began then (Fashion-MNIST in 16 parts, 256 centroids).
+/// far until then, and groups of where they began are poor ones. A simulation of iterations 6 to 12 with 16 groups of
+/// 256 centroids left 2.4 other groups to a row when bounds began at once, and 0.9 when they began with the fifth
+/// iteration (Fashion-MNIST, four of 16 parts).
 const SETTLED: usize = 10;
 
 /// [`nearest`] of the same rows again and again while centroids move, as k-means has it. The outcome is the same; the

@@ -70,8 +70,8 @@ impl Bounds {
         (self.labels.clone(), distances)
     }
 
-    /// Whether they left out enough the last time: to compare all takes half as long a centroid. The first time they
-    /// leave out nothing.
+    /// Whether they left out enough the last time: to compare all by products of integers takes half as long a
+    /// centroid. The first time they leave out nothing.
     pub(in crate::ops) fn pay(&self) -> bool {
         self.pay
     }
