@@ -34,7 +34,7 @@ impl Moving {
         centroids: &DeviceArray<f32>,
         metric: Metric,
     ) -> Result<Nearest> {
-        let may_pay = is_l2(metric) && Bounds::may_pay(centroids.rows(), centroids.columns().max(1));
+        let may_pay = is_l2(metric) && Bounds::may_pay(centroids.rows(), centroids.columns());
         if self.given_up || !may_pay || !matches!(work.0, Backend::Cpu) {
             return nearest(work, rows, centroids, metric);
         }

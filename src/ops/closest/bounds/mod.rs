@@ -24,6 +24,10 @@ const SIZE: usize = 16;
 /// Rows that a thread takes at a time.
 const BLOCK: usize = 1024;
 
+/// Fewest columns. In all, with and without: k-means of 100,000 x 100 and 1024 centroids 1.30 times as fast, of 60,000 x 49
+/// and 256 centroids 1.19, of 65,536 x 4 and 256 centroids 0.90 (Zen 4).
+const FEWEST_COLUMNS: usize = 32;
+
 /// Most groups, or as many as columns: what is known of a row takes no more memory than it does, or 256 bytes.
 const MOST_GROUPS: usize = 64;
 
@@ -41,7 +45,7 @@ pub(in crate::ops) struct Bounds {
 impl Bounds {
     /// Whether bounds may pay for so many centroids.
     pub(in crate::ops) fn may_pay(centroids: usize, dimension: usize) -> bool {
-        (FEWEST..=SIZE * MOST_GROUPS.max(dimension)).contains(&centroids)
+        dimension >= FEWEST_COLUMNS && (FEWEST..=SIZE * MOST_GROUPS.max(dimension)).contains(&centroids)
     }
 
     /// Of rows about which only their closest centroids are known, for centroids near these, which are finite.
