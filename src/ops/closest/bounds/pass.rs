@@ -145,25 +145,11 @@ fn meet<S: Simd, const PARTS: usize>(
     which: &[u32],
     rows: &[f32],
 ) -> [[S::f32s; PARTS]; AT_ONCE] {
-    let row = |index: usize, dimension: usize| {
+    let row = |index: usize| {
         let row = which[index.min(which.len() - 1)] as usize;
-        &rows[row * dimension..][..dimension]
+        &rows[row * group.len()..][..group.len()]
     };
-    // Of usual lengths, all is in registers.
-    match group.len() {
-        2 => meet_rows(simd, &group[..2], [0, 1, 2, 3].map(|index| row(index, 2))),
-        4 => meet_rows(simd, &group[..4], [0, 1, 2, 3].map(|index| row(index, 4))),
-        8 => meet_rows(simd, &group[..8], [0, 1, 2, 3].map(|index| row(index, 8))),
-        dimension => meet_rows(simd, group, [0, 1, 2, 3].map(|index| row(index, dimension))),
-    }
-}
-
-#[inline(always)]
-fn meet_rows<S: Simd, const PARTS: usize>(
-    simd: S,
-    group: &[[S::f32s; PARTS]],
-    [a, b, c, d]: [&[f32]; AT_ONCE],
-) -> [[S::f32s; PARTS]; AT_ONCE] {
+    let [a, b, c, d] = [0, 1, 2, 3].map(row);
     let mut sums = [[simd.splat_f32s(0.0); PARTS]; AT_ONCE];
     for ((((line, &a), &b), &c), &d) in group.iter().zip(a).zip(b).zip(c).zip(d) {
         for (sums, value) in sums.iter_mut().zip([a, b, c, d]) {
