@@ -11,7 +11,7 @@ use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 use crate::{
     Device, DeviceArray, Error, Metric, Result, Work,
     device::{Cancel, block_on},
-    ops::{self, Grouping, Nearest},
+    ops::{self, Grouping, Moving, Nearest},
     rows::{check, check_dimension, contiguous, normalise},
     storage::{RowSource, Sampled},
 };
@@ -360,11 +360,12 @@ impl KMeans {
             if self.spherical {
                 centroids = normalised(device, centroids).await?;
             }
-            let mut run = Run { centroids, history: device.upload(vec![], 2)?, objective: 0.0 };
+            let mut run =
+                Run { centroids, history: device.upload(vec![], 2)?, objective: 0.0, moving: Moving::default() };
             if !copied {
                 self.iterate(device, rows, &draws, &mut run, number * self.iterations, runs * self.iterations).await?;
             }
-            run.objective = objective(device, rows, &run.centroids, self.assignment()).await?;
+            run.objective = objective(device, rows, &mut run, self.assignment()).await?;
             let better = best.as_ref().is_none_or(|best| match self.assignment() {
                 Metric::L2 => run.objective < best.objective,
                 Metric::InnerProduct | Metric::Cosine => run.objective > best.objective,
@@ -391,7 +392,7 @@ impl KMeans {
             self.cancel.check()?;
             let mut work = device.work();
             work.cancelled_by(&self.cancel);
-            let (nearest, grouping) = assign(&mut work, rows, &run.centroids, self.assignment()).await?;
+            let (nearest, grouping) = assign(&mut work, rows, run, self.assignment()).await?;
             let inertia = ops::segment_sums(&mut work, &nearest.distances, &grouping)?;
             let sums = rows.sums(&mut work, &grouping).await?;
             let history = &run.history;
@@ -446,24 +447,24 @@ struct Run {
     centroids: DeviceArray<f32>,
     history: DeviceArray<f32>,
     objective: f64,
+    /// What its assignments leave for the next.
+    moving: Moving,
 }
 
 /// The rows' closest centroids, and the rows grouped by them.
-async fn assign(
-    work: &mut Work,
-    rows: &Points<'_>,
-    centroids: &DeviceArray<f32>,
-    metric: Metric,
-) -> Result<(Nearest, Grouping)> {
-    let nearest = rows.nearest(work, centroids, metric).await?;
-    let grouping = ops::group(work, &nearest.labels, centroids.rows())?;
+async fn assign(work: &mut Work, rows: &Points<'_>, run: &mut Run, metric: Metric) -> Result<(Nearest, Grouping)> {
+    let nearest = match rows {
+        Points::Here(rows) => run.moving.nearest(work, rows, &run.centroids, metric)?,
+        Points::Elsewhere(_) => rows.nearest(work, &run.centroids, metric).await?,
+    };
+    let grouping = ops::group(work, &nearest.labels, run.centroids.rows())?;
     Ok((nearest, grouping))
 }
 
 /// The sum of squared distances to the nearest centroid, or of inner products with it.
-async fn objective(device: &Device, rows: &Points<'_>, centroids: &DeviceArray<f32>, metric: Metric) -> Result<f64> {
+async fn objective(device: &Device, rows: &Points<'_>, run: &mut Run, metric: Metric) -> Result<f64> {
     let mut work = device.work();
-    let (nearest, grouping) = assign(&mut work, rows, centroids, metric).await?;
+    let (nearest, grouping) = assign(&mut work, rows, run, metric).await?;
     let inertia = ops::segment_sums(&mut work, &nearest.distances, &grouping)?;
     let sums = work.read(inertia).await?;
     Ok(score(sums.into_iter().map(f64::from).sum(), metric))

@@ -66,6 +66,7 @@ pub use gather::{concat, gather};
 pub use group::{Grouping, group};
 pub use knn::knn;
 pub use lists::{Codebook, Lists};
+pub(crate) use nearest::Moving;
 pub use nearest::{Nearest, nearest};
 pub use normalise::normalise;
 pub use pq_encode::pq_encode;

@@ -78,7 +78,8 @@ impl Centred {
         let dimension = self.centre.len();
         panels.repack(rows, dimension, dimension, form(&self.centre, self.integers));
         self.add_margins(panels, &mut limits);
-        limits.resize(limits.len().next_multiple_of(width()), f32::NEG_INFINITY);
+        // Nothing is near padding, not even what is infinite.
+        limits.resize(limits.len().next_multiple_of(width()), f32::NAN);
         let (groups, limits) = (&self.groups, &limits[..]);
         match self.integers {
             Some(integers) => integers.dispatch(FindNear { panels, groups, sums: integers, limits, near }),

@@ -7,6 +7,7 @@
 //! term where a difference takes two. Differences decide between centroids that rounding may have confused: the outcome
 //! is theirs.
 
+mod bounds;
 mod centred;
 mod scan;
 mod within;
@@ -22,6 +23,7 @@ use super::{
     simd::{Product, Square, chained},
 };
 use crate::Metric;
+pub(super) use bounds::Bounds;
 use centred::Centred;
 pub(super) use centred::margin;
 use scan::{Found, MOST, Near, scan};

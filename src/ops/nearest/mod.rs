@@ -2,9 +2,11 @@
 
 mod cpu;
 pub(super) mod gpu;
+mod moving;
 pub(super) mod reference;
 
 use crate::{DeviceArray, Error, Metric, Result, Work, device::Backend};
+pub(crate) use moving::Moving;
 
 /// Each row's closest centroid.
 #[derive(Clone, Debug)]

@@ -110,7 +110,7 @@ impl Reach {
 /// Alignment to cache lines, so that no SIMD load crosses one.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Pod, Zeroable)]
-struct Line([f32; 16]);
+pub(super) struct Line(pub [f32; 16]);
 
 /// Rows packed side by side.
 #[derive(Default)]
