@@ -13,6 +13,11 @@ use crate::{DeviceArray, Metric, Result, Work, device::Backend};
 /// `rows` has one row an entry of `lists`; `probes` are the lists to scan, one row a query ([`Ranked::NONE`] is
 /// skipped; each list at most once).
 ///
+/// # On a GPU
+/// What it cannot do without: reading the rows of the probed lists once a query, which bounds it. Up to k = 256, what is
+/// kept waits in workgroup memory; more waits in storage and is cut by its digits when there is no room, some 80
+/// instructions for each that waits. Everything is scanned once.
+///
 /// # Errors
 /// [`Error::Parameter`](crate::Error::Parameter) for a k of 0, [`Error::Length`](crate::Error::Length) or
 /// [`Error::Dimension`](crate::Error::Dimension) if the arguments do not fit each other,
