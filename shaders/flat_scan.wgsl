@@ -1,6 +1,6 @@
 // Exact distances over the probed lists, selection fused. A workgroup takes a query and its share of every probed
 // list; LANES invocations share a row, and {{ROUNDS}} rounds of rows go between two looks at the queue. LONG: which is in
-// storage.
+// storage. LISTED: of the queries that `round_doubt` listed, in as many slabs as were planned.
 
 @group(0) @binding(1) var<storage, read> queries: array<f32>;
 @group(0) @binding(2) var<storage, read> rows: array<f32>;
@@ -8,6 +8,9 @@
 @group(0) @binding(4) var<storage, read> ids: array<u32>;
 @group(0) @binding(5) var<storage, read> probes: array<vec2<u32>>;
 @group(0) @binding(6) var<storage, read_write> candidates: array<vec2<u32>>;
+#if LISTED
+@group(0) @binding(7) var<storage, read> listed: array<u32>;
+#endif
 
 #include ranked
 #if LONG
@@ -30,15 +33,27 @@ fn main(
 #endif
 ) {
     let number = workgroup_number(group, groups);
-    if (number >= params.queries * params.slabs) { return; }
-    let query = number / params.slabs;
-    let slab = number % params.slabs;
+#if LISTED
+    let slabs = listed[7];
+    if (number >= listed[3] * slabs) { return; }
+    let query = listed[8u + number / slabs];
+    // Every stretch of the rows has as many slabs.
+    let first_slab = params.first_slab * slabs;
+    let all_slabs = params.all_slabs * slabs;
+#else
+    let slabs = params.slabs;
+    if (number >= params.queries * slabs) { return; }
+    let query = number / slabs;
+    let first_slab = params.first_slab;
+    let all_slabs = params.all_slabs;
+#endif
+    let slab = number % slabs;
 #if SUBGROUPS
     let here = place(thread, subgroup, invocation, subgroup_size);
 #else
     let here = place(thread);
 #endif
-    let candidates_place = (query * params.all_slabs + params.first_slab + slab) * params.room;
+    let candidates_place = (number / slabs * all_slabs + first_slab + slab) * params.room;
 #if LONG
     queue_places.x = candidates_place;
 #endif
@@ -47,7 +62,7 @@ fn main(
         let probe = probes[(params.probe_place + query) * params.nprobe + rank];
         if (is_none(probe)) { continue; }
         let begin = offsets[probe.x];
-        let share = (offsets[probe.x + 1u] - begin + params.slabs - 1u) / params.slabs;
+        let share = (offsets[probe.x + 1u] - begin + slabs - 1u) / slabs;
         let first = max(begin + min(share * slab, offsets[probe.x + 1u] - begin), params.first_row);
         let end = min(min(begin + share * (slab + 1u), offsets[probe.x + 1u]), params.first_row + params.rows);
         for (var position = first; position < end; position += {{THREADS}}u) {

@@ -1,4 +1,5 @@
-// Exact distances of given candidates: LANES invocations a candidate.
+// Exact distances of given candidates: LANES invocations a candidate. PLACES: where the row of each is. NAMES: what each is
+// called afterwards.
 
 @group(0) @binding(1) var<storage, read> queries: array<f32>;
 @group(0) @binding(2) var<storage, read> rows: array<f32>;
@@ -6,6 +7,9 @@
 @group(0) @binding(4) var<storage, read_write> exact: array<vec2<u32>>;
 #if PLACES
 @group(0) @binding(5) var<storage, read> places: array<u32>;
+#endif
+#if NAMES
+@group(0) @binding(5) var<storage, read> names: array<u32>;
 #endif
 
 #include ranked
@@ -46,7 +50,11 @@ fn main(
     let distance = exact_distance(thread, here.lane, query, row - params.first_row, here_row);
     if (inside && here.lane == 0u) {
         if (here_row) {
+#if NAMES
+            exact[number] = ranked(distance, names[candidate.x]);
+#else
             exact[number] = ranked(distance, candidate.x);
+#endif
         } else if (is_none(candidate)) {
             exact[number] = NONE;
         }

@@ -87,7 +87,11 @@ fn every_operation_can_be_recorded_into_the_callers_encoder() {
         check_recorded(program, |work| ops::normalise(work, &rows).unwrap());
         check_recorded(program, |work| ops::rename(work, &candidates, &positions).unwrap());
         check_recorded(program, |work| ops::rerank(work, &queries, &rows, None, &candidates, 4, l2).unwrap());
-        check_recorded(program, |work| ops::flat_scan(work, &queries, &rows, &lists, &probes, 4, l2).unwrap());
+        check_recorded(program, |work| {
+            let rounded = ops::round(work, &rows, l2).unwrap();
+            ops::flat_scan(work, &queries, &rows, Some(&rounded), &lists, &probes, 4, l2).unwrap()
+        });
+        check_recorded(program, |work| ops::flat_scan(work, &queries, &rows, None, &lists, &probes, 4, l2).unwrap());
         check_recorded(program, |work| ops::pq_encode(work, &rows, &codebook, residuals).unwrap());
         let codes = |work: &mut Work| ops::pq_encode(work, &rows, &codebook, None).unwrap();
         check_recorded(program, |work| {

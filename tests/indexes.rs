@@ -240,3 +240,45 @@ fn rows_and_queries_may_be_views_of_any_layout() {
         assert_eq!(index.search(every_other, 3).unwrap(), plain.search(every_other.to_owned().view(), 3).unwrap());
     }
 }
+
+#[test]
+fn lists_that_are_looked_through_rounded_find_the_same() {
+    // Whole numbers, so that distances are exact; enough of them for the rounded copy to be used.
+    let rows = |count| {
+        Array2::from_shape_fn((count, 40), |(row, column)| ((row * row * (column + 1) + row * 31) % 211) as f32)
+    };
+    let (first, all) = (rows(2000), rows(2500));
+    for metric in METRICS {
+        let mut index = IvfFlatIndex::new(&Device::cpu(), 40, 4, metric).unwrap();
+        index.train(first.view()).unwrap();
+        index.add(first.view()).unwrap();
+        for device in &devices() {
+            let mut there = index.to_device(device).unwrap();
+            let mut here = index.clone();
+            for more in [2000..2000, 2000..2500] {
+                if !more.is_empty() {
+                    let more = all.slice(s![more, ..]);
+                    there.add(more).unwrap();
+                    here.add(more).unwrap();
+                }
+                for k in [10, 160] {
+                    let search = Search::new(k).nprobe(3);
+                    let before = device.counters();
+                    let found = there.search_with(all.slice(s![..300, ..]), &search).unwrap();
+                    let expected = here.search_with(all.slice(s![..300, ..]), &search).unwrap();
+                    if device.is_gpu() {
+                        let after = device.counters();
+                        let asked = (after.submissions - before.submissions, after.read_backs - before.read_backs);
+                        assert_eq!(asked, (1, 1), "{device:?}");
+                    }
+                    if metric == Metric::Cosine {
+                        let apart = (found.scores() - expected.scores()).into_iter().map(f32::abs).fold(0.0, f32::max);
+                        assert!(apart < 1e-5, "{apart}, k = {k} on {device:?}");
+                    } else {
+                        assert_eq!(found, expected, "{metric}, k = {k} on {device:?}");
+                    }
+                }
+            }
+        }
+    }
+}

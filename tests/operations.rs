@@ -299,6 +299,72 @@ fn rename_gives_candidates_other_names() {
     });
 }
 
+/// What a scan finds, which is the same with rounded rows as without.
+fn flat_scan(
+    device: &Device,
+    (queries, rows, dimension): (&[f32], &[f32], usize),
+    (offsets, ids): (&[u32], &[u32]),
+    (probes, nprobe): (&[Ranked], usize),
+    k: usize,
+    metric: Metric,
+) -> Vec<Ranked> {
+    let lists = upload_lists(device, offsets, ids);
+    let (queries, rows) = (upload(device, queries, dimension), upload(device, rows, dimension));
+    let probes = upload(device, probes, nprobe);
+    let scan = |rounded_first: bool| {
+        let mut work = device.work();
+        let rounded = rounded_first.then(|| ops::round(&mut work, &rows, metric).unwrap());
+        let found = ops::flat_scan(&mut work, &queries, &rows, rounded.as_ref(), &lists, &probes, k, metric).unwrap();
+        read(work, found)
+    };
+    let found = scan(false);
+    assert_eq!(scan(true), found, "rounded first, on {device:?}");
+    found
+}
+
+/// Rows that rounding tells little about, or nothing.
+fn hard_to_round(numbers: &mut Numbers, rows: usize, dimension: usize) -> Vec<(Kind, Vec<f32>)> {
+    let even = numbers.vector(Kind::Even, rows * dimension);
+    let by_row = |change: fn(usize, f32) -> f32| -> Vec<f32> {
+        even.iter().enumerate().map(|(place, &value)| change(place / dimension, value)).collect()
+    };
+    vec![
+        (Kind::Far, clusters(numbers, rows, dimension)),
+        // Of different lengths, some of them zero.
+        (Kind::Even, by_row(|row, value| value * [0.0, 1e-3, 1.0, 1e4][row % 4])),
+        // One direction.
+        (Kind::Even, by_row(|row, value| if row % 3 == 0 { 1e-3 * value } else { 1.0 })),
+        // So small, or so large, that squares of their units are no floats.
+        (Kind::Even, by_row(|_, value| 1e-17 * value)),
+        (Kind::Even, by_row(|row, value| if row % 5 == 0 { 1e16 * value } else { value })),
+        (Kind::Whole, vec![3.0; rows * dimension]),
+        (Kind::Even, even),
+    ]
+}
+
+#[test]
+fn rounded_rows_change_nothing_that_is_found() {
+    for device in &devices_in_variants() {
+        for (rows, dimension, nlist) in [(300, 1, 3), (700, 17, 5), (2000, 32, 1), (1100, 100, 9), (260, 130, 4)] {
+            let mut numbers = Numbers::new((rows * dimension) as u64);
+            let (offsets, ids) = numbers.lists(nlist, rows);
+            let probes = numbers.probes(Kind::Even, nlist, 12, 4);
+            for (kind, rows) in hard_to_round(&mut numbers, rows, dimension) {
+                let mut queries = rows[..8 * dimension].to_vec();
+                queries.extend(numbers.vector(Kind::Even, 2 * dimension));
+                // Far from all rows.
+                queries.extend(numbers.vector(Kind::Far, dimension));
+                queries.extend(vec![-1e6; dimension]);
+                for (metric, k) in [(Metric::L2, 10), (Metric::InnerProduct, 3), (Metric::L2, 160)] {
+                    let vectors = (&queries[..], &rows[..], dimension);
+                    let found = flat_scan(device, vectors, (&offsets, &ids), (&probes, 4), k, metric);
+                    assert!(found.chunks(k).all(<[Ranked]>::is_sorted), "{kind:?}, {metric}, on {device:?}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn flat_scan_finds_the_closest_of_the_probed_lists() {
     let lists = (1..12usize, 0..400usize, 1..5usize, ks());
@@ -308,18 +374,7 @@ fn flat_scan_finds_the_closest_of_the_probed_lists() {
         let (queries, rows) = (numbers.vector(kind, queries * dimension), numbers.vector(kind, entries * dimension));
         let (offsets, ids) = numbers.lists(nlist, entries);
         let probes = numbers.probes(kind, nlist, queries.len() / dimension, nprobe);
-        let mut work = device.work();
-        let found = ops::flat_scan(
-            &mut work,
-            &upload(device, &queries, dimension),
-            &upload(device, &rows, dimension),
-            &upload_lists(device, &offsets, &ids),
-            &upload(device, &probes, nprobe),
-            k,
-            metric,
-        )
-        .unwrap();
-        let found = read(work, found);
+        let found = flat_scan(device, (&queries, &rows, dimension), (&offsets, &ids), (&probes, nprobe), k, metric);
         let lists = reference::ProbedLists { offsets: &offsets, ids: &ids, probes: &probes, nprobe };
         let expected = reference::flat_scan(&queries, &rows, dimension, &lists, k, metric);
         assert_eq!(found.len(), expected.len() * k);
@@ -385,8 +440,12 @@ fn arguments_that_do_not_fit_are_errors() {
         assert_eq!(error_of(ops::rerank(work, &three, &two, None, &ranked, 1, l2)), "Dimension");
         assert_eq!(error_of(ops::rerank(work, &three, &three, None, &ranked, 0, l2)), "Parameter");
         assert_eq!(error_of(ops::rerank(work, &two, &two, None, &ranked, 1, l2)), "Length");
-        assert_eq!(error_of(ops::flat_scan(work, &two, &two, &lists, &ranked, 1, l2)), "Length");
-        assert_eq!(error_of(ops::flat_scan(work, &three, &three, &lists, &ranked, 0, l2)), "Parameter");
+        assert_eq!(error_of(ops::flat_scan(work, &two, &two, None, &lists, &ranked, 1, l2)), "Length");
+        assert_eq!(error_of(ops::flat_scan(work, &three, &three, None, &lists, &ranked, 0, l2)), "Parameter");
+        let other = ops::round(work, &two, Metric::InnerProduct).unwrap();
+        assert_eq!(error_of(ops::flat_scan(work, &three, &three, Some(&other), &lists, &ranked, 1, l2)), "Length");
+        let other = ops::round(work, &three, Metric::InnerProduct).unwrap();
+        assert_eq!(error_of(ops::flat_scan(work, &three, &three, Some(&other), &lists, &ranked, 1, l2)), "Parameter");
         let grouping = Grouping { offsets: numbers.clone(), order: numbers.clone() };
         assert_eq!(error_of(ops::segment_sums(work, &three, &grouping)), "Length");
         assert_eq!(error_of(ops::update_centroids(work, &two, &numbers, &two, &two, &two, false)), "Length");

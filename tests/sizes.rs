@@ -109,7 +109,9 @@ fn a_list_of_one_entry_and_one_of_a_million() {
             Lists { offsets: device.upload(lists.to_vec(), 1).unwrap(), ids: device.upload(ids.clone(), 1).unwrap() };
         let probes = device.upload(probes.to_vec(), 2).unwrap();
         let mut work = device.work();
-        let found = ops::flat_scan(&mut work, &queries, &rows, &lists, &probes, 100, Metric::L2).unwrap();
+        let rounded = ops::round(&mut work, &rows, Metric::L2).unwrap();
+        let found =
+            ops::flat_scan(&mut work, &queries, &rows, Some(&rounded), &lists, &probes, 100, Metric::L2).unwrap();
         read(work, found)
     };
     let expected = search(&Device::cpu());

@@ -8,13 +8,14 @@ use cellprobe::{
     verify,
 };
 
-/// The CPU, and every usable adapter with and without checks and subgroups; but not GL, which software adapters run
+/// The CPU, and every usable adapter with and without checks, and subgroups and packed integers; but not GL, which software adapters run
 /// very slowly.
 fn devices() -> Result<Vec<Device>> {
     let mut devices = vec![Device::cpu()];
     for adapter in adapters().into_iter().filter(|adapter| adapter.unusable.is_none() && adapter.backend != "gl") {
         for (checked, subgroups) in [(false, true), (false, false), (true, true), (true, false)] {
-            let options = Options::default().checked(checked).subgroups(subgroups).self_test(false);
+            let options = Options::default().checked(checked).subgroups(subgroups);
+            let options = options.packed_integers(subgroups).self_test(false);
             let device = Device::open(&format!("gpu:{}", adapter.index), &options)?;
             let known = |other: &Device| (other.name(), other.variant()) == (device.name(), device.variant());
             if !devices.iter().any(known) {

@@ -3,7 +3,7 @@
 /// What one pass over a stretch of code issues, a lane.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Issued {
-    /// Multiply-adds of 32 bits.
+    /// Multiply-adds of 32 bits; four of 8 bits in an instruction count as four.
     pub fma: f64,
     /// Vector instructions; what is issued two at a time counts half.
     pub vector: f64,
@@ -33,8 +33,7 @@ impl Issued {
         } else if opcode.starts_with("v_") {
             let parts = opcode.split("::");
             self.vector += 1.0 / parts.clone().count() as f64;
-            self.fma +=
-                parts.filter(|part| ["fma", "_mac_f", "_mad_f"].iter().any(|name| part.contains(name))).count() as f64;
+            self.fma += parts.map(multiply_adds).sum::<f64>();
         }
         self
     }
@@ -59,6 +58,17 @@ impl Issued {
         ];
         let busiest = clocks.into_iter().fold(("none", 0.0), |most, next| if next.1 > most.1 { next } else { most });
         (busiest.0, if busiest.1 > 0.0 { 100.0 * self.fma / busiest.1 } else { 0.0 })
+    }
+}
+
+/// Multiply-adds of a lane, by the name of the instruction.
+fn multiply_adds(opcode: &str) -> f64 {
+    if opcode.contains("dot4") {
+        4.0
+    } else if ["fma", "_mac_f", "_mad_f"].iter().any(|name| opcode.contains(name)) {
+        1.0
+    } else {
+        0.0
     }
 }
 

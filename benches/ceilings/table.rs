@@ -17,7 +17,8 @@ Mesa's RADV compiles it. Registers are vector registers a lane, subgroups those 
 loop is the innermost one with the most multiply-adds (FMA): how many of its vector instructions they are, and how many
 more the loop around it takes a round. The ceiling is the share of the multiply-add peak that the hot loop leaves if
 nothing ever waits, bound by vector instructions, 128 bytes of workgroup memory or 64 bytes of the first-level cache a
-clock. It is read off the code, not timed. Where a kernel looks numbers up in workgroup memory rather than multiplies, the
+clock. It is read off the code, not timed. Four products of 8-bit integers in one instruction count as four
+multiply-adds, so that they may exceed what the peak of f32 is. Where a kernel looks numbers up in workgroup memory rather than multiplies, the
 last column has the vector instructions a look-up.
 
 The table is written and kept by `cargo bench --profile dev --bench ceilings`, which needs no GPU.

@@ -8,7 +8,7 @@ use super::{Case, NBITS, NEIGHBORS, Needed, Size, random};
 use crate::{
     Device, DeviceArray, Metric, Result, Work,
     device::block_on,
-    ops::{self, Codebook, Grouping, Lists, Nearest, Places, PqCodes, Ranked, Table},
+    ops::{self, Codebook, Grouping, Lists, Nearest, Places, PqCodes, Ranked, RoundedRows, Table},
 };
 
 /// Number of operations.
@@ -23,7 +23,7 @@ const CANDIDATES: usize = 100;
 /// An operation: its name, what a run of it needs, and the run.
 type Operation = (&'static str, fn(&Inputs) -> Needed, fn(&Inputs, &mut Work) -> Result<()>);
 
-const OPERATIONS: [Operation; 15] = [
+const OPERATIONS: [Operation; 16] = [
     (
         "nearest",
         |i| {
@@ -100,9 +100,17 @@ const OPERATIONS: [Operation; 15] = [
         },
     ),
     (
+        "round",
+        |i| Needed::new(0, 0, i.size.rows * (i.size.dimension + i.size.dimension.div_ceil(4))),
+        |i, w| ops::round(w, &i.rows, Metric::L2).map(drop),
+    ),
+    (
         "flat_scan",
         |i| Needed::new(i.scanned, i.size.dimension, i.size.rows * i.size.dimension),
-        |i, w| ops::flat_scan(w, &i.queries, &i.rows, &i.lists, &i.probes, NEIGHBORS, Metric::L2).map(drop),
+        |i, w| {
+            let rounded = Some(&i.rounded);
+            ops::flat_scan(w, &i.queries, &i.rows, rounded, &i.lists, &i.probes, NEIGHBORS, Metric::L2).map(drop)
+        },
     ),
     ("rerank", Inputs::candidate_distances, |i, w| {
         ops::rerank(w, &i.queries, &i.rows, None, &i.candidates, NEIGHBORS, Metric::L2).map(drop)
@@ -148,6 +156,7 @@ struct Inputs {
     size: Size,
     mark: DeviceArray<u32>,
     rows: DeviceArray<f32>,
+    rounded: RoundedRows,
     queries: DeviceArray<f32>,
     centroids: DeviceArray<f32>,
     values: DeviceArray<f32>,
@@ -187,6 +196,7 @@ impl Inputs {
 
         let mut work = device.work();
         let w = &mut work;
+        let rounded = ops::round(w, &rows, Metric::L2)?;
         let nearest = ops::nearest(w, &rows, &centroids, Metric::L2)?;
         let grouping = ops::group(w, &nearest.labels, nlist)?;
         let sums = ops::segment_sums(w, &rows, &grouping)?;
@@ -215,6 +225,7 @@ impl Inputs {
             draws: device.upload(vec![0.5], 1)?,
             scanned: visited.iter().map(entries).sum(),
             rows,
+            rounded,
             queries,
             centroids,
             values,

@@ -14,6 +14,7 @@ use futures::FutureExt;
 use super::{
     Device, Options,
     pace::{Load, Pace},
+    packed::multiplies_packed,
     pipelines::{Kept, Pipelines},
     pool::{Lease, Pool},
     profile::{Profile, Profiler},
@@ -154,6 +155,7 @@ impl Gpu {
             name: format!("{} ({})", info.name, info.backend),
             variant: Variant {
                 subgroup_lanes: if subgroups { info.subgroup_min_size.clamp(1, 32) } else { 1 },
+                packed_integers: options.packed_integers.unwrap_or_else(|| multiplies_packed(&device)),
                 workgroup_bytes: limits.max_compute_workgroup_storage_size,
                 invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             },

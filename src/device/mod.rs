@@ -9,6 +9,7 @@ mod gpu;
 mod hand_over;
 mod options;
 mod pace;
+mod packed;
 mod part;
 mod pipelines;
 mod pool;
@@ -34,6 +35,8 @@ pub use work::Work;
 
 pub(crate) use array::{Segment, bounded_segments, segments};
 pub(crate) use gpu::Gpu;
+#[cfg(test)]
+pub(crate) use options::Fault;
 pub(crate) use part::Part;
 pub(crate) use shader::{Kernel, Variant, params};
 pub(crate) use stream::double_buffered;

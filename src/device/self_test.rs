@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{Device, Gpu, Kind, Options, block_on, cache, shader};
+use super::{Device, Gpu, Kind, Options, Variant, block_on, cache, shader};
 use crate::{Error, Result, verify};
 
 /// What each variant that this process tested computes wrongly, by [`Gpu::described`]. It depends on the machine alone,
@@ -15,7 +15,7 @@ static FOUND: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 impl Device {
     /// Compares the main operations with the CPU's on small data and gives the device in the first variant of its kernels
     /// that is right: itself, unless its driver miscompiles them. Then, in this order, it is the same device without
-    /// subgroup operations, and with bounds checks and loop guards; a warning is logged, and [`Device::variant`] says so.
+    /// subgroup operations, without packed integers, and with bounds checks and loop guards; a warning is logged, and [`Device::variant`] says so.
     ///
     /// Devices that this crate opens have been tested: see [`Options::self_test`]. One that was
     /// [handed over](Device::from_wgpu) is tested when this is called, which submits work of its own and waits for it;
@@ -66,10 +66,12 @@ impl Gpu {
     /// Kernels that ask less of the compiler than these.
     fn next_variant(&self) -> Option<Options> {
         let options = self.inner().options.clone();
-        match (self.variant().subgroup_lanes > 1, options.checked) {
-            (true, _) => Some(options.subgroups(false)),
-            (false, false) => Some(options.checked(true)),
-            (false, true) => None,
+        let Variant { subgroup_lanes, packed_integers, .. } = self.variant();
+        match (subgroup_lanes > 1, packed_integers, options.checked) {
+            (true, ..) => Some(options.subgroups(false)),
+            (false, true, _) => Some(options.packed_integers(false)),
+            (false, false, false) => Some(options.checked(true)),
+            (false, false, true) => None,
         }
     }
 
@@ -153,7 +155,7 @@ mod tests {
     }
 
     fn with(fault: Fault) -> Options {
-        Options { fault: Some(fault), cache: None, ..Options::default() }
+        Options { fault: Some(fault), cache: None, ..Options::default().packed_integers(true) }
     }
 
     fn device(gpu: Gpu) -> Device {
@@ -178,14 +180,16 @@ mod tests {
         lists.train(rows.view())?;
         lists.add(rows.view())?;
         for adapter in &adapters() {
-            let plain = block_on(Gpu::open(adapter, &Options { cache: None, ..Options::default() }))?;
+            let plain =
+                block_on(Gpu::open(adapter, &Options { cache: None, ..Options::default().packed_integers(true) }))?;
             assert!(plain.inner().avoided.is_empty(), "{}", plain.variant_name());
             let subgroups = plain.variant().subgroup_lanes > 1;
 
             let gpu = block_on(Gpu::open(adapter, &with(IN_SUBGROUPS)))?;
             assert_eq!((gpu.variant().subgroup_lanes, gpu.inner().options.checked), (1, false));
             if subgroups {
-                let words = format!("no subgroups, trusted, as normalise is wrong with {}", plain.kernels_name());
+                let chosen = "no subgroups, packed integers, trusted";
+                let words = format!("{chosen}, as normalise is wrong with {}", plain.kernels_name());
                 assert_eq!(gpu.variant_name(), words);
             }
             assert_eq!(gpu.counters(), super::super::Counters::default(), "tests are not counted");
@@ -193,7 +197,9 @@ mod tests {
 
             let gpu = block_on(Gpu::open(adapter, &with(UNCHECKED)))?;
             assert!(gpu.inner().options.checked && gpu.variant().subgroup_lanes == 1);
-            assert_eq!(gpu.inner().avoided.len(), if subgroups { 2 } else { 1 }, "{}", gpu.variant_name());
+            assert!(!gpu.variant().packed_integers);
+            let avoided = 2 + usize::from(subgroups);
+            assert_eq!(gpu.inner().avoided.len(), avoided, "{}", gpu.variant_name());
             assert!(gpu.inner().avoided.iter().all(|avoided| avoided.starts_with("knn")), "{}", gpu.variant_name());
             let checked = device(gpu);
             assert_right(&flat, &checked, &rows)?;

@@ -16,6 +16,8 @@ use super::cache::hash;
 pub(crate) struct Variant {
     /// Neighbouring invocations that can exchange values directly; 1 without subgroup operations.
     pub subgroup_lanes: u32,
+    /// Whether four products of 8-bit integers are one instruction.
+    pub packed_integers: bool,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
     /// Invocations that a workgroup may have.
@@ -25,9 +27,10 @@ pub(crate) struct Variant {
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.subgroup_lanes {
-            1 => f.write_str("no subgroups"),
-            lanes => write!(f, "subgroups of {lanes} and more"),
+            1 => f.write_str("no subgroups")?,
+            lanes => write!(f, "subgroups of {lanes} and more")?,
         }
+        if self.packed_integers { f.write_str(", packed integers") } else { Ok(()) }
     }
 }
 
@@ -82,6 +85,7 @@ const SHARED: &[(&str, &str)] = &[
     ("listed", include_str!("../../shaders/shared/listed.wgsl")),
     ("products", include_str!("../../shaders/shared/products.wgsl")),
     ("ranked", include_str!("../../shaders/shared/ranked.wgsl")),
+    ("rounded", include_str!("../../shaders/shared/rounded.wgsl")),
     ("queue", include_str!("../../shaders/shared/queue.wgsl")),
     ("sort", include_str!("../../shaders/shared/sort.wgsl")),
     ("tile", include_str!("../../shaders/shared/tile.wgsl")),
@@ -175,7 +179,8 @@ pub fn rendered_shaders() -> Vec<RenderedShader> {
     let mut kernels = vec![];
     for (subgroup_lanes, kibibytes, invocations) in variants {
         let workgroup_bytes = kibibytes << 10;
-        kernels.extend(crate::ops::kernels(Variant { subgroup_lanes, workgroup_bytes, invocations }));
+        let variant = Variant { subgroup_lanes, packed_integers: true, workgroup_bytes, invocations };
+        kernels.extend(crate::ops::kernels(variant));
     }
     #[cfg(feature = "cli")]
     kernels.extend(crate::bench::peak_kernels());

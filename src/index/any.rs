@@ -10,7 +10,10 @@ use super::{
     parts::Begun, pq::Pq,
 };
 use crate::{
-    Device, DeviceArray, Metric, Neighbors, Result, Work, device::block_on, kmeans::Warning, ops::Ranked,
+    Device, DeviceArray, Metric, Neighbors, Result, Work,
+    device::block_on,
+    kmeans::Warning,
+    ops::{self, Ranked},
     storage::faiss,
 };
 
@@ -342,7 +345,10 @@ impl Index {
         let nlist = self.lists().map_or(0, |(nlist, _)| nlist);
         let lists = nlist * (vector + size_of::<u32>());
         match self {
-            Index::Flat(_) | Index::IvfFlat(_) => (lists, vector + NAMES),
+            Index::Flat(_) => (lists, vector + NAMES),
+            Index::IvfFlat(index) => {
+                (lists, vector + NAMES + ops::rounded_bytes(index.dimension()).unwrap_or_default())
+            }
             Index::Pq(index) => (vector << index.kind.nbits, code(index.kind.m, index.kind.nbits) + NAMES),
             Index::IvfPq(index) => {
                 let terms = size_of::<f32>() + size_of::<u32>();

@@ -153,8 +153,8 @@ fn assembled_ivf_flat(
     if stored.ivf.header.is_trained {
         let (centroids, entries) = lists(&context, &stored.ivf, &stored.lists.sizes, rows)?;
         let rows = context.device.upload(stored.lists.entries, context.dimension)?;
-        kind.trained =
-            Some(ivf_flat::Trained { ivf: Ivf { centroids: context.device.matrix(centroids.view())?, entries }, rows });
+        let ivf = Ivf { centroids: context.device.matrix(centroids.view())?, entries };
+        kind.trained = Some(ivf_flat::Trained::new(&context, ivf, rows)?);
     }
     let form = Form { direct_map: stored.ivf.direct_map, ..form };
     assembled(context, kind, ids, form)

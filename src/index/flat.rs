@@ -79,7 +79,7 @@ impl Kind for Flat {
             None => ops::knn(work, queries, &self.rows, wanted.k, context.metric)?,
             Some(entries) => {
                 let probes = every_entry(&context.device, queries.rows())?;
-                ops::flat_scan(work, queries, &self.rows, &entries.lists, &probes, wanted.k, context.metric)?
+                ops::flat_scan(work, queries, &self.rows, None, &entries.lists, &probes, wanted.k, context.metric)?
             }
         };
         Ok(Found { hits, probes: None })

@@ -50,6 +50,7 @@ mod products;
 mod ranked;
 mod rename;
 mod rerank;
+mod round;
 mod scan;
 mod segment_sums;
 mod select;
@@ -78,6 +79,8 @@ pub use pq_terms::pq_terms;
 pub use ranked::Ranked;
 pub use rename::rename;
 pub use rerank::rerank;
+pub(crate) use round::rounded_bytes;
+pub use round::{RoundedRows, round};
 pub use segment_sums::{SegmentSums, segment_sums};
 pub use select::select;
 pub use update_centroids::{Updated, update_centroids};
@@ -224,6 +227,7 @@ pub(crate) fn kernels(variant: crate::device::Variant) -> Vec<crate::device::Ker
         products::kernels,
         rename::gpu::kernels,
         rerank::gpu::kernels,
+        round::gpu::kernels,
         segment_sums::gpu::kernels,
         select::gpu::kernels,
         update_centroids::gpu::kernels,

@@ -23,7 +23,7 @@ const FEWEST_COLUMNS: usize = 8;
 const FEWEST_ROWS: usize = 65;
 
 /// The bound on rounding holds to there.
-const MOST_COLUMNS: usize = 1 << 16;
+pub(super) const MOST_COLUMNS: usize = 1 << 16;
 
 /// Rows that a workgroup packs or measures, or columns that it takes the mean of.
 const TOGETHER: usize = 8;
@@ -104,6 +104,7 @@ pub(super) struct Packed {
 }
 
 /// What rows are centred by: the mean of some of them for squared distances, nothing for inner products.
+#[derive(Clone, Debug)]
 pub(super) struct Centre {
     pub metric: Metric,
     pub buffer: Part,

@@ -114,7 +114,8 @@ fn checks(device: &Device, case: Case) -> Vec<Planned<'_>> {
     vec![
         planned("nearest", "", nearest(device, case).boxed()),
         planned("knn", "", knn(device, case).boxed()),
-        planned("flat_scan", "", flat_scan(device, case).boxed()),
+        planned("flat_scan", "", flat_scan(device, case, false).boxed()),
+        planned("flat_scan", ", rounded first", flat_scan(device, case, true).boxed()),
         planned("rerank", "", rerank(device, case, false).boxed()),
         planned("rerank", ", rows out of order", rerank(device, case, true).boxed()),
     ]
@@ -153,7 +154,7 @@ async fn knn(device: &Device, case: Case) -> Result<f64> {
     Ok(case.error(&found, case.k, &ranked, |id| id, (&queries, &rows)))
 }
 
-async fn flat_scan(device: &Device, case: Case) -> Result<f64> {
+async fn flat_scan(device: &Device, case: Case, rounded_first: bool) -> Result<f64> {
     let (queries, rows) = case.data();
     let mut random = Random::new(2);
     // Few lists, where more are wanted than a few lists have of many.
@@ -161,11 +162,14 @@ async fn flat_scan(device: &Device, case: Case) -> Result<f64> {
     let filed = Filed::new(&mut random, case.rows, nlist);
     let nprobe = nlist.min(7);
     let probes = random.candidates(case.queries, nprobe, nlist, case.values);
+    let uploaded = device.upload(rows.clone(), case.dimension)?;
     let mut work = device.work();
+    let rounded = if rounded_first { Some(ops::round(&mut work, &uploaded, case.metric)?) } else { None };
     let found = ops::flat_scan(
         &mut work,
         &device.upload(queries.clone(), case.dimension)?,
-        &device.upload(rows.clone(), case.dimension)?,
+        &uploaded,
+        rounded.as_ref(),
         &filed.on(device)?,
         &device.upload(probes.clone(), nprobe + 1)?,
         case.k,

@@ -18,13 +18,14 @@ pub use inputs::*;
 pub const SMALL_BINDING: u64 = 8192;
 
 /// The CPU, and every Vulkan, Metal or DX12 adapter in two forms: as it is used, and with bounds checks, without
-/// subgroups and with small bindings and dispatches.
+/// subgroups, with packed integers and with small bindings and dispatches.
 ///
 /// `CELLPROBE_TEST_DEVICES` may say `cpu` for the CPU alone, or `all` to include GL, which software adapters run
 /// very slowly. Opened once for all tests of a file, which share the compiled kernels.
 pub fn devices() -> Vec<Device> {
     static DEVICES: OnceLock<Vec<Device>> = OnceLock::new();
     let split = Options::default().checked(true).subgroups(false).max_binding(1 << 19).max_workgroups(5);
+    let split = split.packed_integers(true);
     DEVICES.get_or_init(|| open(&[Options::default(), split])).clone()
 }
 
@@ -33,8 +34,9 @@ pub fn devices_in_variants() -> Vec<Device> {
     static DEVICES: OnceLock<Vec<Device>> = OnceLock::new();
     let trusted = Options::default();
     let checked = trusted.clone().checked(true).subgroups(false);
-    let split = trusted.clone().checked(true).max_binding(SMALL_BINDING).max_workgroups(3);
-    DEVICES.get_or_init(|| open(&[trusted.clone(), trusted.subgroups(false), checked, split])).clone()
+    let split = trusted.clone().checked(true).packed_integers(true).max_binding(SMALL_BINDING).max_workgroups(3);
+    let plain = trusted.clone().subgroups(false).packed_integers(true);
+    DEVICES.get_or_init(|| open(&[trusted, plain, checked, split])).clone()
 }
 
 /// The devices that are GPUs.

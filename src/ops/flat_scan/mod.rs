@@ -4,11 +4,14 @@ mod cpu;
 pub(super) mod gpu;
 pub(super) mod reference;
 
-use super::{Lists, Ranked};
+use super::{Lists, Ranked, RoundedRows};
 use crate::{DeviceArray, Metric, Result, Work, device::Backend};
 
 /// The `k` closest of the rows in each query's probed lists, with the entries' row numbers, ordered by (distance,
 /// row number) and padded with [`Ranked::NONE`].
+///
+/// `rounded` is a copy of the rows that a GPU looks through first, to read fewer bytes: see [`round`](super::round). What
+/// is found is the same. It is of no use to a k past 160.
 ///
 /// `rows` has one row an entry of `lists`; `probes` are the lists to scan, one row a query ([`Ranked::NONE`] is
 /// skipped; each list at most once).
@@ -19,13 +22,16 @@ use crate::{DeviceArray, Metric, Result, Work, device::Backend};
 /// instructions for each that waits. Everything is scanned once.
 ///
 /// # Errors
-/// [`Error::Parameter`](crate::Error::Parameter) for a k of 0, [`Error::Length`](crate::Error::Length) or
+/// [`Error::Parameter`](crate::Error::Parameter) for a k of 0 or rows rounded for another metric,
+/// [`Error::Length`](crate::Error::Length) or
 /// [`Error::Dimension`](crate::Error::Dimension) if the arguments do not fit each other,
 /// [`Error::OtherDevice`](crate::Error::OtherDevice), [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+#[expect(clippy::too_many_arguments, reason = "what a scan reads is many arrays, each its own")]
 pub fn flat_scan(
     work: &mut Work,
     queries: &DeviceArray<f32>,
     rows: &DeviceArray<f32>,
+    rounded: Option<&RoundedRows>,
     lists: &Lists,
     probes: &DeviceArray<Ranked>,
     k: usize,
@@ -35,6 +41,7 @@ pub fn flat_scan(
     super::check_columns("queries", queries, rows)?;
     super::check_rows("rows", rows, lists.entries())?;
     super::check_rows("probes", probes, queries.rows())?;
+    rounded.map_or(Ok(()), |rounded| rounded.check(rows, metric))?;
     match &mut work.0 {
         Backend::Cpu => {
             let scan = cpu::Scan {
@@ -49,6 +56,9 @@ pub fn flat_scan(
             };
             Ok(DeviceArray::on_host(cpu::flat_scan(&scan, k), k))
         }
-        Backend::Gpu(recording) => gpu::flat_scan(recording, queries, rows, lists, probes, k, metric),
+        Backend::Gpu(recording) => {
+            let scan = gpu::Scan { queries, rows, lists, probes, metric };
+            gpu::flat_scan(recording, &scan, rounded, k)
+        }
     }
 }

@@ -18,21 +18,40 @@ params! {
     }
 }
 
-pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
-    [Metric::L2, Metric::InnerProduct]
-        .into_iter()
-        .flat_map(|metric| [false, true].map(|places| kernel(variant, metric, places)))
-        .collect()
+/// What candidates are called.
+#[derive(Clone, Copy)]
+pub(in crate::ops) enum Naming<'a> {
+    /// By the number of their row.
+    Rows,
+    /// So that this has where their row is.
+    Places(&'a DeviceArray<u32>),
+    /// By the number of their row, and afterwards as this says.
+    After(&'a DeviceArray<u32>),
 }
 
-fn kernel(variant: Variant, metric: Metric, places: bool) -> Kernel {
+impl Naming<'_> {
+    fn flag(self) -> Option<&'static str> {
+        match self {
+            Naming::Rows => None,
+            Naming::Places(_) => Some("PLACES"),
+            Naming::After(_) => Some("NAMES"),
+        }
+    }
+}
+
+pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
+    let names = variant.packed_integers.then_some(Some("NAMES"));
+    let namings = || [None, Some("PLACES")].into_iter().chain(names);
+    let metrics = [Metric::L2, Metric::InnerProduct].into_iter();
+    metrics.flat_map(|metric| namings().map(move |naming| kernel(variant, metric, naming))).collect()
+}
+
+fn kernel(variant: Variant, metric: Metric, naming: Option<&'static str>) -> Kernel {
     let mut flags = lanes::flags(variant);
     if is_l2(metric) {
         flags.push("L2");
     }
-    if places {
-        flags.push("PLACES");
-    }
+    flags.extend(naming);
     Kernel {
         name: "rerank",
         source: include_str!("../../../shaders/rerank.wgsl"),
@@ -47,7 +66,7 @@ pub(in crate::ops) fn rerank(
     recording: &mut Recording,
     queries: &DeviceArray<f32>,
     rows: &DeviceArray<f32>,
-    places: Option<&DeviceArray<u32>>,
+    naming: Naming<'_>,
     candidates: &DeviceArray<Ranked>,
     k: usize,
     metric: Metric,
@@ -55,8 +74,13 @@ pub(in crate::ops) fn rerank(
     queries.check_on(recording.device(), "queries")?;
     rows.check_on(recording.device(), "rows")?;
     candidates.check_on(recording.device(), "candidates")?;
-    if let Some(places) = places {
-        places.check_on(recording.device(), "places")?;
+    let names = match naming {
+        Naming::Rows => None,
+        Naming::Places(places) => Some(("places", places)),
+        Naming::After(names) => Some(("names", names)),
+    };
+    if let Some((what, names)) = names {
+        names.check_on(recording.device(), what)?;
     }
     let variant = recording.device().variant();
     let columns = candidates.columns();
@@ -80,11 +104,11 @@ pub(in crate::ops) fn rerank(
                 ("candidates", candidates_part),
                 ("exact", exact),
             ];
-            if let Some(places) = places {
-                buffers.push(("places", places.whole("bytes of places")?));
+            if let Some((what, names)) = names {
+                buffers.push((what, names.whole("bytes of places")?));
             }
             let groups = (batch.rows * columns).div_ceil(THREADS / lanes::count(variant));
-            recording.dispatch(kernel(variant, metric, places.is_some()), &params, &buffers, groups)?;
+            recording.dispatch(kernel(variant, metric, naming.flag()), &params, &buffers, groups)?;
         }
         Ok(())
     })

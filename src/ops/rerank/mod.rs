@@ -43,6 +43,9 @@ pub fn rerank(
             );
             Ok(DeviceArray::on_host(ranked, k))
         }
-        Backend::Gpu(recording) => gpu::rerank(recording, queries, rows, places, candidates, k, metric),
+        Backend::Gpu(recording) => {
+            let naming = places.map_or(gpu::Naming::Rows, gpu::Naming::Places);
+            gpu::rerank(recording, queries, rows, naming, candidates, k, metric)
+        }
     }
 }

@@ -88,6 +88,18 @@ fn plan_kernel() -> Kernel {
     }
 }
 
+/// Shares the work for a list's tiles out over at most so many workgroups, unless the tiles are more, and slabs.
+pub(in crate::ops) fn share_out(
+    recording: &mut Recording,
+    list: &Part,
+    most_groups: usize,
+    most_slabs: usize,
+) -> Result<()> {
+    let widest = recording.device().max_workgroups() as u32;
+    let plan = PlanParams { most_groups: most_groups as u32, most_slabs: most_slabs as u32, widest };
+    recording.dispatch(plan_kernel(), &plan, &[("plan", list)], 1)
+}
+
 /// The slabs of one buffer of the base.
 struct Slabs {
     stretch: Segment,
@@ -196,15 +208,11 @@ impl Listed {
         found: &DeviceArray<Ranked>,
     ) -> Result<()> {
         let Listed { k, stretches, most_groups, queues, candidates } = self;
-        let plan = PlanParams {
-            most_groups: *most_groups as u32,
-            most_slabs: base.rows().div_ceil(LEAST_ROWS) as u32,
-            widest: recording.device().max_workgroups() as u32,
-        };
-        recording.dispatch(plan_kernel(), &plan, &[("plan", list)], 1)?;
+        let most_slabs = base.rows().div_ceil(LEAST_ROWS);
+        share_out(recording, list, *most_groups, most_slabs)?;
         let (queries_part, query_place) = queries.part(batch.first_row)?;
         let tiles = batch.rows.div_ceil(Tiling::SQUARE.left);
-        let most = tiles.saturating_mul(plan.most_slabs as usize).min(*most_groups);
+        let most = tiles.saturating_mul(most_slabs).min(*most_groups);
         for (number, stretch) in stretches.iter().enumerate() {
             let (base_part, first_row) = base.part(stretch.first_row)?;
             let params = Params {

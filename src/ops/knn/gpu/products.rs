@@ -115,7 +115,7 @@ pub(super) fn knn(
     if !is_l2(metric) {
         return Ok(kept);
     }
-    let found = rerank::gpu::rerank(recording, queries, base, None, &kept, k, metric)?;
+    let found = rerank::gpu::rerank(recording, queries, base, rerank::gpu::Naming::Rows, &kept, k, metric)?;
     let listed = Listed::new(recording, base, k)?;
     let per_part = [queries.rows_per_part(), kept.rows_per_part(), found.rows_per_part()];
     for batch in bounded_segments(queries.rows(), &per_part, listed.most()) {
