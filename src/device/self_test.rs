@@ -68,8 +68,8 @@ impl Gpu {
         let options = self.inner().options.clone();
         match (self.variant().subgroup_lanes > 1, options.checked) {
             (true, _) => Some(options.subgroups(false)),
-            (false, false) => Some(options.checked(true)),
-            (false, true) => None,
+            (false, false) if Self::has_checks(&self.inner().device.adapter_info()) => Some(options.checked(true)),
+            (false, _) => None,
         }
     }
 
