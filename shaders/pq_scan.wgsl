@@ -1,78 +1,9 @@
 // Asymmetric distances over the probed lists, selection fused. A workgroup takes a query, or two side by side, and its
 // share of the blocks of 32 codes that the probed lists lie in, 32 threads a block and four blocks a thread at a time, so
 // that lists need neither begin at a block nor be long. The queries' tables lie in workgroup memory, as much of them at
-// a time as there is room for. How codes and tables are laid out, and why, is said in `src/ops/pq_scan/gpu.rs`. LONG: what
+// a time as there is room for. How codes and tables are laid out, and why, is said in `src/ops/pq_scan/gpu`. LONG: what
 // is kept lies in storage.
 
-#if FIRST_LISTS
-@group(0) @binding(1) var<storage, read> probes: array<vec2<u32>>;
-@group(0) @binding(2) var<storage, read_write> labels: array<u32>;
-
-// The list that each query probes first.
-@compute @workgroup_size({{THREADS}})
-fn first_lists(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let query = workgroup_number(group, groups) * {{THREADS}}u + thread;
-    if (query >= params.queries) { return; }
-    labels[query] = probes[(params.probe_place + query) * params.nprobe].x;
-}
-#else
-#if MERGE
-@group(0) @binding(1) var<storage, read> probes: array<vec2<u32>>;
-@group(0) @binding(2) var<storage, read_write> merged: array<vec4<u32>>;
-#if ORDERED
-@group(0) @binding(3) var<storage, read> order: array<u32>;
-#endif
-
-#include ranked
-
-// Where the probes of a query of the order begin.
-fn first_probe(number: u32) -> u32 {
-#if ORDERED
-    let query = order[number];
-#else
-    let query = number;
-#endif
-    return (params.probe_place + query) * params.nprobe;
-}
-
-// The lists that two queries side by side probe, a thread a probe: the list, each one's distance, and a bit for each
-// that probes it. What the second probes as the first does is left out there.
-@compute @workgroup_size({{THREADS}})
-fn merge(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let place = workgroup_number(group, groups) * {{THREADS}}u + thread;
-    let number = place / params.nprobe;
-    if (number >= (params.queries + 1u) / 2u * 2u) { return; }
-    var found = vec4<u32>();
-    if (number < params.queries) {
-        let probe = probes[first_probe(number) + place % params.nprobe];
-        let second = number % 2u == 1u;
-        if (!is_none(probe)) {
-            found = select(vec4<u32>(probe.x, probe.y, 0u, 1u), vec4<u32>(probe.x, 0u, probe.y, 2u), second);
-        }
-        let other = number ^ 1u;
-        if (other < params.queries) {
-            let first = first_probe(other);
-            for (var rank = 0u; rank < params.nprobe; rank++) {
-                let candidate = probes[first + rank];
-                if (candidate.x == probe.x && found.w == 1u) {
-                    found = vec4<u32>(probe.x, probe.y, candidate.y, 3u);
-                } else if (candidate.x == probe.x) {
-                    found.w = 0u;
-                }
-            }
-        }
-    }
-    merged[place] = found;
-}
-#else
 @group(0) @binding(1) var<storage, read> tables: array<vec4<f32>>;
 #if QUADS
 @group(0) @binding(2) var<storage, read> codes: array<vec4<u32>>;
@@ -555,5 +486,3 @@ fn main(
     }
 #endif
 }
-#endif
-#endif

@@ -97,23 +97,30 @@ struct Line<'a> {
     target: Option<u32>,
 }
 
-/// Vector instructions for each word that the loop with the most reads of workgroup memory reads there, without those of
-/// the loops in it: what a look-up takes where look-ups are what a kernel does.
-pub fn vector_a_read(assembly: &str) -> Option<f64> {
+/// Words that an instruction reads of workgroup memory: look-ups, where those are what a kernel does.
+pub fn words_read(opcode: &str) -> f64 {
+    if opcode.starts_with("ds_read") || opcode.starts_with("ds_load") { bytes(opcode) / 4.0 } else { 0.0 }
+}
+
+/// Additions of an instruction.
+pub fn additions(opcode: &str) -> f64 {
+    opcode.split("::").filter(|part| part.contains("_add_f32")).count() as f64
+}
+
+/// Vector instructions for each of what `count` counts, in the loop that has the most of it without the loops in it.
+pub fn vector_a(assembly: &str, count: fn(&str) -> f64) -> Option<f64> {
     let code = lines(assembly);
     let loops = loops(&code);
     let own = |&(start, end): &(usize, usize)| {
         let inside =
             |at: usize| loops.iter().any(|&inner| within(inner, (start, end)) && (inner.0..=inner.1).contains(&at));
-        let lines = (start..=end).filter(|&at| !inside(at)).map(|at| &code[at]);
-        lines.fold((0.0, 0.0), |(words, vector), line| {
-            let reads = line.opcode.starts_with("ds_read") || line.opcode.starts_with("ds_load");
-            let words = words + if reads { bytes(line.opcode) / 4.0 } else { 0.0 };
-            (words, vector + Issued::default().and(line.opcode).vector)
+        let lines = (start..=end).filter(|&at| !inside(at)).map(|at| code[at].opcode);
+        lines.fold((0.0, 0.0), |(counted, vector), opcode| {
+            (counted + count(opcode), vector + Issued::default().and(opcode).vector)
         })
     };
-    let (words, vector) = loops.iter().map(own).max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (words > 0.0).then(|| vector / words)
+    let (counted, vector) = loops.iter().map(own).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (counted > 0.0).then(|| vector / counted)
 }
 
 /// The innermost loop with the most multiply-adds, or the most instructions where there are none.

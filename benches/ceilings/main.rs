@@ -1,10 +1,10 @@
 //! What every kernel could reach on real GPUs, read off their machine code: no GPU is needed.
 //!
 //! Mesa's RADV compiles for a GPU that is not there. Registers, spills and occupancy are its own figures; ceilings are
-//! counted in the code's hot loops. The table in the crate's docs is the one kept here: without arguments the kernels
-//! are compared with it, and a kernel that spills, loses more than 5 points of its ceiling or takes more instructions a
-//! look-up makes this fail;
-//! `--write` brings the table up to date.
+//! counted in the code's hot loops. The tables in the crate's docs are the ones kept here: without arguments the kernels
+//! are compared with them, and a kernel that spills, loses more than 5 points of its ceiling or takes more instructions
+//! to look a number up or add it makes this fail; `--write` brings the tables up to date. Beside the kernels stand the
+//! plainest ones that do the same, of the folder `naive`.
 //!
 //! ```sh
 //! cargo bench --profile dev --bench ceilings [-- --write]    # needs mesa-vulkan-drivers 22 or later, on Linux
@@ -25,20 +25,29 @@ const GPUS: [&str; 2] = ["NAVI21", "GFX1100"];
 /// Points of ceiling that a kernel may lose before it is a failure.
 const TOLERANCE: f64 = 5.0;
 
-/// What scans look up in tables.
-const LOOKS_UP: [&str; 1] = ["pq_scan"];
-
-/// Share by which a look-up may become dearer before it is a failure.
+/// Share by which a look-up or an addition may become dearer before it is a failure.
 const DEARER: f64 = 1.05;
+
+/// The plainest kernels: the operation, the entry point, the WGSL.
+const NAIVE: [(&str, &str, &str); 8] = [
+    ("flat_scan", "naive", include_str!("naive/flat_scan.wgsl")),
+    ("knn", "naive", include_str!("naive/knn.wgsl")),
+    ("nearest", "naive", include_str!("naive/nearest.wgsl")),
+    ("pq_encode", "naive", include_str!("naive/pq_encode.wgsl")),
+    ("pq_scan", "naive", include_str!("naive/pq_scan.wgsl")),
+    ("pq_scan", "naive_4_bits", include_str!("naive/pq_scan.wgsl")),
+    ("rerank", "naive", include_str!("naive/rerank.wgsl")),
+    ("segment_sums", "naive", include_str!("naive/segment_sums.wgsl")),
+];
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--compile-for", gpu] => compile(gpu),
+        ["--compile"] => compile(),
         ["--write"] => Ok(std::fs::write(table::PATH, measure()?.render())?),
-        [] => compare(&Table::parse(&std::fs::read_to_string(table::PATH)?)?, &measure()?),
+        [] => compare(&Table::parse(&std::fs::read_to_string(table::PATH)?, GPUS.len())?, &measure()?),
         _ => Err("arguments: none, or --write".into()),
     }
 }
@@ -46,10 +55,10 @@ fn main() -> Outcome<()> {
 /// The figures of every kernel on every GPU. The driver is told which GPU to be by its environment, so each takes a
 /// process of its own.
 fn measure() -> Outcome<Table> {
-    let mut rows = BTreeMap::new();
+    let mut rows: BTreeMap<String, Vec<Figures>> = BTreeMap::new();
     for gpu in GPUS {
         let output = Command::new(std::env::current_exe()?)
-            .args(["--compile-for", gpu])
+            .arg("--compile")
             .env("RADV_FORCE_FAMILY", gpu)
             .env("RADV_DEBUG", "nocache")
             .env("VK_DRIVER_FILES", radv::DRIVER)
@@ -59,20 +68,39 @@ fn measure() -> Outcome<Table> {
             let reason = String::from_utf8_lossy(&output.stderr);
             return Err(format!("{gpu}, through {}: {reason}", radv::DRIVER).into());
         }
-        rows.extend(Table::parse(&String::from_utf8(output.stdout)?)?.rows);
+        for (kernel, figures) in Table::parse(&String::from_utf8(output.stdout)?, 1)?.rows {
+            rows.entry(kernel).or_default().extend(figures);
+        }
     }
     Ok(Table { rows })
 }
 
-/// Prints the rows of the table for the GPU that the environment names.
-fn compile(gpu: &str) -> Outcome<()> {
+/// Prints the tables of the GPU that the environment names.
+fn compile() -> Outcome<()> {
     let compiler = radv::Compiler::new()?;
     let mut rows = BTreeMap::new();
+    let mut add = |kernel: String, compiled: radv::Compiled, steps: Option<fn(&str) -> f64>| -> Outcome<()> {
+        let spills = compiled.figure("Spilled VGPRs")? + compiled.figure("Spilled SGPRs")?;
+        if spills > 0 {
+            return Err(format!("{kernel} spills {spills} registers").into());
+        }
+        rows.insert(kernel, vec![Figures::of(&compiled, steps)?]);
+        Ok(())
+    };
     // What only measures peaks reaches them.
     for shader in rendered_shaders().into_iter().filter(|shader| shader.name != "probe") {
+        let steps: Option<fn(&str) -> f64> = match shader.name {
+            "pq_scan" => Some(code::words_read),
+            "segment_sums" => Some(code::additions),
+            _ => None,
+        };
         let compiled = compiler.compile(&shader.wgsl, shader.entry)?;
-        let kernel = format!("{} {}", shader.name, shader.variant);
-        rows.insert((kernel, gpu.to_owned()), Figures::of(&compiled, LOOKS_UP.contains(&shader.name))?);
+        add(format!("{} {}", shader.name, shader.variant), compiled, steps)?;
+    }
+    for (name, entry, wgsl) in NAIVE {
+        // What they look up is in memory, and then added.
+        let steps = ["pq_scan", "segment_sums"].contains(&name).then_some(code::additions as fn(&str) -> f64);
+        add(format!("{name} {entry}"), compiler.compile(wgsl, entry)?, steps)?;
     }
     print!("{}", Table { rows }.render());
     Ok(())
@@ -81,23 +109,23 @@ fn compile(gpu: &str) -> Outcome<()> {
 /// Fails on what got worse than was kept.
 fn compare(kept: &Table, found: &Table) -> Outcome<()> {
     let mut worse = vec![];
-    for ((kernel, gpu), figures) in &found.rows {
-        let what = format!("{kernel} on {gpu}");
-        match kept.rows.get(&(kernel.clone(), gpu.clone())) {
-            None => worse.push(format!("{what} is new")),
-            Some(before) if figures.spills > before.spills => worse.push(format!("{what} spills {}", figures.spills)),
-            Some(before) if figures.ceiling < before.ceiling - TOLERANCE => {
-                worse.push(format!("{what} fell from {:.0} to {:.0} %", before.ceiling, figures.ceiling));
+    for (kernel, figures) in &found.rows {
+        let Some(before) = kept.rows.get(kernel) else {
+            worse.push(format!("{kernel} is new"));
+            continue;
+        };
+        for (gpu, (now, before)) in GPUS.iter().zip(figures.iter().zip(before)) {
+            if now.ceiling < before.ceiling - TOLERANCE {
+                worse.push(format!("{kernel} on {gpu} fell from {} to {} %", before.ceiling, now.ceiling));
             }
-            Some(before) if figures.lookup.zip(before.lookup).is_some_and(|(now, before)| now > DEARER * before) => {
-                worse
-                    .push(format!("{what} takes {:?} instructions a look-up, not {:?}", figures.lookup, before.lookup));
+            if now.step.zip(before.step).is_some_and(|(now, before)| now > DEARER * before) {
+                let (now, before) = (now.step, before.step);
+                worse.push(format!("{kernel} on {gpu} takes {now:?} instructions a step, not {before:?}"));
             }
-            Some(_) => {}
         }
     }
-    let gone = kept.rows.keys().filter(|key| !found.rows.contains_key(key));
-    worse.extend(gone.map(|(kernel, gpu)| format!("{kernel} on {gpu} is gone")));
+    let gone = kept.rows.keys().filter(|kernel| !found.rows.contains_key(*kernel));
+    worse.extend(gone.map(|kernel| format!("{kernel} is gone")));
     if worse.is_empty() {
         println!("{} kernels are as good as in {}", found.rows.len(), table::PATH);
         return Ok(());

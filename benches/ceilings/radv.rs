@@ -25,8 +25,16 @@ pub struct Compiler {
 /// A compiled kernel.
 pub struct Compiled {
     /// The driver's figures by their names.
-    pub statistics: Vec<(String, u64)>,
+    statistics: Vec<(String, u64)>,
     pub assembly: String,
+}
+
+impl Compiled {
+    /// A figure of the driver's.
+    pub fn figure(&self, name: &str) -> Outcome<u64> {
+        let found = self.statistics.iter().find(|(known, _)| known == name);
+        Ok(found.map(|(_, value)| *value).ok_or_else(|| format!("the driver does not tell {name}"))?)
+    }
 }
 
 impl Compiler {

@@ -1,4 +1,8 @@
 //! Which adapters there are and which one to take.
+//!
+//! Behind GL, of 4.3 or ES 3.1 and later with eight storage buffers a shader stage, all operations are there and right, but
+//! not in all variants: without subgroups, without [checks](super::Options::checked), and with no pipeline cache but the
+//! driver's own, which compiles at the first dispatch rather than ahead of it.
 
 use super::gpu::Gpu;
 use crate::{Error, Result};

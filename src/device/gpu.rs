@@ -149,6 +149,7 @@ impl Gpu {
         let limits = device.limits();
         Self::missing(&limits)?;
         let info = device.adapter_info();
+        let options = Options { checked: options.checked && Self::has_checks(&info), ..options };
         let subgroups = options.subgroups && device.features().contains(wgpu::Features::SUBGROUP);
         let max_binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
         Ok(Gpu(Arc::new(Inner {
@@ -180,6 +181,12 @@ impl Gpu {
             device,
             queue,
         })))
+    }
+
+    /// Whether kernels can be compiled with checks. GLSL is given none; but asked for them, workgroup memory would begin as
+    /// one assignment of thousands of zeros, which llvmpipe compiles for minutes.
+    pub(super) fn has_checks(info: &wgpu::AdapterInfo) -> bool {
+        info.backend != wgpu::Backend::Gl
     }
 
     /// Fails on limits below what every kernel needs.

@@ -10,7 +10,7 @@ use super::cache;
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Options {
     /// Compile kernels with bounds checks and loop guards. Off by default: the kernels were reviewed, and the
-    /// guards cost a lot in a hot loop.
+    /// guards cost a lot in a hot loop. Behind GL, whose shaders are given neither, it changes nothing.
     pub checked: bool,
     /// Use subgroup operations where the device has them.
     pub subgroups: bool,

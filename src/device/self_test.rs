@@ -1,4 +1,7 @@
 //! Whether a GPU computes what it should, before anybody relies on it: drivers miscompile.
+//!
+//! It takes 53 kernels, which is most of the time, and 71 small submissions: the first time a device is opened 12 s with
+//! lavapipe and 9 s with SwiftShader, on 2 cores; 0.07 and 0.15 s once the outcome is kept.
 
 use std::{
     collections::BTreeMap,
@@ -70,8 +73,10 @@ impl Gpu {
         match (subgroup_lanes > 1, packed_integers, options.checked) {
             (true, ..) => Some(options.subgroups(false)),
             (false, true, _) => Some(options.packed_integers(false)),
-            (false, false, false) => Some(options.checked(true)),
-            (false, false, true) => None,
+            (false, false, false) if Self::has_checks(&self.inner().device.adapter_info()) => {
+                Some(options.checked(true))
+            }
+            (false, false, _) => None,
         }
     }
 

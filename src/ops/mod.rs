@@ -4,6 +4,9 @@
 //! GPU's (`gpu.rs`, with the kernel in `shaders/` under the operation's name) and the same in f64, the plainest
 //! way (`reference.rs`), which tests and `verify` trust.
 //!
+//! A shader whose name goes on after an operation's, as `knn_doubt`, is a stage of that operation. `centre` is one of `knn`
+//! and `nearest` (`products.rs`); `probe` measures what a device can do at most, for benchmarks.
+//!
 //! Throughout, *distance* means smaller is nearer: the squared Euclidean distance for [`Metric::L2`], minus the
 //! inner product for [`Metric::InnerProduct`] and for [`Metric::Cosine`], whose rows the caller has normalised.
 //! Euclidean distances are sums of squared differences, so they are as accurate far from the origin as near it. Where

@@ -22,33 +22,32 @@
 //! | 4 bits, tables in registers, a shuffle a sub-quantizer | 8.2, 10 and more | | | 8.2, 10 and more |
 //!
 //! So look-ups are made by sixteens in rows of 16, which [`PqCodes`] is laid out for, and what is left of a code one
-//! after the other; and two queries are scanned for side by side where they probe the same lists. A byte of a code and the
-//! place of its table entry are then worked out once for both, the entries come in one read of eight bytes, for which 16
-//! lanes in 16 columns have 32 banks, and a list that both probe is read once. Sums are added up in the same order as for
-//! a query alone: it has the same answer whoever is beside it.
-//!
-//! # Which queries are side by side
-//! A kernel merges the probes of each two queries: the union of their lists, with a bit for each that probes one. A list
-//! that only one of two probes costs what it costs for one query, for its entries are read in vain for the other: 4.3
-//! clocks, where one query takes 4.0. Two pay for themselves once the lists that both probe are more than a seventh of each
-//! one's. Where every list is probed they are all. Elsewhere, queries are ordered by the list that they probe first,
-//! and neighbours are put side by side if there are as many queries as lists. Shares of the codes that both of two
-//! neighbours probe, of word vectors of 100 dimensions and of Fashion-MNIST:
-//!
-//! | lists, queries | 1 probed | 4 | 16 | 64 |
-//! | --- | --- | --- | --- | --- |
-//! | 1024, 256 | 0.25 | 0.11 | 0.13 | 0.22 |
-//! | 1024, 1000 | 0.54 | 0.22 | 0.24 | 0.33 |
-//! | 1024, 2000 | 0.74 | 0.30 | 0.31 | 0.39 |
-//! | 256, 256 | 0.60, 0.45 | 0.27, 0.28 | 0.35, 0.36 | 0.55, 0.54 |
-//! | 256, 1000 | 0.85, 0.82 | 0.41, 0.45 | 0.44, 0.61 | 0.61, 0.75 |
-//! | 256, 10,000 | 0.98 | 0.55 | 0.73 | 0.86 |
-//!
-//! Ordering by the second list as well adds 0.1 at most; in the order they come, queries share what chance gives them.
+//! after the other; and two queries are scanned for side by side where they probe the same lists: see `probes`. A byte
+//! of a code and the place of its table entry are then worked out once for both, the entries come in one read of eight
+//! bytes, for which 16 lanes in 16 columns have 32 banks, and a list that both probe is read once. Sums are added up in
+//! the same order as for a query alone: it has the same answer whoever is beside it.
 //!
 //! Two queries' tables take 32 KiB for 16 look-ups of 8 bits, and a workgroup 42 KiB in all. AMD's GPUs have that and
 //! NVIDIA's through Vulkan; where there are 32 KiB, as in Direct3D and Metal, two are scanned for side by side with fewer
 //! look-ups or bits. Workgroups for two have 512 invocations, so that as many share a compute unit as for one.
+//!
+//! # A query alone
+//! Its codes are read once, a byte a look-up. With 80 compute units at 2.25 GHz (RX 6900 XT) and 96 at 2.5 GHz
+//! (RX 7900 XTX), the vendor's bandwidths and a tile's own instructions as below:
+//!
+//! | bound by | look-ups a second, 10^12 |
+//! | --- | --- |
+//! | memory: 512, 960 GB/s | 0.5, 1.0 |
+//! | the last-level cache of 128, 96 MB: 1.66, 3.5 TB/s | 1.7, 3.5 |
+//! | workgroup memory: 4.0 clocks for 64 | 2.9, 3.8 |
+//! | vector instructions: 3.3 | 3.5, 4.6 |
+//! | the same with the tile's own, M = 16 | 2.4, 3.1 |
+//! | the same, M = 64 | 3.1, 4.1 |
+//!
+//! So 3.3 instructions cost a lone query nothing where its codes come from memory: the units are busy for a fifth or a
+//! third of the time. Out of RDNA2's last-level cache they cost nothing either; out of RDNA3's, which holds six million
+//! codes of 16 bytes, 2.2 would save a tenth. Where many queries read a list at the same time it comes from nearer caches
+//! and 2.2 would save a fifth, after which workgroup memory bounds it: those are put side by side.
 //!
 //! # Beside the look-ups
 //! A tile of four codes a thread takes some 100 vector instructions to find its blocks and compare with the k-th distance
@@ -82,11 +81,15 @@
 //!   run at the same time, a few hundred, all begin before any knows: at most one in four of the instructions would be
 //!   saved, for one query, whose scan is bound by reading codes. An atomic for every tile is the price.
 
+mod probes;
+
+use probes::{MERGED_BYTES, ORDERED_QUERIES, meet};
+
 use crate::{
     DeviceArray, Result,
-    device::{Kernel, Part, Recording, Segment, Variant, params},
+    device::{Kernel, Recording, Segment, Variant, params},
     ops::{
-        Codebook, Lists, PqCodes, Ranked, group,
+        Codebook, Lists, PqCodes, Ranked,
         pq_interleave::gpu::{BLOCK, Layout, QUAD},
         selection::{self, SCRATCH_BYTES},
         tile::THREADS,
@@ -100,7 +103,6 @@ params! {
         // Fours of entries of a query's table.
         table_quarters: u32,
         probe_place: u32,
-        nprobe: u32,
         // Lists of a workgroup: those of its query, or of two.
         ranks: u32,
         m: u32,
@@ -147,12 +149,6 @@ const fn other_bytes(queries: usize) -> usize {
 
 /// Most quads, and most words that are in none, whose tables the kernel holds at a time.
 const MOST: usize = 3;
-
-/// Fewest queries that are worth ordering by list: fewer leave no two of a list running at the same time.
-const ORDERED_QUERIES: usize = 256;
-
-/// Bytes of what is known of a list that one of two queries probes.
-const MERGED_BYTES: usize = 4 * size_of::<u32>();
 
 /// Entries of the table of a look-up.
 fn table_rows(nbits: usize) -> usize {
@@ -206,7 +202,7 @@ struct Scan {
 }
 
 pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
-    let mut kernels = vec![first_lists(), merge(false), merge(true)];
+    let mut kernels = probes::kernels();
     for (m, nbits) in [(8, 8), (16, 8), (24, 8), (32, 8), (64, 8), (64, 4), (48, 6)] {
         for (terms, add_probe) in [(false, false), (false, true), (true, true)] {
             let scan = Scan { m, nbits, terms, add_probe, queries: 1, ordered: false, long: false };
@@ -250,47 +246,14 @@ fn kernel(variant: Variant, scan: Scan) -> Kernel {
     ];
     numbers.extend((held.quads > 0).then_some(("QUADS", held.quads)));
     numbers.extend((held.words > 0).then_some(("WORDS", held.words)));
-    entry("main", numbers, flags.into_iter().filter_map(|(flag, holds)| holds.then_some(flag)).collect())
-}
-
-fn first_lists() -> Kernel {
-    entry("first_lists", vec![("THREADS", THREADS)], vec!["FIRST_LISTS"])
-}
-
-fn merge(ordered: bool) -> Kernel {
-    let mut flags = vec!["MERGE"];
-    flags.extend(ordered.then_some("ORDERED"));
-    entry("merge", vec![("THREADS", THREADS)], flags)
-}
-
-fn entry(entry: &'static str, numbers: Vec<(&'static str, usize)>, flags: Vec<&'static str>) -> Kernel {
-    let source = include_str!("../../../shaders/pq_scan.wgsl");
-    let numbers = numbers.into_iter().map(|(name, number)| (name, number as u32)).collect();
-    Kernel { name: "pq_scan", source, params: Params::WGSL, entry, numbers, flags }
-}
-
-/// The queries of a batch in the order of the lists that they probe first, so that what runs at the same time reads much
-/// of the same.
-fn order(recording: &mut Recording, params: &Params, probes: &Part, nlist: usize) -> Result<DeviceArray<u32>> {
-    let labels: DeviceArray<u32> = recording.array(params.queries as usize, 1)?;
-    let buffers = [("probes", probes), ("labels", labels.whole("bytes of labels")?)];
-    recording.dispatch(first_lists(), params, &buffers, (params.queries as usize).div_ceil(THREADS))?;
-    Ok(group::gpu::group(recording, &labels, nlist)?.order)
-}
-
-/// The lists that the queries of a batch probe, two by two.
-fn merge_probes(recording: &mut Recording, params: &Params, probes: &Part, order: Option<&Part>) -> Result<Part> {
-    let probed = params.queries.next_multiple_of(TWO as u32) as usize * params.nprobe as usize;
-    let merged = recording.scratch(probed * MERGED_BYTES)?;
-    let mut buffers = vec![("probes", probes), ("merged", &merged)];
-    buffers.extend(order.map(|order| ("order", order)));
-    recording.dispatch(merge(order.is_some()), params, &buffers, probed.div_ceil(THREADS))?;
-    Ok(merged)
-}
-
-/// Whether queries are likely enough to probe the same lists for two to be scanned for side by side.
-fn meet(queries: usize, nprobe: usize, nlist: usize) -> bool {
-    queries >= TWO && (nprobe >= nlist || queries >= nlist.max(ORDERED_QUERIES))
+    Kernel {
+        name: "pq_scan",
+        source: include_str!("../../../../shaders/pq_scan.wgsl"),
+        params: Params::WGSL,
+        entry: "main",
+        numbers: numbers.into_iter().map(|(name, number)| (name, number as u32)).collect(),
+        flags: flags.into_iter().filter_map(|(flag, holds)| holds.then_some(flag)).collect(),
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "what a scan reads is many arrays, each its own")]
@@ -323,7 +286,7 @@ pub(super) fn pq_scan(
         let mut params = scan_params(codebook, layout, tables, probes, batch, k, &plan)?;
         let probes_part = probes.part(batch.first_row)?.0;
         let order = if batch.rows >= ORDERED_QUERIES && lists.nlist() > 1 {
-            Some(order(recording, &params, probes_part, lists.nlist())?)
+            Some(probes::order(recording, batch, probes, lists.nlist())?)
         } else {
             None
         };
@@ -331,8 +294,8 @@ pub(super) fn pq_scan(
         let ordered = order.is_some();
         // What is not ordered seldom meets, but where all lists are scanned.
         let queries = if ordered || probes.columns() >= lists.nlist() { queries } else { 1 };
-        let merged = if queries == TWO { Some(merge_probes(recording, &params, probes_part, order)?) } else { None };
-        params.ranks = params.nprobe * queries as u32;
+        let merged = if queries == TWO { Some(probes::merge(recording, batch, probes, order)?) } else { None };
+        params.ranks *= queries as u32;
         for (stretch, first_slab) in plan.stretches() {
             params.entries = stretch.rows as u32;
             params.first_entry = stretch.first_row as u32;
@@ -371,7 +334,6 @@ fn scan_params(
         table_place: tables.part(batch.first_row)?.1 as u32,
         table_quarters: (tables.columns() / 4) as u32,
         probe_place: probes.part(batch.first_row)?.1 as u32,
-        nprobe: probes.columns() as u32,
         ranks: probes.columns() as u32,
         m: codebook.m() as u32,
         words: layout.words as u32,
