@@ -131,6 +131,7 @@ fn scans_of_lists_find_as_many_as_are_wanted() {
                     &mut work,
                     &upload(device, &queries, dimension),
                     &upload(device, &rows, dimension),
+                    None,
                     &upload_lists(device, &offsets, &ids),
                     &upload(device, &probes, nprobe),
                     k,
@@ -216,7 +217,7 @@ fn everything_is_scanned_once_in_one_submission() {
             let knn =
                 dispatches(device, "knn_within", |work| ops::knn(work, &queries, &on_device, k, Metric::L2).unwrap());
             let scan = dispatches(device, "flat_scan", |work| {
-                ops::flat_scan(work, &queries, &on_device, &lists, &probes, k, Metric::L2).unwrap()
+                ops::flat_scan(work, &queries, &on_device, None, &lists, &probes, k, Metric::L2).unwrap()
             });
             let select =
                 dispatches(device, "select_radix", |work| ops::select(work, &upload(device, &base, rows), k).unwrap());
