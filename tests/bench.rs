@@ -114,7 +114,8 @@ fn kernels_are_counted_where_a_device_is_profiled() {
         assert!(peak.gflops > 0.0 && peak.gbytes > 0.0, "{peak:?}");
         for row in bench::run(std::slice::from_ref(&profiled), TINY, |_| ()).unwrap() {
             let Measured { profile, runs, .. } = &row.measured[0];
-            assert!(!profile.stages.is_empty(), "{row:?}");
+            // Rows as short as these are not copied.
+            assert_eq!(profile.stages.is_empty(), row.name == "round", "{row:?}");
             for stage in &profile.stages {
                 assert_eq!(stage.dispatches % *runs as u64, 0, "every run is the same: {stage:?} of {}", row.name);
             }

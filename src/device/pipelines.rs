@@ -1,7 +1,7 @@
 //! Compiled kernels: each compiled once, those that some work needs at the same time, and kept on disk where wgpu can.
 //!
 //! The 18 kernels of a first `IVF,PQ` addition and search take lavapipe 4.0 s, or 0.1 s where Mesa's own cache has them, and
-//! SwiftShader, which keeps none, 1.0 s. Neither gains by compiling several at the same time, for each does one after the
+//! `SwiftShader`, which keeps none, 1.0 s. Neither gains by compiling several at the same time, for each does one after the
 //! other: 4.0 and 3.8 s, 1.0 and 1.2 s with one and with two threads on 2 cores. Only drivers of hardware may.
 
 use std::{

@@ -1,7 +1,7 @@
 //! Whether a GPU computes what it should, before anybody relies on it: drivers miscompile.
 //!
 //! It takes 53 kernels, which is most of the time, and 71 small submissions: the first time a device is opened 12 s with
-//! lavapipe and 9 s with SwiftShader, on 2 cores; 0.07 and 0.15 s once the outcome is kept.
+//! lavapipe and 9 s with `SwiftShader`, on 2 cores; 0.07 and 0.15 s once the outcome is kept.
 
 use std::{
     collections::BTreeMap,

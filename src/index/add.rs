@@ -183,7 +183,7 @@ impl<K: Kind> VectorIndex<K> {
 
     /// Takes the place of what was there before `added` rows.
     fn replace(&mut self, kind: K, ids: Ids, added: usize) -> Result<()> {
-        let (kind, order) = ranked(&self.context, kind, &ids)?;
+        let (kind, order) = ranked(&self.context, kind, ids.order())?;
         (self.kind, self.order, self.ids) = (kind, order, ids);
         if added > 0 {
             self.form.direct_map = DirectMap::None;

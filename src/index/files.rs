@@ -124,7 +124,7 @@ fn unsupported(what: &str) -> Error {
 }
 
 fn assembled<K: super::Kind>(context: Context, kind: K, ids: Ids, form: Form) -> Result<VectorIndex<K>> {
-    let (kind, order) = if kind.is_trained() { ranked(&context, kind, &ids)? } else { (kind, None) };
+    let (kind, order) = if kind.is_trained() { ranked(&context, kind, ids.order())? } else { (kind, None) };
     Ok(VectorIndex { context, kind, ids, order, warnings: vec![], form })
 }
 

@@ -357,7 +357,9 @@ impl<K: Kind> VectorIndex<K> {
     async fn selected(&self, rows: &[u32]) -> Result<Self> {
         let ids = self.ids.selected(rows);
         let kind = self.kind.selected(&self.context, rows).await?;
-        let (kind, order) = if self.is_trained() { ranked(&self.context, kind, &ids)? } else { (kind, None) };
+        // Ranked if all rows are, for what is ranked may be scanned by another kernel, whose sums have another order.
+        let order = ids.order().or_else(|| self.order.as_ref().map(|_| (0..rows.len() as u32).collect()));
+        let (kind, order) = if self.is_trained() { ranked(&self.context, kind, order)? } else { (kind, None) };
         let (context, warnings) = (self.context.clone(), self.warnings.clone());
         Ok(VectorIndex { context, kind, ids, order, warnings, form: files::Form::default() })
     }
@@ -407,9 +409,9 @@ impl<K: Kind> VectorIndex<K> {
     }
 }
 
-/// The kind with its rows ranked by identifier, where they are not in that order anyway.
-fn ranked<K: Kind>(context: &Context, kind: K, ids: &Ids) -> Result<(K, Option<Order>)> {
-    let Some(rows) = ids.order() else {
+/// The kind with its rows ranked by identifier: in this order, where they are not in it anyway.
+fn ranked<K: Kind>(context: &Context, kind: K, order: Option<Vec<u32>>) -> Result<(K, Option<Order>)> {
+    let Some(rows) = order else {
         return Ok((kind, None));
     };
     let mut ranks = vec![0; rows.len()];

@@ -42,7 +42,8 @@ pub(super) async fn check(verifier: &mut Verifier<'_>) -> Result<()> {
         check_index(verifier, "Flat", FlatIndex::new(cpu, DIMENSION, metric)?).await?;
         check_index(verifier, "PQ", PqIndex::new(cpu, DIMENSION, M, NBITS, metric)?).await?;
         check_index(verifier, "IVF,Flat", IvfFlatIndex::new(cpu, DIMENSION, NLIST, metric)?).await?;
-        check_index(verifier, "IVF,PQ", IvfPqIndex::new(cpu, DIMENSION, NLIST, M, NBITS, metric)?).await?;
+        let index = IvfPqIndex::new(cpu, DIMENSION, NLIST, M, NBITS, metric)?;
+        Box::pin(check_index(verifier, "IVF,PQ", index)).await?;
     }
     Ok(())
 }

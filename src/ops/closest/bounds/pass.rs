@@ -5,6 +5,7 @@ use pulp::{Simd, WithSimd};
 
 use super::{SIZE, groups::Moved};
 use crate::ops::{
+    Ranked,
     simd::{Square, Term},
     top::bits,
 };
@@ -125,7 +126,7 @@ impl Pass<'_> {
                     let (label, distance) = (&mut self.labels[row], &mut self.distances[row]);
                     let number = self.moved.lowest(group, lanes);
                     lower[group] = rounding.below(smallest);
-                    if smallest < *distance || smallest == *distance && number < *label {
+                    if Ranked::new(smallest, number) < Ranked::new(*distance, *label) {
                         lower[self.moved.group_of(*label)] = rounding.below(*distance);
                         lower[group] = rounding.below(second(simd, distances, (smallest, lanes)));
                         (*label, *distance) = (number, smallest);

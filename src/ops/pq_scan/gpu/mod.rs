@@ -189,6 +189,7 @@ impl Held {
 
 /// What a kernel is made for.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a kernel of its own")]
 struct Scan {
     m: usize,
     nbits: usize,

@@ -34,7 +34,7 @@ enum Entries<'a> {
 struct Rows<'a> {
     entries: Entries<'a>,
     place: usize,
-    rows: usize,
+    count: usize,
     columns: usize,
 }
 
@@ -61,7 +61,7 @@ pub(super) fn select(recording: &mut Recording, values: &DeviceArray<f32>, k: us
     let selection = Selection::new(recording, largest(&batches), columns, columns, k)?;
     for batch in &batches {
         let (part, place) = values.part(batch.first_row)?;
-        let rows = Rows { entries: Entries::Values(part), place, rows: batch.rows, columns };
+        let rows = Rows { entries: Entries::Values(part), place, count: batch.rows, columns };
         selection.select(recording, &rows, found.part(batch.first_row)?)?;
     }
     Ok(found)
@@ -98,7 +98,7 @@ pub(in crate::ops) fn choose(
         let entries = Entries::Ranked(&candidates.buffer);
         match &selection {
             Some(selection) => {
-                selection.select(recording, &Rows { entries, place: 0, rows: batch.rows, columns }, found)?
+                selection.select(recording, &Rows { entries, place: 0, count: batch.rows, columns }, found)?;
             }
             None => merge(recording, batch.rows, &candidates, k, found)?,
         }

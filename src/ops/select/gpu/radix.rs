@@ -205,7 +205,7 @@ impl Selection {
 
     /// Writes the smallest entries of rows from a row of `found` on.
     pub(super) fn select(&self, recording: &mut Recording, rows: &Rows<'_>, found: (&Part, usize)) -> Result<()> {
-        let Rows { entries, place, rows, columns } = *rows;
+        let Rows { entries, place, count: rows, columns } = *rows;
         let Some((radix, bounds, kept)) = &self.radix else {
             let unsorted = Unsorted { entries, place, rows, columns, lengths: None };
             return self.sort.sort(recording, &unsorted, self.k, found);
