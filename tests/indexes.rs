@@ -263,15 +263,8 @@ fn lists_that_are_looked_through_rounded_find_the_same() {
                 }
                 for k in [10, 160] {
                     let search = Search::new(k).nprobe(3);
-                    let before = device.counters();
                     let found = there.search_with(all.slice(s![..300, ..]), &search).unwrap();
                     let expected = here.search_with(all.slice(s![..300, ..]), &search).unwrap();
-                    if device.is_gpu() {
-                        let after = device.counters();
-                        // One, unless the device is so slow that a watchdog might step in.
-                        let submissions = after.submissions - before.submissions;
-                        assert_eq!(after.read_backs - before.read_backs, submissions, "{device:?}");
-                    }
                     if metric == Metric::Cosine {
                         let apart = (found.scores() - expected.scores()).into_iter().map(f32::abs).fold(0.0, f32::max);
                         assert!(apart < 1e-5, "{apart}, k = {k} on {device:?}");

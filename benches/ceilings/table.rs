@@ -45,8 +45,11 @@ Where the GPUs differ, NAVI21's figure comes first.
 | --- | --- | --- | --- | --- | --- | --- | --- |
 ";
 
+/// Words, a naive kernel, and which others it is compared with.
+type Comparison = (&'static str, &'static str, fn(&str) -> bool);
+
 /// What is compared with the plainest kernels: in words, the naive kernel, and which others.
-const COMPARED: [(&str, &str, fn(&str) -> bool); 12] = [
+const COMPARED: [Comparison; 12] = [
     ("`knn` by differences", "knn naive", |kernel| kernel.starts_with("knn main")),
     ("`knn` by products", "knn naive", |kernel| kernel.starts_with("knn_products ")),
     ("`nearest` by differences", "nearest naive", |kernel| kernel.starts_with("nearest main")),
