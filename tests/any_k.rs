@@ -41,13 +41,13 @@ fn select_orders_equal_and_extreme_numbers() {
     let extremes = [f32::INFINITY, 0.0, f32::MAX, 1e-40, f32::NEG_INFINITY, -0.0, 1.0, f32::MIN, -1e-40, -1.0];
     for device in &devices() {
         for k in [257, 300, 2000, 4500, 5000, 5003] {
-            check_select(device, &[7.5; 5000], 5000, k);
+            check_select(device, &vec![7.5; 5000], 5000, k);
             // Each of them 500 times.
             let mut numbers = Numbers::new(4);
             let values: Vec<f32> = (0..5000).map(|_| extremes[numbers.below(extremes.len())]).collect();
             check_select(device, &values, 5000, k);
             // One row of everything, and one of nothing but the last.
-            check_select(device, &[&values[..], &[f32::INFINITY; 5000]].concat(), 5000, k);
+            check_select(device, &[values.clone(), vec![f32::INFINITY; 5000]].concat(), 5000, k);
             // Descending and ascending.
             let values: Vec<f32> =
                 (0..5000).map(|value| -value as f32).chain((0..5000).map(|value| value as f32)).collect();
