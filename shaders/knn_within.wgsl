@@ -71,8 +71,9 @@ fn main(
 ) {
     let number = workgroup_number(group, groups);
     let slab = number % params.slabs;
-    first_query = number / params.slabs * {{LEFT}}u;
-    if (first_query >= params.queries) { return; }
+    let tile_query = number / params.slabs * {{LEFT}}u;
+    if (tile_query >= params.queries) { return; }
+    first_query = tile_query;
     let slab_rows = (params.rows + params.slabs - 1u) / params.slabs;
     first_row = params.first_row + min(slab * slab_rows, params.rows);
     slab_end = min(first_row + slab_rows, params.first_row + params.rows);
