@@ -26,7 +26,7 @@ fn cases(rows: usize) -> impl Strategy<Value = Case> {
     shape.prop_flat_map(|(rows, nbits, kind, seed)| {
         // A codebook must fit one binding.
         let most = (SMALL_BINDING as usize / 4) >> nbits;
-        (1..=most.min(5)).prop_flat_map(move |dsub| {
+        (1..=most.min(20)).prop_flat_map(move |dsub| {
             (1..=(most / dsub).min(20)).prop_map(move |m| Case { rows, m, nbits, dsub, kind, seed })
         })
     })

@@ -49,12 +49,13 @@ Where the GPUs differ, NAVI21's figure comes first.
 type Comparison = (&'static str, &'static str, fn(&str) -> bool);
 
 /// What is compared with the plainest kernels: in words, the naive kernel, and which others.
-const COMPARED: [Comparison; 12] = [
+const COMPARED: [Comparison; 13] = [
     ("`knn` by differences", "knn naive", |kernel| kernel.starts_with("knn main")),
     ("`knn` by products", "knn naive", |kernel| kernel.starts_with("knn_products ")),
     ("`nearest` by differences", "nearest naive", |kernel| kernel.starts_with("nearest main")),
     ("`nearest` by products", "nearest naive", |kernel| kernel.starts_with("nearest_products ")),
-    ("`pq_encode`", "pq_encode naive", |kernel| kernel.starts_with("pq_encode assign")),
+    ("`pq_encode` of up to 16 columns", "pq_encode naive", |kernel| kernel.starts_with("pq_encode_short ")),
+    ("`pq_encode` of more", "pq_encode naive", |kernel| kernel.starts_with("pq_encode assign")),
     ("`flat_scan`", "flat_scan naive", |kernel| kernel.starts_with("flat_scan main")),
     ("`rerank`", "rerank naive", |kernel| kernel.starts_with("rerank main")),
     ("`pq_scan` for one query", "pq_scan naive", |kernel| scans(kernel, false, false)),

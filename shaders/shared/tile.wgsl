@@ -2,6 +2,8 @@
 // workgroup memory. The includer defines left_value(row, column) and right_value(row, column), zero outside.
 // Rows lie transposed, four to a vec4, a step's vectors padded by one against bank conflicts.
 
+#include accumulate
+
 struct Tile {
     row0: vec4<f32>,
     row1: vec4<f32>,
@@ -23,15 +25,6 @@ const RIGHT_ROUNDS = (RIGHT_PARTS + {{THREADS}}u - 1u) / {{THREADS}}u;
 
 var<workgroup> left: array<vec4<f32>, {{STEP}} * ({{LEFT}} / 4 + 1)>;
 var<workgroup> right: array<vec4<f32>, {{STEP}} * ({{RIGHT}} / 4 + 1)>;
-
-fn accumulate(sum: vec4<f32>, a: f32, b: vec4<f32>) -> vec4<f32> {
-#if L2
-    let difference = vec4<f32>(a) - b;
-    return fma(difference, difference, sum);
-#else
-    return fma(vec4<f32>(-a), b, sum);
-#endif
-}
 
 fn load_left(part: u32, first: u32) {
     let column = first + part % {{STEP}}u;

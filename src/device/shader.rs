@@ -74,6 +74,7 @@ macro_rules! params {
 pub(crate) use params;
 
 const SHARED: &[(&str, &str)] = &[
+    ("accumulate", include_str!("../../shaders/shared/accumulate.wgsl")),
     ("argmin", include_str!("../../shaders/shared/argmin.wgsl")),
     ("bound", include_str!("../../shaders/shared/bound.wgsl")),
     ("code", include_str!("../../shaders/shared/code.wgsl")),

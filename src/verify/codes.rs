@@ -21,15 +21,15 @@ use crate::{
 const SHAPES: [(usize, usize, usize, usize, usize, usize); 10] = [
     (1, 4, 1, 1, 1, 1),
     (4, 8, 3, 60, 9, 10),
-    (3, 5, 1, 500, 4, 300),
-    (7, 6, 2, 90, 40, 200),
+    (3, 5, 12, 500, 4, 300),
+    (7, 6, 20, 90, 40, 200),
     (9, 4, 5, 300, 1, 5),
     (33, 7, 1, 30, 3, 20),
     // Look-ups by sixteens, with and without others; tables that fit no workgroup memory at once.
     (16, 8, 1, 6000, 4, 300),
-    (41, 4, 1, 200, 9, 20),
+    (41, 4, 16, 200, 9, 20),
     (21, 8, 2, 90, 5, 10),
-    (128, 8, 1, 40, 3, 5),
+    (128, 8, 8, 40, 3, 5),
 ];
 
 const VALUES: [Values; 4] = [Values::Uniform, Values::Integers, Values::Far, Values::Duplicates];
@@ -138,7 +138,7 @@ pub(super) async fn check(verifier: &mut Verifier<'_>) -> Result<()> {
 
 /// Codes of 8 and of 4 bits.
 pub(super) fn brief(device: &Device) -> Vec<Planned<'_>> {
-    let data = [Data::new((16, 8, 1, 700, 4, 30), Values::Uniform), Data::new((9, 4, 5, 300, 3, 5), Values::Integers)];
+    let data = [Data::new((16, 8, 4, 700, 4, 30), Values::Uniform), Data::new((9, 4, 5, 300, 3, 5), Values::Integers)];
     data.into_iter().flat_map(|data| checks(device, data)).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Bindings and dispatch of `shaders/pq_encode.wgsl`.
+//! Bindings and dispatch of `shaders/pq_encode.wgsl` and `shaders/pq_encode_short.wgsl`.
 
 use crate::{
     DeviceArray, Result,
@@ -22,11 +22,26 @@ params! {
         ksub: u32,
         dsub: u32,
         words: u32,
+        // Sub-quantizers whose codes fill whole words.
+        together: u32,
     }
 }
 
+/// Columns of subvectors that are kept in registers, with as many zeros as they are short of.
+const WIDTHS: [usize; 5] = [2, 4, 8, 12, 16];
+
+/// Invocations of a workgroup that encodes short subvectors, and rows of each.
+const SHORT_THREADS: usize = 64;
+const SHORT_ROWS: usize = 4;
+
 pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
-    vec![assign(false), assign(true), pack()]
+    let mut kernels = vec![assign(false), assign(true), pack()];
+    for width in WIDTHS {
+        for dsub in [width - 1, width] {
+            kernels.extend([short(width, dsub, false), short(width, dsub, true)]);
+        }
+    }
+    kernels
 }
 
 fn kernel(entry: &'static str, flags: Vec<&'static str>) -> Kernel {
@@ -48,6 +63,29 @@ fn pack() -> Kernel {
     kernel("pack", vec![])
 }
 
+/// For subvectors of `dsub` columns, at most `width`.
+fn short(width: usize, dsub: usize, residual: bool) -> Kernel {
+    let quad = width.min(4);
+    let flags = [
+        ("L2", true),
+        ("FOUR", quad == 4),
+        ("SECOND_QUAD", width > 4),
+        ("THIRD_QUAD", width > 8),
+        ("FOURTH_QUAD", width > 12),
+        ("WHOLE", width == dsub),
+        ("RESIDUAL", residual),
+    ];
+    let numbers = [("THREADS", SHORT_THREADS), ("WIDTH", width), ("QUAD", quad)];
+    Kernel {
+        name: "pq_encode_short",
+        source: include_str!("../../../shaders/pq_encode_short.wgsl"),
+        params: Params::WGSL,
+        entry: "main",
+        numbers: numbers.map(|(name, number)| (name, number as u32)).to_vec(),
+        flags: flags.into_iter().filter_map(|(name, holds)| holds.then_some(name)).collect(),
+    }
+}
+
 pub(super) fn pq_encode(
     recording: &mut Recording,
     rows: &DeviceArray<f32>,
@@ -64,9 +102,11 @@ pub(super) fn pq_encode(
         inputs.push(("centroids", centroids.whole("bytes of the centroids of a residual")?));
         inputs.push(("labels", labels.whole("bytes of labels")?));
     }
-    let most_rows = SCRATCH_BYTES / (codebook.m() * size_of::<u32>());
+    let dsub = codebook.dsub();
+    let width = WIDTHS.into_iter().find(|&width| dsub <= width);
+    let most_rows = width.map_or(SCRATCH_BYTES / (codebook.m() * size_of::<u32>()), |_| usize::MAX);
+    let together = 32 >> codebook.nbits().trailing_zeros();
     for batch in bounded_segments(rows.rows(), &[rows.rows_per_part(), codes.rows_per_part()], most_rows) {
-        let subcodes = recording.scratch(batch.rows * codebook.m() * size_of::<u32>())?;
         let (rows_part, row_place) = rows.part(batch.first_row)?;
         let (codes_part, code_place) = codes.part(batch.first_row)?;
         let params = Params {
@@ -78,12 +118,21 @@ pub(super) fn pq_encode(
             m: codebook.m() as u32,
             nbits: codebook.nbits() as u32,
             ksub: codebook.ksub() as u32,
-            dsub: codebook.dsub() as u32,
+            dsub: dsub as u32,
             words: codebook.words() as u32,
+            together: together as u32,
         };
-        let mut buffers = vec![("rows", rows_part), ("subcodes", &subcodes)];
+        let mut buffers = vec![("rows", rows_part)];
         buffers.extend(&inputs);
         recording.expect(batch.rows * codebook.ksub() * rows.columns());
+        if let Some(width) = width {
+            let groups = batch.rows.div_ceil(SHORT_THREADS * SHORT_ROWS) * codebook.m().div_ceil(together);
+            buffers.push(("codes", codes_part));
+            recording.dispatch(short(width, dsub, residual.is_some()), &params, &buffers, groups)?;
+            continue;
+        }
+        let subcodes = recording.scratch(batch.rows * codebook.m() * size_of::<u32>())?;
+        buffers.push(("subcodes", &subcodes));
         recording.dispatch(assign(residual.is_some()), &params, &buffers, batch.rows.div_ceil(TILE) * codebook.m())?;
         let buffers = [("subcodes", &subcodes), ("codes", codes_part)];
         recording.dispatch(pack(), &params, &buffers, (batch.rows * codebook.words()).div_ceil(THREADS))?;
