@@ -1,9 +1,16 @@
 // Each query's k closest rows of a slab of the base, by differences. A workgroup takes LEFT queries and streams the slab
 // past them; every query has a queue in storage, cut back to its `keep` nearest when another tile might not fit. LISTED: of
-// the queries that `knn_doubt` listed, in as many slabs as it planned.
+// the queries that `knn_doubt` listed, in as many slabs as it planned. FEW: of few queries, by what reads the base as fast as
+// memory gives it; WIDE: four numbers at a time.
 
-@group(0) @binding(1) var<storage, read> queries: array<f32>;
-@group(0) @binding(2) var<storage, read> base: array<f32>;
+#if WIDE
+alias Element = vec4<f32>;
+#else
+alias Element = f32;
+#endif
+
+@group(0) @binding(1) var<storage, read> queries: array<Element>;
+@group(0) @binding(2) var<storage, read> base: array<Element>;
 #if LISTED
 @group(0) @binding(3) var<storage, read> listed: array<u32>;
 #endif
@@ -12,7 +19,11 @@
 
 #include ranked
 #include sort
+#if FEW
+#include few
+#else
 #include tile
+#endif
 
 #if LISTED
 fn slab_count() -> u32 {
@@ -61,9 +72,6 @@ fn slab_size() -> u32 {
     return (params.rows + slab_count() - 1u) / slab_count();
 }
 
-// Queues that are sorted together.
-const TOGETHER = {{QUEUE}}u / {{CAPACITY}}u;
-
 var<workgroup> lengths: array<atomic<u32>, {{LEFT}}>;
 // The last that is worth keeping.
 var<workgroup> bounds: array<vec2<u32>, {{LEFT}}>;
@@ -75,6 +83,16 @@ var<private> first_row: u32;
 var<private> slab_end: u32;
 var<private> queues_place: u32;
 
+#if FEW
+fn left_element(row: u32, element: u32) -> Element {
+    let query = min(first_query + row, query_count() - 1u);
+    return queries[(params.query_place + query_number(query)) * params.columns + element];
+}
+
+fn right_element(row: u32, element: u32) -> Element {
+    return base[min(row, slab_end - 1u) * params.columns + element];
+}
+#else
 fn left_value(row: u32, column: u32) -> f32 {
     let query = first_query + row;
     if (query >= query_count() || column >= params.columns) { return 0.0; }
@@ -86,6 +104,7 @@ fn right_value(row: u32, column: u32) -> f32 {
     if (place >= slab_end || column >= params.columns) { return 0.0; }
     return base[place * params.columns + column];
 }
+#endif
 
 fn offer(query: u32, distance: f32, row: u32) {
     if (row >= slab_end) { return; }
@@ -106,30 +125,40 @@ fn offer_row(query: u32, distances: vec4<f32>, row: u32) {
     offer(query, distances.w, row + 3u);
 }
 
-// Sorts every queue and keeps its nearest. Begins and ends with a barrier.
-fn cut_queues(thread: u32) {
+// Sorts the queues of the first `count` queries and keeps their nearest: as many together as have room at their length.
+// Begins and ends with a barrier.
+fn cut_queues(thread: u32, count: u32) {
     storageBarrier();
     workgroupBarrier();
-    for (var first = 0u; first < {{LEFT}}u; first += TOGETHER) {
+    if (thread < count) {
+        atomicMax(&crowding, atomicLoad(&lengths[thread]));
+    }
+    workgroupBarrier();
+    if (thread == 0u) {
+        crowded = max(atomicLoad(&crowding), params.keep);
+    }
+    let bits = 32u - countLeadingZeros(max(workgroupUniformLoad(&crowded), 2u) - 1u);
+    let width = 1u << bits;
+    for (var first = 0u; first < count; first += {{QUEUE}}u >> bits) {
         for (var slot = thread; slot < {{QUEUE}}u; slot += {{THREADS}}u) {
-            let query = first + slot / {{CAPACITY}}u;
-            let rank = slot % {{CAPACITY}}u;
+            let query = first + (slot >> bits);
+            let rank = slot & (width - 1u);
             var candidate = NONE;
-            if (rank < atomicLoad(&lengths[query])) {
+            if (query < count && rank < atomicLoad(&lengths[min(query, {{LEFT}}u - 1u)])) {
                 candidate = queues[queues_place + query * {{CAPACITY}}u + rank];
             }
             queue[slot] = candidate;
         }
-        sort_blocks(thread, {{CAPACITY}}u);
+        sort_blocks(thread, width);
         for (var slot = thread; slot < {{QUEUE}}u; slot += {{THREADS}}u) {
-            let query = first + slot / {{CAPACITY}}u;
-            let rank = slot % {{CAPACITY}}u;
-            if (rank < params.keep) {
+            let query = first + (slot >> bits);
+            let rank = slot & (width - 1u);
+            if (query < count && rank < params.keep) {
                 queues[queues_place + query * {{CAPACITY}}u + rank] = queue[slot];
-            }
-            if (rank == params.keep - 1u) {
-                bounds[query] = queue[slot];
-                atomicMin(&lengths[query], params.keep);
+                if (rank == params.keep - 1u) {
+                    bounds[query] = queue[slot];
+                    atomicMin(&lengths[query], params.keep);
+                }
             }
         }
         workgroupBarrier();
@@ -146,25 +175,47 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
+#if SUBGROUPS
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) invocation: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+#endif
 ) {
     let number = workgroup_number(group, groups);
-    if (number / slab_count() * {{LEFT}}u >= query_count()) { return; }
-    let slab = number % slab_count();
-    first_query = number / slab_count() * {{LEFT}}u;
+    // Neighbouring workgroups take the same slab, which then comes from memory once.
+    let across = max((query_count() + {{LEFT}}u - 1u) / {{LEFT}}u, 1u);
+    let slab = number / across;
+    let tile_query = number % across * {{LEFT}}u;
+    if (slab >= slab_count() || tile_query >= query_count()) { return; }
+    let count = min(query_count() - tile_query, {{LEFT}}u);
+    first_query = tile_query;
     first_row = params.first_row + min(slab * slab_size(), params.rows);
     slab_end = min(first_row + slab_size(), params.first_row + params.rows);
     queues_place = number * {{LEFT}}u * {{CAPACITY}}u;
     if (thread < {{LEFT}}u) {
         atomicStore(&lengths[thread], 0u);
-        bounds[thread] = NONE;
+        // Queries that do not exist want nothing.
+        bounds[thread] = select(vec2<u32>(), NONE, thread < count);
     }
     if (thread == 0u) {
         atomicStore(&crowding, 0u);
     }
     workgroupBarrier();
 
+#if FEW
+#if SUBGROUPS
+    let here = place(thread, subgroup, invocation, subgroup_size);
+#else
+    let here = place(thread);
+#endif
+#endif
     let tiles = (slab_size() + {{RIGHT}}u - 1u) / {{RIGHT}}u;
     for (var tile_number = 0u; tile_number < tiles; tile_number++) {
+#if FEW
+        let row = first_row + 4u * here.row;
+        let distances = few_distances(thread, here.lane, vec4<u32>(row, row + 1u, row + 2u, row + 3u), params.columns);
+        offer_row(here.lane, distances, row);
+#else
         let tile = tile_distances(thread, params.columns);
         let query = 4u * (thread / ACROSS);
         let row = first_row + 4u * (thread % ACROSS);
@@ -172,23 +223,22 @@ fn main(
         offer_row(query + 1u, tile.row1, row);
         offer_row(query + 2u, tile.row2, row);
         offer_row(query + 3u, tile.row3, row);
+#endif
         workgroupBarrier();
         if (thread == 0u) {
             crowded = atomicLoad(&crowding);
         }
-        if (workgroupUniformLoad(&crowded) != 0u) {
-            cut_queues(thread);
+        if (workgroupUniformLoad(&crowded) != 0u && tile_number + 1u < tiles) {
+            cut_queues(thread, count);
         }
         first_row += {{RIGHT}}u;
     }
 
-    cut_queues(thread);
-    for (var slot = thread; slot < {{LEFT}}u * params.keep; slot += {{THREADS}}u) {
+    cut_queues(thread, count);
+    for (var slot = thread; slot < count * params.keep; slot += {{THREADS}}u) {
         let query = slot / params.keep;
         let rank = slot % params.keep;
-        if (first_query + query < query_count()) {
-            let place = (first_query + query) * all_slabs() + first_slab() + slab;
-            candidates[place * params.keep + rank] = queues[queues_place + query * {{CAPACITY}}u + rank];
-        }
+        let place = (first_query + query) * all_slabs() + first_slab() + slab;
+        candidates[place * params.keep + rank] = queues[queues_place + query * {{CAPACITY}}u + rank];
     }
 }

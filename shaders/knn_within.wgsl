@@ -1,13 +1,23 @@
 // What may be among each query's k closest rows, for a k that no queue has room for: every row of a stretch of the base
-// before the query's bound, by differences, goes on the query's list, in any order.
+// before the query's bound, by differences, goes on the query's list, in any order. FEW and WIDE: as in `knn`.
 
-@group(0) @binding(1) var<storage, read> queries: array<f32>;
-@group(0) @binding(2) var<storage, read> base: array<f32>;
+#if WIDE
+alias Element = vec4<f32>;
+#else
+alias Element = f32;
+#endif
+
+@group(0) @binding(1) var<storage, read> queries: array<Element>;
+@group(0) @binding(2) var<storage, read> base: array<Element>;
 @group(0) @binding(4) var<storage, read_write> listed: array<vec2<u32>>;
 
 #include ranked
 #include bound
+#if FEW
+#include few
+#else
 #include tile
+#endif
 
 var<workgroup> lasts: array<vec2<u32>, {{LEFT}}>;
 // What a tile has for each query, and where on its list that begins.
@@ -18,6 +28,16 @@ var<private> first_query: u32;
 var<private> first_row: u32;
 var<private> slab_end: u32;
 
+#if FEW
+fn left_element(row: u32, element: u32) -> Element {
+    let query = min(first_query + row, params.queries - 1u);
+    return queries[(params.query_place + query) * params.columns + element];
+}
+
+fn right_element(row: u32, element: u32) -> Element {
+    return base[min(row, slab_end - 1u) * params.columns + element];
+}
+#else
 fn left_value(row: u32, column: u32) -> f32 {
     let query = first_query + row;
     if (query >= params.queries || column >= params.columns) { return 0.0; }
@@ -29,6 +49,7 @@ fn right_value(row: u32, column: u32) -> f32 {
     if (place >= slab_end || column >= params.columns) { return 0.0; }
     return base[place * params.columns + column];
 }
+#endif
 
 fn candidate_at(distance: f32, row: u32) -> vec2<u32> {
     return ranked(distance, params.base_number + row);
@@ -68,11 +89,18 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
+#if SUBGROUPS
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) invocation: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+#endif
 ) {
     let number = workgroup_number(group, groups);
-    let slab = number % params.slabs;
-    let tile_query = number / params.slabs * {{LEFT}}u;
-    if (tile_query >= params.queries) { return; }
+    // Neighbouring workgroups take the same slab, which then comes from memory once.
+    let across = (params.queries + {{LEFT}}u - 1u) / {{LEFT}}u;
+    let slab = number / across;
+    let tile_query = number % across * {{LEFT}}u;
+    if (slab >= params.slabs) { return; }
     first_query = tile_query;
     let slab_rows = (params.rows + params.slabs - 1u) / params.slabs;
     first_row = params.first_row + min(slab * slab_rows, params.rows);
@@ -86,9 +114,23 @@ fn main(
     }
     workgroupBarrier();
 
+#if FEW
+#if SUBGROUPS
+    let here = place(thread, subgroup, invocation, subgroup_size);
+#else
+    let here = place(thread);
+#endif
+#else
     let query = 4u * (thread / ACROSS);
+#endif
     let tiles = (slab_rows + {{RIGHT}}u - 1u) / {{RIGHT}}u;
     for (var tile_number = 0u; tile_number < tiles; tile_number++) {
+#if FEW
+        let row = first_row + 4u * here.row;
+        let distances = few_distances(thread, here.lane, vec4<u32>(row, row + 1u, row + 2u, row + 3u), params.columns);
+        let wanted = wanted_of(here.lane, distances, row);
+        let slot = slot_of(here.lane, wanted);
+#else
         let tile = tile_distances(thread, params.columns);
         let row = first_row + 4u * (thread % ACROSS);
         let wanted = vec4<u32>(
@@ -103,6 +145,7 @@ fn main(
             slot_of(query + 2u, wanted.z),
             slot_of(query + 3u, wanted.w),
         );
+#endif
         workgroupBarrier();
         if (thread < {{LEFT}}u) {
             let count = atomicExchange(&offered[thread], 0u);
@@ -111,10 +154,14 @@ fn main(
             }
         }
         workgroupBarrier();
+#if FEW
+        list(here.lane, distances, row, wanted, slot);
+#else
         list(query, tile.row0, row, wanted.x, slots.x);
         list(query + 1u, tile.row1, row, wanted.y, slots.y);
         list(query + 2u, tile.row2, row, wanted.z, slots.z);
         list(query + 3u, tile.row3, row, wanted.w, slots.w);
+#endif
         first_row += {{RIGHT}}u;
     }
 }

@@ -80,6 +80,7 @@ const SHARED: &[(&str, &str)] = &[
     ("code", include_str!("../../shaders/shared/code.wgsl")),
     ("doubt", include_str!("../../shaders/shared/doubt.wgsl")),
     ("exact", include_str!("../../shaders/shared/exact.wgsl")),
+    ("few", include_str!("../../shaders/shared/few.wgsl")),
     ("interleaved", include_str!("../../shaders/shared/interleaved.wgsl")),
     ("lanes", include_str!("../../shaders/shared/lanes.wgsl")),
     ("list", include_str!("../../shaders/shared/list.wgsl")),

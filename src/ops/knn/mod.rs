@@ -18,9 +18,10 @@ use crate::{DeviceArray, Metric, Result, Work, device::Backend};
 /// more candidates than k, differences rank them, and queries of which rounding might hide a neighbour are listed on the
 /// GPU and searched by differences, in the same submission. Where products of packed 8-bit integers are one instruction
 /// for four, rows of 32 columns on are rounded to such for that, up to k = 120, 64 MiB of them at a time: see
-/// [`round`](super::round). Up to 32 queries meet the base in tiles of 16 queries x 256
-/// rows, bound by reading the base: 16 queries take about 44 vector instructions a number of it, 4 ps on a NAVI21 whose
-/// memory takes 8. Otherwise differences bound it.
+/// [`round`](super::round). Up to 32 queries meet the base eight at a time: eight invocations share
+/// a row, of which they read 128 consecutive bytes at a time where columns divide by 4, and add up at its end. That is bound
+/// by reading the base: eight queries take about 21 vector instructions a number of it, 2 ps on a NAVI21 whose memory takes
+/// 8; more than eight read it again, most of it from a cache. Otherwise differences bound it.
 ///
 /// From k = 257 on, differences put what is within a query's bound on a list, which is cut to the k closest after each
 /// of a few stretches of the base. What is listed moves 40 bytes in all: with 1,000,000 rows in no particular order 1.7 MB

@@ -1,13 +1,13 @@
 //! Bindings and dispatch of `shaders/knn.wgsl`.
 
+use super::way::Way;
 use crate::{
     DeviceArray, Metric, Result,
     device::{Kernel, Part, Recording, Segment, Variant, params, segments},
     ops::{
-        Ranked, is_l2,
+        Ranked,
         select::gpu::{choose, merge_listed},
         selection::{self, Candidates, QUEUE, QUEUED, SCRATCH_BYTES},
-        tile::Tiling,
     },
 };
 
@@ -34,46 +34,43 @@ params! {
     }
 }
 
-/// Fewest rows worth a workgroup of their own.
-const LEAST_ROWS: usize = 256;
+/// Length of a query's queue: the `keep` nearest and room for another tile, a power of two.
+const fn capacity(keep: usize, way: Way) -> usize {
+    (keep + way.right()).next_power_of_two()
+}
 
-pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
+const _: () = assert!(capacity(QUEUED, Way::ALL[0]) <= QUEUE && capacity(QUEUED, Way::ALL[1]) <= QUEUE);
+
+pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
     let mut kernels = vec![plan_kernel()];
     for metric in [Metric::L2, Metric::InnerProduct] {
-        for (tiling, keep) in
-            [(Tiling::SQUARE, 1), (Tiling::SQUARE, 65), (Tiling::SQUARE, QUEUED), (Tiling::WIDE, QUEUED)]
-        {
-            kernels.push(kernel(metric, tiling, capacity(keep, tiling)));
+        kernels.extend([1, 65, QUEUED].map(|keep| kernel(variant, metric, Way::Tiles, keep)));
+        for way in &Way::ALL[1..] {
+            kernels.extend([1, QUEUED].map(|keep| kernel(variant, metric, *way, keep)));
         }
     }
-    kernels.extend([1, 65, QUEUED].map(listed));
+    kernels.extend([1, 65, QUEUED].map(|keep| listed(variant, keep)));
     kernels
 }
 
-/// Length of a query's queue: the `keep` nearest and room for another tile, a power of two.
-fn capacity(keep: usize, tiling: Tiling) -> usize {
-    (keep + tiling.right).next_power_of_two()
-}
-
-const _: () = assert!(QUEUED + Tiling::WIDE.right <= QUEUE);
-
-fn kernel(metric: Metric, tiling: Tiling, capacity: usize) -> Kernel {
-    let mut numbers = tiling.numbers();
-    numbers.extend([("QUEUE", QUEUE as u32), ("CAPACITY", capacity as u32)]);
+fn kernel(variant: Variant, metric: Metric, way: Way, keep: usize) -> Kernel {
+    let mut numbers = way.numbers();
+    numbers.extend([("QUEUE", QUEUE as u32), ("CAPACITY", capacity(keep, way) as u32)]);
     Kernel {
         name: "knn",
         source: include_str!("../../../../shaders/knn.wgsl"),
         params: Params::WGSL,
         entry: "main",
         numbers,
-        flags: if is_l2(metric) { vec!["L2"] } else { vec![] },
+        flags: way.flags(variant, metric),
     }
 }
 
 /// The kernel for listed queries and squared distances.
-fn listed(k: usize) -> Kernel {
-    let tiling = Tiling::SQUARE;
-    Kernel { flags: vec!["L2", "LISTED"], ..kernel(Metric::L2, tiling, capacity(k, tiling)) }
+fn listed(variant: Variant, keep: usize) -> Kernel {
+    let mut kernel = kernel(variant, Metric::L2, Way::Tiles, keep);
+    kernel.flags.push("LISTED");
+    kernel
 }
 
 /// Shares the search for listed queries out.
@@ -115,25 +112,25 @@ pub(super) fn knn(
     k: usize,
     metric: Metric,
 ) -> Result<DeviceArray<Ranked>> {
-    let tiling = if queries.rows() > Tiling::FEW { Tiling::SQUARE } else { Tiling::WIDE };
-    let most_groups = most_groups(tiling, k);
-    let tiles = queries.rows().div_ceil(tiling.left).min(most_groups);
+    let way = Way::of(queries);
+    let most_groups = most_groups(way, k);
+    let tiles = queries.rows().div_ceil(way.left()).min(most_groups);
     let mut all_slabs = 0;
     let mut slabs = vec![];
     for stretch in segments(base.rows(), &[base.rows_per_part()]) {
-        let count = selection::slabs(tiles, stretch.rows, LEAST_ROWS).min((most_groups / tiles.max(1)).max(1));
+        let count = selection::slabs(tiles, stretch.rows, way.least_rows()).min((most_groups / tiles.max(1)).max(1));
         slabs.push(Slabs { stretch, count, first: all_slabs });
         all_slabs += count;
     }
-    let per_part = [queries.rows_per_part(), most_groups * tiling.left];
+    let per_part = [queries.rows_per_part(), most_groups * way.left()];
     choose(recording, queries.rows(), &per_part, all_slabs * k, k, |recording, batch, candidates| {
-        scan(recording, (queries, batch), base, k, &slabs, candidates, (metric, tiling))
+        scan(recording, (queries, batch), base, k, &slabs, candidates, (metric, way))
     })
 }
 
 /// Workgroups whose queues are within bounds.
-fn most_groups(tiling: Tiling, keep: usize) -> usize {
-    SCRATCH_BYTES / (capacity(keep, tiling) * tiling.left * size_of::<Ranked>())
+fn most_groups(way: Way, keep: usize) -> usize {
+    SCRATCH_BYTES / (capacity(keep, way) * way.left() * size_of::<Ranked>())
 }
 
 fn scan(
@@ -143,19 +140,19 @@ fn scan(
     keep: usize,
     slabs: &[Slabs],
     candidates: &Part,
-    (metric, tiling): (Metric, Tiling),
+    (metric, way): (Metric, Way),
 ) -> Result<()> {
     let all_slabs: usize = slabs.iter().map(|slabs| slabs.count).sum();
-    let capacity = capacity(keep, tiling);
+    let kernel = kernel(recording.device().variant(), metric, way, keep);
     let (queries_part, query_place) = queries.part(batch.first_row)?;
     for Slabs { stretch, count, first } in slabs {
-        let groups = batch.rows.div_ceil(tiling.left) * count;
-        let queues = recording.scratch(groups * tiling.left * capacity * size_of::<Ranked>())?;
+        let groups = batch.rows.div_ceil(way.left()) * count;
+        let queues = recording.scratch(groups * way.left() * capacity(keep, way) * size_of::<Ranked>())?;
         let (base_part, first_row) = base.part(stretch.first_row)?;
         let params = Params {
             queries: batch.rows as u32,
             query_place: query_place as u32,
-            columns: queries.columns() as u32,
+            columns: (queries.columns() / way.width()) as u32,
             rows: stretch.rows as u32,
             first_row: first_row as u32,
             base_number: (stretch.first_row - first_row) as u32,
@@ -166,7 +163,7 @@ fn scan(
         };
         let buffers = [("queries", queries_part), ("base", base_part), ("queues", &queues), ("candidates", candidates)];
         recording.expect(batch.rows * stretch.rows * queries.columns());
-        recording.dispatch(kernel(metric, tiling, capacity), &params, &buffers, groups)?;
+        recording.dispatch(kernel.clone(), &params, &buffers, groups)?;
     }
     Ok(())
 }
@@ -183,18 +180,18 @@ pub(super) struct Listed {
 impl Listed {
     /// Makes room to look for the `k` closest rows of `base`, at most [`QUEUED`].
     pub(super) fn new(recording: &mut Recording, base: &DeviceArray<f32>, k: usize) -> Result<Self> {
-        let tiling = Tiling::SQUARE;
+        let way = Way::Tiles;
         let stretches = segments(base.rows(), &[base.rows_per_part()]);
-        let most_groups = (most_groups(tiling, k) / stretches.len().max(1)).max(1);
-        let lines = most_groups * tiling.left * size_of::<Ranked>();
-        let queues = recording.scratch(lines * capacity(k, tiling))?;
+        let most_groups = (most_groups(way, k) / stretches.len().max(1)).max(1);
+        let lines = most_groups * way.left() * size_of::<Ranked>();
+        let queues = recording.scratch(lines * capacity(k, way))?;
         let candidates = recording.scratch(lines * k * stretches.len())?;
         Ok(Listed { k, stretches, most_groups, queues, candidates })
     }
 
     /// Most queries of a list.
     pub(super) fn most(&self) -> usize {
-        self.most_groups * Tiling::SQUARE.left
+        self.most_groups * Way::Tiles.left()
     }
 
     /// Finds the neighbours of a batch's listed queries, in `found`.
@@ -208,10 +205,10 @@ impl Listed {
         found: &DeviceArray<Ranked>,
     ) -> Result<()> {
         let Listed { k, stretches, most_groups, queues, candidates } = self;
-        let most_slabs = base.rows().div_ceil(LEAST_ROWS);
+        let most_slabs = base.rows().div_ceil(Way::Tiles.least_rows());
         share_out(recording, list, *most_groups, most_slabs)?;
         let (queries_part, query_place) = queries.part(batch.first_row)?;
-        let tiles = batch.rows.div_ceil(Tiling::SQUARE.left);
+        let tiles = batch.rows.div_ceil(Way::Tiles.left());
         let most = tiles.saturating_mul(most_slabs).min(*most_groups);
         for (number, stretch) in stretches.iter().enumerate() {
             let (base_part, first_row) = base.part(stretch.first_row)?;
@@ -236,7 +233,7 @@ impl Listed {
             ];
             // A squared difference is two operations where a product is one.
             recording.expect_at_most(2 * batch.rows * stretch.rows * queries.columns(), "knn_products");
-            recording.dispatch_listed(listed(*k), &params, &buffers, (list, 0), most)?;
+            recording.dispatch_listed(listed(recording.device().variant(), *k), &params, &buffers, (list, 0), most)?;
         }
         let candidates = Candidates { buffer: candidates.clone(), columns: stretches.len() * k };
         merge_listed(recording, batch.rows, list, &candidates, *k, found.part(batch.first_row)?)

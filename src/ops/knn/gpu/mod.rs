@@ -4,6 +4,7 @@
 mod differences;
 mod products;
 mod rounded;
+mod way;
 mod within;
 
 pub(in crate::ops) use differences::share_out;

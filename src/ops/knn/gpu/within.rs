@@ -7,14 +7,14 @@
 
 use std::ops::Range;
 
+use super::way::Way;
 use crate::{
     DeviceArray, Metric, Result,
     device::{Kernel, Recording, Segment, Variant, bounded_segments, params},
     ops::{
-        Ranked, is_l2,
+        Ranked,
         select::gpu::{Lists, Open, largest},
         selection,
-        tile::Tiling,
     },
 };
 
@@ -35,28 +35,25 @@ params! {
     }
 }
 
-/// Fewest rows worth a workgroup of their own.
-const LEAST_ROWS: usize = 256;
-
 /// Entries of all lists together: what a binding has everywhere.
 pub(super) const ENTRIES: usize = (128 << 20) / size_of::<Ranked>();
 
 /// Rows of the first stretch for each neighbour wanted.
 const FIRST: usize = 8;
 
-pub(super) fn kernels(_: Variant) -> Vec<Kernel> {
+pub(super) fn kernels(variant: Variant) -> Vec<Kernel> {
     let metrics = [Metric::L2, Metric::InnerProduct];
-    metrics.into_iter().flat_map(|metric| [Tiling::SQUARE, Tiling::WIDE].map(|tiling| kernel(metric, tiling))).collect()
+    metrics.into_iter().flat_map(|metric| Way::ALL.map(|way| kernel(variant, metric, way))).collect()
 }
 
-fn kernel(metric: Metric, tiling: Tiling) -> Kernel {
+fn kernel(variant: Variant, metric: Metric, way: Way) -> Kernel {
     Kernel {
         name: "knn_within",
         source: include_str!("../../../../shaders/knn_within.wgsl"),
         params: Params::WGSL,
         entry: "main",
-        numbers: tiling.numbers(),
-        flags: if is_l2(metric) { vec!["L2"] } else { vec![] },
+        numbers: way.numbers(),
+        flags: way.flags(variant, metric),
     }
 }
 
@@ -74,7 +71,7 @@ impl Plan {
     /// large for that.
     fn new(queries: usize, rows: usize, k: usize, entries: usize) -> Self {
         let least = rows.min(FIRST.saturating_mul(k)).max(1);
-        let whole = (entries / rows.max(1)).max(Tiling::SQUARE.left);
+        let whole = (entries / rows.max(1)).max(Way::Tiles.left());
         let queries = queries.min(whole).min(entries / least).max(1);
         Plan { queries, room: rows.min((entries / queries).max(1)) }
     }
@@ -103,7 +100,7 @@ pub(super) fn knn(
     entries: usize,
 ) -> Result<DeviceArray<Ranked>> {
     let found = recording.array(queries.rows(), k)?;
-    let tiling = if queries.rows() > Tiling::FEW { Tiling::SQUARE } else { Tiling::WIDE };
+    let way = Way::of(queries);
     let rows = base.rows();
     let plan = Plan::new(queries.rows(), rows, k, entries);
     let stretches = plan.stretches(rows, k);
@@ -112,7 +109,7 @@ pub(super) fn knn(
     for batch in &batches {
         let mut open = lists.open(recording, batch.rows)?;
         for stretch in &stretches {
-            offer(recording, (queries, batch), (base, stretch), &open, (metric, tiling))?;
+            offer(recording, (queries, batch), (base, stretch), &open, (metric, way))?;
             open.cut(recording)?;
         }
         open.select(recording, found.part(batch.first_row)?)?;
@@ -125,19 +122,19 @@ fn offer(
     (queries, batch): (&DeviceArray<f32>, &Segment),
     (base, stretch): (&DeviceArray<f32>, &Range<usize>),
     lists: &Open<'_>,
-    (metric, tiling): (Metric, Tiling),
+    (metric, way): (Metric, Way),
 ) -> Result<()> {
     let (queries_part, query_place) = queries.part(batch.first_row)?;
-    let tiles = batch.rows.div_ceil(tiling.left);
+    let tiles = batch.rows.div_ceil(way.left());
     let mut row = stretch.start;
     while row < stretch.end {
         let (base_part, first_row) = base.part(row)?;
         let rows = (base.rows_per_part() - first_row).min(stretch.end - row);
-        let slabs = selection::slabs(tiles, rows, LEAST_ROWS);
+        let slabs = selection::slabs(tiles, rows, way.least_rows());
         let params = Params {
             queries: batch.rows as u32,
             query_place: query_place as u32,
-            columns: queries.columns() as u32,
+            columns: (queries.columns() / way.width()) as u32,
             rows: rows as u32,
             first_row: first_row as u32,
             base_number: (row - first_row) as u32,
@@ -149,7 +146,7 @@ fn offer(
         let mut buffers = vec![("queries", queries_part), ("base", base_part)];
         buffers.extend(lists.buffers());
         recording.expect(batch.rows * rows * queries.columns());
-        recording.dispatch(kernel(metric, tiling), &params, &buffers, tiles * slabs)?;
+        recording.dispatch(kernel(recording.device().variant(), metric, way), &params, &buffers, tiles * slabs)?;
         row += rows;
     }
     Ok(())
