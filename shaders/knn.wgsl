@@ -1,7 +1,7 @@
 // Each query's k closest rows of a slab of the base, by differences. A workgroup takes LEFT queries and streams the slab
 // past them; every query has a queue in storage, cut back to its `keep` nearest when another tile might not fit. LISTED: of
-// the queries that `knn_doubt` listed, in as many slabs as it planned. FEW: of few queries, by what reads the base as fast as
-// memory gives it; WIDE: four numbers at a time.
+// the queries that `knn_doubt` listed, in as many slabs as it planned. FEW: of few queries, by threads that share
+// rows; WIDE: which they read four numbers at a time.
 
 #if WIDE
 alias Element = vec4<f32>;
@@ -144,7 +144,7 @@ fn cut_queues(thread: u32, count: u32) {
             let query = first + (slot >> bits);
             let rank = slot & (width - 1u);
             var candidate = NONE;
-            if (query < count && rank < atomicLoad(&lengths[min(query, {{LEFT}}u - 1u)])) {
+            if (query < count && rank < atomicLoad(&lengths[query])) {
                 candidate = queues[queues_place + query * {{CAPACITY}}u + rank];
             }
             queue[slot] = candidate;
