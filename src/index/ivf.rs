@@ -126,7 +126,7 @@ impl Ivf {
         queries: &DeviceArray<f32>,
         nprobe: usize,
     ) -> Result<DeviceArray<Ranked>> {
-        ops::knn(work, queries, &self.centroids, nprobe.min(self.centroids.rows()), context.metric)
+        ops::knn_alike(work, queries, &self.centroids, nprobe.min(self.centroids.rows()), context.metric)
     }
 
     /// Where everything stands when rows of the lists `labels`, numbered from `first` on, have come in.

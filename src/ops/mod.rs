@@ -69,6 +69,7 @@ pub(crate) use gather::concat_all;
 pub use gather::{concat, gather};
 pub use group::{Grouping, group};
 pub use knn::knn;
+pub(crate) use knn::knn_alike;
 pub use lists::{Codebook, Lists};
 pub(crate) use nearest::Moving;
 pub use nearest::{Nearest, nearest};

@@ -18,7 +18,10 @@ pub(super) struct Tiling {
 impl Tiling {
     pub(super) const SQUARE: Tiling = Tiling::new(TILE, TILE, 16);
 
-    /// For few rows on the right: less is computed in vain, so that reading the left bounds it.
+    /// For few rows on the left: less is computed in vain.
+    pub(super) const WIDE: Tiling = Tiling::new(16, 256, 8);
+
+    /// For few rows on the right.
     pub(super) const TALL: Tiling = Tiling::new(256, 16, 8);
 
     /// Up to so many rows on a side are few.

@@ -44,6 +44,27 @@ pub fn knn(
     k: usize,
     metric: Metric,
 ) -> Result<DeviceArray<Ranked>> {
+    search(work, queries, base, k, (metric, false))
+}
+
+/// [`knn`], for distances that scores have a part of: differences give a query the same bits however many others there are.
+pub(crate) fn knn_alike(
+    work: &mut Work,
+    queries: &DeviceArray<f32>,
+    base: &DeviceArray<f32>,
+    k: usize,
+    metric: Metric,
+) -> Result<DeviceArray<Ranked>> {
+    search(work, queries, base, k, (metric, true))
+}
+
+fn search(
+    work: &mut Work,
+    queries: &DeviceArray<f32>,
+    base: &DeviceArray<f32>,
+    k: usize,
+    (metric, alike): (Metric, bool),
+) -> Result<DeviceArray<Ranked>> {
     super::check_columns("queries", queries, base)?;
     super::check_k(k)?;
     match &mut work.0 {
@@ -51,6 +72,6 @@ pub fn knn(
             let ranked = cpu::knn(queries.host("queries")?, base.host("base")?, queries.columns(), k, metric);
             Ok(DeviceArray::on_host(ranked, k))
         }
-        Backend::Gpu(recording) => gpu::knn(recording, queries, base, k, metric),
+        Backend::Gpu(recording) => gpu::knn(recording, queries, base, k, (metric, alike)),
     }
 }

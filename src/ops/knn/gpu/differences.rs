@@ -39,14 +39,13 @@ const fn capacity(keep: usize, way: Way) -> usize {
     (keep + way.right()).next_power_of_two()
 }
 
-const _: () = assert!(capacity(QUEUED, Way::ALL[0]) <= QUEUE && capacity(QUEUED, Way::ALL[1]) <= QUEUE);
+const _: () = assert!(capacity(QUEUED, Way::Wide) <= QUEUE);
 
 pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
     let mut kernels = vec![plan_kernel()];
     for metric in [Metric::L2, Metric::InnerProduct] {
-        kernels.extend([1, 65, QUEUED].map(|keep| kernel(variant, metric, Way::Tiles, keep)));
-        for way in &Way::ALL[1..] {
-            kernels.extend([1, QUEUED].map(|keep| kernel(variant, metric, *way, keep)));
+        for way in Way::ALL {
+            kernels.extend([1, 65, QUEUED].map(|keep| kernel(variant, metric, way, keep)));
         }
     }
     kernels.extend([1, 65, QUEUED].map(|keep| listed(variant, keep)));
@@ -68,7 +67,7 @@ fn kernel(variant: Variant, metric: Metric, way: Way, keep: usize) -> Kernel {
 
 /// The kernel for listed queries and squared distances.
 fn listed(variant: Variant, keep: usize) -> Kernel {
-    let mut kernel = kernel(variant, Metric::L2, Way::Tiles, keep);
+    let mut kernel = kernel(variant, Metric::L2, Way::Square, keep);
     kernel.flags.push("LISTED");
     kernel
 }
@@ -110,9 +109,8 @@ pub(super) fn knn(
     queries: &DeviceArray<f32>,
     base: &DeviceArray<f32>,
     k: usize,
-    metric: Metric,
+    (metric, way): (Metric, Way),
 ) -> Result<DeviceArray<Ranked>> {
-    let way = Way::of(queries);
     let most_groups = most_groups(way, k);
     let tiles = queries.rows().div_ceil(way.left()).min(most_groups);
     let mut all_slabs = 0;
@@ -180,7 +178,7 @@ pub(super) struct Listed {
 impl Listed {
     /// Makes room to look for the `k` closest rows of `base`, at most [`QUEUED`].
     pub(super) fn new(recording: &mut Recording, base: &DeviceArray<f32>, k: usize) -> Result<Self> {
-        let way = Way::Tiles;
+        let way = Way::Square;
         let stretches = segments(base.rows(), &[base.rows_per_part()]);
         let most_groups = (most_groups(way, k) / stretches.len().max(1)).max(1);
         let lines = most_groups * way.left() * size_of::<Ranked>();
@@ -191,7 +189,7 @@ impl Listed {
 
     /// Most queries of a list.
     pub(super) fn most(&self) -> usize {
-        self.most_groups * Way::Tiles.left()
+        self.most_groups * Way::Square.left()
     }
 
     /// Finds the neighbours of a batch's listed queries, in `found`.
@@ -205,10 +203,10 @@ impl Listed {
         found: &DeviceArray<Ranked>,
     ) -> Result<()> {
         let Listed { k, stretches, most_groups, queues, candidates } = self;
-        let most_slabs = base.rows().div_ceil(Way::Tiles.least_rows());
+        let most_slabs = base.rows().div_ceil(Way::Square.least_rows());
         share_out(recording, list, *most_groups, most_slabs)?;
         let (queries_part, query_place) = queries.part(batch.first_row)?;
-        let tiles = batch.rows.div_ceil(Way::Tiles.left());
+        let tiles = batch.rows.div_ceil(Way::Square.left());
         let most = tiles.saturating_mul(most_slabs).min(*most_groups);
         for (number, stretch) in stretches.iter().enumerate() {
             let (base_part, first_row) = base.part(stretch.first_row)?;

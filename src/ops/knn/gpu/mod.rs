@@ -9,6 +9,8 @@ mod within;
 
 pub(in crate::ops) use differences::share_out;
 
+use way::Way;
+
 use crate::{
     DeviceArray, Metric, Result,
     device::{Kernel, Recording, Variant},
@@ -25,8 +27,9 @@ pub(super) fn knn(
     queries: &DeviceArray<f32>,
     base: &DeviceArray<f32>,
     k: usize,
-    metric: Metric,
+    (metric, alike): (Metric, bool),
 ) -> Result<DeviceArray<Ranked>> {
+    let way = Way::of(queries, alike);
     queries.check_on(recording.device(), "queries")?;
     base.check_on(recording.device(), "base")?;
     if rounded::pay(recording.device(), queries, base, k, metric) {
@@ -34,8 +37,8 @@ pub(super) fn knn(
     } else if products::pay(recording.device(), queries, base, k, metric) {
         products::knn(recording, queries, base, k, metric)
     } else if k <= QUEUED {
-        differences::knn(recording, queries, base, k, metric)
+        differences::knn(recording, queries, base, k, (metric, way))
     } else {
-        within::knn(recording, queries, base, k, metric, within::ENTRIES)
+        within::knn(recording, queries, base, k, (metric, way), within::ENTRIES)
     }
 }

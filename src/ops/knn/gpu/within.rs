@@ -71,7 +71,7 @@ impl Plan {
     /// large for that.
     fn new(queries: usize, rows: usize, k: usize, entries: usize) -> Self {
         let least = rows.min(FIRST.saturating_mul(k)).max(1);
-        let whole = (entries / rows.max(1)).max(Way::Tiles.left());
+        let whole = (entries / rows.max(1)).max(Way::Square.left());
         let queries = queries.min(whole).min(entries / least).max(1);
         Plan { queries, room: rows.min((entries / queries).max(1)) }
     }
@@ -96,11 +96,10 @@ pub(super) fn knn(
     queries: &DeviceArray<f32>,
     base: &DeviceArray<f32>,
     k: usize,
-    metric: Metric,
+    (metric, way): (Metric, Way),
     entries: usize,
 ) -> Result<DeviceArray<Ranked>> {
     let found = recording.array(queries.rows(), k)?;
-    let way = Way::of(queries);
     let rows = base.rows();
     let plan = Plan::new(queries.rows(), rows, k, entries);
     let stretches = plan.stretches(rows, k);
@@ -154,7 +153,7 @@ fn offer(
 
 #[cfg(test)]
 mod tests {
-    use super::{Plan, knn};
+    use super::{Plan, Way, knn};
     use crate::{
         Device, Metric, Result,
         device::{Backend, adapters, block_on},
@@ -205,7 +204,10 @@ mod tests {
                     let (queries, base) = (device.upload(queries.clone(), 2)?, device.upload(base.clone(), 2)?);
                     let mut work = device.work();
                     let found = match &mut work.0 {
-                        Backend::Gpu(recording) => knn(recording, &queries, &base, k, Metric::L2, entries)?,
+                        Backend::Gpu(recording) => {
+                            let way = Way::of(&queries, false);
+                            knn(recording, &queries, &base, k, (Metric::L2, way), entries)?
+                        }
                         Backend::Cpu => ops::knn(&mut work, &queries, &base, k, Metric::L2)?,
                     };
                     block_on(work.read(found))
