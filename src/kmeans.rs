@@ -12,7 +12,7 @@ use crate::{
     Device, DeviceArray, Error, Metric, Result, Work,
     device::{Cancel, block_on},
     ops::{self, Grouping, Moving, Nearest},
-    rows::{check, check_dimension, contiguous, normalise},
+    rows::{check, check_dimension, normalise},
     storage::{RowSource, Sampled},
 };
 
@@ -197,10 +197,10 @@ impl KMeans {
             return self.train_rows_async(device, &rows).await;
         }
         let points = match sample {
-            Some(sample) => contiguous(rows.select(Axis(0), &sample).view()),
-            None => contiguous(rows),
+            Some(sample) => device.begin_rows(rows.select(Axis(0), &sample).view())?,
+            None => device.begin_rows(rows)?,
         };
-        self.cluster(device, &Points::Here(device.upload(points, rows.ncols())?), random).await
+        self.cluster(device, &Points::Here(points), random).await
     }
 
     /// [`KMeans::train`] on rows that are read in pieces: with [`KMeans::memory`], of any number.

@@ -176,3 +176,19 @@ fn a_cancelled_addition_leaves_the_index_as_it_was() {
         }
     }
 }
+
+#[test]
+fn many_rows_go_in_pieces() {
+    // Of 16 MiB, the last of which is short.
+    let rows = rows(7, 40_001, 128);
+    for device in &gpus(&Options::default()) {
+        let mut index = Index::new(device, 128, "Flat", Metric::L2).unwrap();
+        index.add(rows.view()).unwrap();
+        for places in [0..8, 32_760..32_776, 39_990..40_001] {
+            let found = index.search(rows.slice(s![places.clone(), ..]), 1).unwrap();
+            let expected: Vec<i64> = places.map(i64::from).collect();
+            assert_eq!(found.ids().into_raw_vec_and_offset().0, expected, "{device:?}");
+            assert!(found.scores().iter().all(|&score| score == 0.0), "{device:?}");
+        }
+    }
+}

@@ -51,9 +51,23 @@ impl<T: Pod> DeviceArray<T> {
     }
 
     pub(super) fn upload(gpu: &Gpu, data: &[T], rows: usize, columns: usize) -> Result<Self> {
+        Self::uploaded(gpu, data, rows, columns, |bytes| gpu.filled(bytes, STORAGE))
+    }
+
+    /// [`DeviceArray::upload`], except that what is much is submitted, piece by piece.
+    pub(super) fn upload_by_pieces(gpu: &Gpu, data: &[T], rows: usize, columns: usize) -> Result<Self> {
+        Self::uploaded(gpu, data, rows, columns, |bytes| gpu.filled_by_pieces(bytes, STORAGE))
+    }
+
+    fn uploaded(
+        gpu: &Gpu,
+        data: &[T],
+        rows: usize,
+        columns: usize,
+        filled: impl Fn(&[u8]) -> Result<Arc<Lease>>,
+    ) -> Result<Self> {
         Self::allocate(gpu, rows, columns, |_, first, count| {
-            let part = &data[first * columns..(first + count) * columns];
-            gpu.filled(bytemuck::cast_slice(part), STORAGE)
+            filled(bytemuck::cast_slice(&data[first * columns..(first + count) * columns]))
         })
     }
 

@@ -79,6 +79,16 @@ struct Shared {
 pub(super) const STORAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
+/// Bytes that a part of an array has at most, whatever a device allows: kernels count them in 32 bits.
+const MAX_PART: u64 = u32::MAX as u64 / 16 * 16;
+
+/// Bytes that go to the GPU together while the next are copied. wgpu makes memory to write to for each, but takes those of up
+/// to 64 MiB in all from one block that it keeps.
+const PIECE: usize = 16 << 20;
+
+/// Bytes that one thread copies.
+const COPIED: usize = 1 << 20;
+
 /// Features that this crate makes use of.
 pub(super) const FEATURES: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::PIPELINE_CACHE);
 
@@ -160,7 +170,7 @@ impl Gpu {
                 workgroup_bytes: limits.max_compute_workgroup_storage_size,
                 invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             },
-            max_part: options.max_binding.map_or(max_binding, |bytes| bytes.min(max_binding)).max(256),
+            max_part: options.max_binding.map_or(max_binding, |bytes| bytes.min(max_binding)).clamp(256, MAX_PART),
             max_workgroups: options
                 .max_workgroups
                 .unwrap_or(u32::MAX)
@@ -360,19 +370,37 @@ impl Gpu {
         Ok(pool.adopt(made?))
     }
 
-    /// A buffer that begins with `bytes`.
+    /// A buffer that begins with `bytes`, from the next submission on.
     pub(super) fn filled(&self, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<Arc<Lease>> {
         let lease = self.lease(bytes.len() as u64, usage | wgpu::BufferUsages::COPY_DST)?;
+        self.write(&lease, 0, bytes)?;
+        Ok(lease)
+    }
+
+    /// [`Gpu::filled`], except that what is much is submitted, piece by piece.
+    pub(super) fn filled_by_pieces(&self, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<Arc<Lease>> {
+        if bytes.len() <= PIECE {
+            return self.filled(bytes, usage);
+        }
+        let lease = self.lease(bytes.len() as u64, usage | wgpu::BufferUsages::COPY_DST)?;
+        for (number, piece) in bytes.chunks(PIECE).enumerate() {
+            self.write(&lease, (number * PIECE) as u64, piece)?;
+            self.catching(0, || self.0.queue.submit([]))?;
+        }
+        Ok(lease)
+    }
+
+    /// Writes `bytes` to a buffer from a place on, with the next submission.
+    fn write(&self, lease: &Lease, offset: u64, bytes: &[u8]) -> Result<()> {
         let size = bytes.len().next_multiple_of(4).max(4);
         let whole = wgpu::BufferSize::new(size as u64).unwrap_or(wgpu::BufferSize::MIN);
         // A device that is lost gives no memory to write to; calls that give nothing would be ignored there.
-        let view = self.catching(size as u64, || self.0.queue.write_buffer_with(lease.buffer(), 0, whole))?;
+        let view = self.catching(size as u64, || self.0.queue.write_buffer_with(lease.buffer(), offset, whole))?;
         let mut view = view.ok_or_else(|| self.lost("nothing can be written to it"))?;
-        view.slice(..bytes.len()).copy_from_slice(bytes);
+        copy(Target(view.slice(..bytes.len())), bytes);
         view.slice(bytes.len()..).fill(0);
         self.0.uploaded_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        self.catching(size as u64, || drop(view))?;
-        Ok(lease)
+        self.catching(size as u64, || drop(view))
     }
 
     /// Frees the buffers that nothing uses, once the GPU is done with them.
@@ -380,4 +408,23 @@ impl Gpu {
         self.0.pool.clear();
         poll(&self.0.device, wgpu::PollType::wait_indefinitely()).map_err(|reason| self.lost(reason))
     }
+}
+
+/// Bytes to write, on any thread.
+struct Target<'a>(wgpu::WriteOnly<'a, [u8]>);
+
+// SAFETY: like `&mut [u8]`, it is all there is of a reference to some bytes; wgpu says so of what has a known size alone.
+unsafe impl Send for Target<'_> {}
+
+/// Copies what is much by several threads: one alone is slower than the way to a GPU.
+fn copy(target: Target<'_>, bytes: &[u8]) {
+    let Target(mut target) = target;
+    if bytes.len() <= COPIED {
+        target.copy_from_slice(bytes);
+        return;
+    }
+    let half = (bytes.len() / 2).next_multiple_of(64);
+    let (first, second) = target.split_at(half);
+    let (first, second) = (Target(first), Target(second));
+    rayon::join(|| copy(first, &bytes[..half]), || copy(second, &bytes[half..]));
 }

@@ -311,6 +311,27 @@ impl Device {
         }
     }
 
+    /// [`Device::upload`] of rows for what submits anyway: many are on their way while the others are copied, once where they
+    /// follow each other.
+    pub(crate) fn begin_rows(&self, rows: ndarray::ArrayView2<'_, f32>) -> Result<DeviceArray<f32>> {
+        match (&self.kind, rows.as_slice()) {
+            (Kind::Gpu(gpu), Some(data)) => DeviceArray::upload_by_pieces(gpu, data, rows.nrows(), rows.ncols()),
+            (Kind::Gpu(gpu), None) => {
+                let data = crate::rows::contiguous(rows);
+                DeviceArray::upload_by_pieces(gpu, &data, rows.nrows(), rows.ncols())
+            }
+            (Kind::Cpu, _) => self.rows(rows),
+        }
+    }
+
+    /// [`Device::upload`] of rows that the caller keeps: for a GPU they are copied once where they follow each other.
+    pub(crate) fn rows(&self, rows: ndarray::ArrayView2<'_, f32>) -> Result<DeviceArray<f32>> {
+        match (&self.kind, rows.as_slice()) {
+            (Kind::Gpu(gpu), Some(data)) => DeviceArray::upload(gpu, data, rows.nrows(), rows.ncols()),
+            _ => self.upload(crate::rows::contiguous(rows), rows.ncols()),
+        }
+    }
+
     /// Copies rows to the device.
     ///
     /// # Errors
@@ -318,7 +339,7 @@ impl Device {
     /// [`Error::OutOfMemory`] or [`Error::DeviceLost`].
     pub fn matrix(&self, rows: ndarray::ArrayView2<'_, f32>) -> Result<DeviceArray<f32>> {
         crate::rows::check("rows", rows)?;
-        self.upload(crate::rows::contiguous(rows), rows.ncols())
+        self.rows(rows)
     }
 
     /// Whether `self` and `other` are the same device, so that arrays of one can be used with the other.

@@ -121,7 +121,7 @@ impl<K: Kind> VectorIndex<K> {
         for step in Steps::new(count, FEWEST_ROWS, CHUNK_BYTES / (4 * self.dimension()), &watch) {
             watch.check()?;
             let done = step.end;
-            let uploaded = self.upload(rows.slice_axis(Axis(0), step.into()))?;
+            let uploaded = self.begin_upload(rows.slice_axis(Axis(0), step.into()))?;
             let mut work = self.device().work();
             encoded.push(self.kind.encode(&self.context, &mut work, &uploaded)?);
             // The step before ran while this one was uploaded; there are never more than two of them.

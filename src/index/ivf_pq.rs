@@ -165,7 +165,7 @@ impl IvfPq {
         };
         if self.by_residual {
             training.cancel.check()?;
-            let uploaded = context.device.matrix(sample.view())?;
+            let uploaded = context.device.begin_rows(sample.view())?;
             let mut work = context.device.work();
             work.cancelled_by(&training.cancel);
             let labels = ops::nearest(&mut work, &uploaded, &ivf.centroids, context.metric)?.labels;

@@ -401,11 +401,18 @@ impl<K: Kind> VectorIndex<K> {
     }
 
     fn upload(&self, rows: ArrayView2<'_, f32>) -> Result<DeviceArray<f32>> {
-        let mut data = rows::contiguous(rows);
         if self.metric() == Metric::Cosine {
-            rows::normalise(&mut data, self.dimension());
+            return self.device().rows(rows::normalised(rows).view());
         }
-        self.device().upload(data, self.dimension())
+        self.device().rows(rows)
+    }
+
+    /// [`VectorIndex::upload`] of rows for what submits anyway.
+    fn begin_upload(&self, rows: ArrayView2<'_, f32>) -> Result<DeviceArray<f32>> {
+        if self.metric() == Metric::Cosine {
+            return self.device().begin_rows(rows::normalised(rows).view());
+        }
+        self.device().begin_rows(rows)
     }
 }
 
