@@ -1,9 +1,15 @@
-// Product-quantizer codes: `assign` finds each subvector's closest centroid, `pack` puts a row's codes in words.
+// Product-quantizer codes: `assign` finds each subvector's closest centroid, `pack` puts a row's codes in words. LABELS:
+// centroids are numbered over all sub-quantizers, and the distance to them is told.
 
 #if ASSIGN
 @group(0) @binding(1) var<storage, read> rows: array<f32>;
 @group(0) @binding(2) var<storage, read> codebook: array<f32>;
+#if LABELS
+@group(0) @binding(3) var<storage, read_write> labels: array<u32>;
+@group(0) @binding(4) var<storage, read_write> distances: array<f32>;
+#else
 @group(0) @binding(3) var<storage, read_write> subcodes: array<u32>;
+#endif
 #if RESIDUAL
 @group(0) @binding(4) var<storage, read> centroids: array<f32>;
 @group(0) @binding(5) var<storage, read> labels: array<u32>;
@@ -37,7 +43,13 @@ fn right_value(row: u32, column: u32) -> f32 {
 
 fn write(row: u32, nearest: vec2<u32>) {
     if (row < params.rows) {
+#if LABELS
+        let place = (params.label_place + row) * params.m + sub;
+        labels[place] = sub * params.ksub + nearest.x;
+        distances[place] = distance_of(nearest);
+#else
         subcodes[row * params.m + sub] = nearest.x;
+#endif
     }
 }
 

@@ -1,6 +1,7 @@
 // Codes of subvectors of up to {{WIDTH}} columns; with WHOLE, of just as many. A thread keeps those of four rows in registers,
 // a row in each component, and codewords pass by in workgroup memory, where all threads read the same one: a round has no
-// barriers, and what the threads found needs no comparing. A workgroup takes sub-quantizers whose codes fill words.
+// barriers, and what the threads found needs no comparing. A workgroup takes sub-quantizers whose codes fill words. LABELS:
+// codewords are numbered over all sub-quantizers, and the distance to them is told.
 
 alias Quad = vec{{QUAD}}<f32>;
 alias Columns = mat{{QUAD}}x4<f32>;
@@ -12,7 +13,12 @@ alias Element = f32;
 
 @group(0) @binding(1) var<storage, read> rows: array<Element>;
 @group(0) @binding(2) var<storage, read> codebook: array<Element>;
+#if LABELS
+@group(0) @binding(3) var<storage, read_write> labels: array<u32>;
+@group(0) @binding(4) var<storage, read_write> distances: array<f32>;
+#else
 @group(0) @binding(3) var<storage, read_write> codes: array<u32>;
+#endif
 #if RESIDUAL
 @group(0) @binding(4) var<storage, read> centroids: array<Element>;
 @group(0) @binding(5) var<storage, read> labels: array<u32>;
@@ -165,6 +171,15 @@ fn find_codes(thread: u32, sub: u32) {
     }
 }
 
+#if LABELS
+fn write_label(row: u32, sub: u32, code: u32, distance: f32) {
+    if (row < params.rows) {
+        let subvector = (params.label_place + row) * params.m + sub;
+        labels[subvector] = sub * params.ksub + code;
+        distances[subvector] = distance;
+    }
+}
+#else
 fn write_word(row: u32, word: u32, value: u32) {
     if (row < params.rows) {
         codes[(params.code_place + row) * params.words + word] = value;
@@ -177,6 +192,7 @@ fn write(word: u32, values: vec4<u32>) {
     write_word(row_numbers.z, word, values.z);
     write_word(row_numbers.w, word, values.w);
 }
+#endif
 
 @compute @workgroup_size({{THREADS}})
 fn main(
@@ -203,6 +219,15 @@ fn main(
 #endif
     let first_sub = number % across * params.together;
     let end = min(first_sub + params.together, params.m);
+#if LABELS
+    for (var sub = first_sub; sub < end; sub++) {
+        find_codes(thread, sub);
+        write_label(row_numbers.x, sub, best_code.x, best_distance.x);
+        write_label(row_numbers.y, sub, best_code.y, best_distance.y);
+        write_label(row_numbers.z, sub, best_code.z, best_distance.z);
+        write_label(row_numbers.w, sub, best_code.w, best_distance.w);
+    }
+#else
     var word = first_sub * params.nbits / 32u;
     var bit = 0u;
     var packed = vec4<u32>();
@@ -220,4 +245,5 @@ fn main(
     if (bit > 0u) {
         write(word, packed);
     }
+#endif
 }

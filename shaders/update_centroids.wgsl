@@ -1,5 +1,6 @@
 // New centroids from the sums of their rows. First one workgroup finds, in order, which cluster each empty one splits:
-// that leaves for every cluster whose mean it has and by what that is multiplied. Then all centroids are written.
+// that leaves for every cluster whose mean it has and by what that is multiplied. Then all centroids are written. Several
+// clusterings, the sub-quantizers', follow each other, with a workgroup each; HISTORY: one that tells how it went.
 
 struct Cluster {
     // The cluster whose mean this one has.
@@ -11,10 +12,12 @@ struct Cluster {
 }
 
 @group(0) @binding(1) var<storage, read> offsets: array<u32>;
+#if HISTORY
 @group(0) @binding(2) var<storage, read> inertia: array<f32>;
-@group(0) @binding(3) var<storage, read> draws: array<f32>;
 @group(0) @binding(4) var<storage, read> history: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read_write> new_history: array<vec2<f32>>;
+#endif
+@group(0) @binding(3) var<storage, read> draws: array<f32>;
 @group(0) @binding(6) var<storage, read_write> clusters: array<Cluster>;
 @group(0) @binding(7) var<storage, read> sums: array<f32>;
 @group(0) @binding(8) var<storage, read_write> centroids: array<f32>;
@@ -27,7 +30,9 @@ const THREADS = {{THREADS}}u;
 const TRIES = {{TRIES}}u;
 const SPLIT = 1.0 / 1024.0;
 
+#if HISTORY
 var<workgroup> objectives: array<f32, THREADS>;
+#endif
 var<workgroup> empties: array<u32, THREADS>;
 var<workgroup> least: atomic<u32>;
 var<workgroup> answer: u32;
@@ -50,14 +55,14 @@ fn smallest(thread: u32, value: u32) -> u32 {
     return workgroupUniformLoad(&answer);
 }
 
-// The first empty cluster from `cluster` on.
-fn next_empty(thread: u32, cluster: u32) -> u32 {
+// The first empty cluster from `cluster` on, of those that begin with `base`.
+fn next_empty(thread: u32, base: u32, cluster: u32) -> u32 {
     var found = NONE;
     for (var first = cluster; first < params.clusters && found == NONE; first += THREADS * TRIES) {
         var mine = NONE;
         for (var i = TRIES; i > 0u; i--) {
             let candidate = first + (i - 1u) * THREADS + thread;
-            if candidate < params.clusters && rows_of(candidate) == 0u {
+            if candidate < params.clusters && rows_of(base + candidate) == 0u {
                 mine = candidate;
             }
         }
@@ -67,7 +72,7 @@ fn next_empty(thread: u32, cluster: u32) -> u32 {
 }
 
 // The first try, from draw `first_draw` on and round and round the clusters, whose draw is below the cluster's share.
-fn first_hit(thread: u32, first_draw: u32) -> u32 {
+fn first_hit(thread: u32, base: u32, first_draw: u32) -> u32 {
     let rows = workgroupUniformLoad(&all_rows);
     let tries = select(0u, params.tries, rows > params.clusters);
     let spare = f32(rows - params.clusters);
@@ -78,7 +83,7 @@ fn first_hit(thread: u32, first_draw: u32) -> u32 {
             let candidate = first + (i - 1u) * THREADS + thread;
             if candidate < tries {
                 let draw = draws[(first_draw + candidate) % params.draws];
-                if draw < (clusters[candidate % params.clusters].size - 1.0) / spare {
+                if draw < (clusters[base + candidate % params.clusters].size - 1.0) / spare {
                     mine = candidate;
                 }
             }
@@ -89,13 +94,13 @@ fn first_hit(thread: u32, first_draw: u32) -> u32 {
 }
 
 // The largest cluster, the first among equals.
-fn largest(thread: u32) -> u32 {
+fn largest(thread: u32, base: u32) -> u32 {
     var best = thread;
     var size = -1.0;
     for (var cluster = thread; cluster < params.clusters; cluster += THREADS) {
-        if clusters[cluster].size > size {
+        if clusters[base + cluster].size > size {
             best = cluster;
-            size = clusters[cluster].size;
+            size = clusters[base + cluster].size;
         }
     }
     // Sizes are not negative, so they order as their bits do.
@@ -104,53 +109,74 @@ fn largest(thread: u32) -> u32 {
 }
 
 @compute @workgroup_size({{THREADS}})
-fn split(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    var objective = 0.0;
-    var empty = 0u;
-    for (var cluster = thread; cluster < params.clusters; cluster += THREADS) {
-        let size = rows_of(cluster);
-        clusters[cluster] = Cluster(cluster, f32(size), 1.0, 1.0);
-        objective += inertia[cluster];
-        empty += u32(size == 0u);
+fn split(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) width: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let part = workgroup_number(id, width);
+    if part >= params.parts {
+        return;
     }
+    let base = part * params.clusters;
+    var empty = 0u;
+#if HISTORY
+    var objective = 0.0;
+#endif
+    for (var cluster = thread; cluster < params.clusters; cluster += THREADS) {
+        let size = rows_of(base + cluster);
+        clusters[base + cluster] = Cluster(base + cluster, f32(size), 1.0, 1.0);
+        empty += u32(size == 0u);
+#if HISTORY
+        objective += inertia[cluster];
+#endif
+    }
+    empties[thread] = empty;
+#if HISTORY
+    objectives[thread] = objective;
     for (var row = thread; row < params.history; row += THREADS) {
         new_history[row] = history[row];
     }
-    objectives[thread] = objective;
-    empties[thread] = empty;
+#endif
     if thread == 0u {
         atomicStore(&least, NONE);
-        all_rows = offsets[params.clusters];
+        all_rows = offsets[base + params.clusters] - offsets[base];
     }
     for (var reach = THREADS / 2u; reach > 0u; reach /= 2u) {
         workgroupBarrier();
         if thread < reach {
-            objectives[thread] += objectives[thread + reach];
             empties[thread] += empties[thread + reach];
+#if HISTORY
+            objectives[thread] += objectives[thread + reach];
+#endif
         }
     }
+#if HISTORY
     if thread == 0u {
         new_history[params.history] = vec2(objectives[0], f32(empties[0]));
     }
+#endif
     let splits = workgroupUniformLoad(&empties[0]);
     var first_draw = 0u;
     var cluster = 0u;
     for (var i = 0u; i < splits; i++) {
         storageBarrier();
-        cluster = next_empty(thread, cluster);
-        let hit = first_hit(thread, first_draw);
+        cluster = next_empty(thread, base, cluster);
+        let hit = first_hit(thread, base, first_draw);
         var donor = 0u;
         if hit == NONE {
-            donor = largest(thread);
+            donor = largest(thread, base);
         } else {
             donor = hit % params.clusters;
             first_draw = (first_draw + hit + 1u) % params.draws;
         }
         if thread == 0u {
-            let whole = clusters[donor];
+            let whole = clusters[base + donor];
             let half = whole.size / 2.0;
-            clusters[cluster] = Cluster(whole.origin, half, whole.even * (1.0 + SPLIT), whole.odd * (1.0 - SPLIT));
-            clusters[donor] = Cluster(whole.origin, whole.size - half, whole.even * (1.0 - SPLIT), whole.odd * (1.0 + SPLIT));
+            clusters[base + cluster] =
+                Cluster(whole.origin, half, whole.even * (1.0 + SPLIT), whole.odd * (1.0 - SPLIT));
+            clusters[base + donor] =
+                Cluster(whole.origin, whole.size - half, whole.even * (1.0 - SPLIT), whole.odd * (1.0 + SPLIT));
         }
         cluster += 1u;
     }

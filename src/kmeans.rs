@@ -4,6 +4,7 @@ mod clustering;
 mod points;
 mod progress;
 mod start;
+mod subspaces;
 
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
@@ -426,8 +427,6 @@ impl KMeans {
             0 => vec![],
             _ => device.work().read(run.history).await?,
         };
-        let advised = self.clusters.saturating_mul(ADVISED_POINTS);
-        let few = Warning::FewPoints { points, centroids: self.clusters, advised };
         Ok(Clustering {
             device: device.clone(),
             metric: self.assignment(),
@@ -437,8 +436,15 @@ impl KMeans {
             empty_clusters: history.chunks_exact(2).map(|entry| entry[1] as usize).collect(),
             objective: run.objective,
             points,
-            warnings: if points < advised { vec![few] } else { vec![] },
+            warnings: self.warnings(points),
         })
+    }
+
+    /// What there is to say of so many training points.
+    fn warnings(&self, points: usize) -> Vec<Warning> {
+        let advised = self.clusters.saturating_mul(ADVISED_POINTS);
+        let few = Warning::FewPoints { points, centroids: self.clusters, advised };
+        if points < advised { vec![few] } else { vec![] }
     }
 }
 

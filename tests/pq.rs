@@ -4,8 +4,13 @@ mod common;
 
 use std::sync::{Arc, Mutex};
 
-use cellprobe::{Device, Error, Metric, ProductQuantizer, kmeans::Warning, quantize::Training};
-use ndarray::{Array2, Array3, ArrayView2, s};
+use cellprobe::{
+    Device, Error, KMeans, Metric, ProductQuantizer,
+    device::{Cancel, Options, adapters},
+    kmeans::{Progress, Warning},
+    quantize::Training,
+};
+use ndarray::{Array2, Array3, ArrayView2, Axis, s};
 use proptest::prelude::*;
 
 fn rows(count: usize, dimension: usize) -> Array2<f32> {
@@ -60,6 +65,28 @@ fn training_gives_the_same_bits() {
     }
 }
 
+/// Small whole numbers, so that sums are exact: a GPU trains sub-quantizers together, as many as a binding has room for.
+#[test]
+fn each_sub_quantizer_is_what_k_means_makes_of_its_columns() {
+    let (m, dsub) = (7, 3);
+    // The same rows twice and columns of few numbers, so that clusters lose all their rows.
+    let row = |row: usize, column: usize| (row % 150 * (column + 3) + column * row % 150 % 7) % (2 + column);
+    for count in [16, 300, 20_000] {
+        let rows = Array2::from_shape_fn((count, m * dsub), |(number, column)| row(number, column) as f32);
+        let most = if count == 300 { Some(15) } else { None };
+        let options = Training::default().iterations(1).max_points_per_centroid(most);
+        let kmeans = KMeans::new(16).iterations(1).max_points_per_centroid(most);
+        for device in common::devices() {
+            let quantizer = ProductQuantizer::train(&device, rows.view(), m, 4, &options).unwrap();
+            for (sub, centroids) in quantizer.centroids().axis_iter(Axis(0)).enumerate() {
+                let columns = rows.slice(s![.., sub * dsub..(sub + 1) * dsub]);
+                let alone = kmeans.train(&device, columns).unwrap();
+                assert_eq!(centroids, alone.centroids(), "{count} rows, sub-quantizer {sub} on {device:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_quantizer_moves_between_devices() {
     let rows = rows(100, 8);
@@ -79,11 +106,50 @@ fn a_quantizer_moves_between_devices() {
 
 #[test]
 fn progress_is_told_of_every_sub_quantizer() {
-    let told: Arc<Mutex<Vec<(usize, usize)>>> = Arc::default();
-    let listener = Arc::clone(&told);
-    let options = options().progress(move |step| listener.lock().unwrap().push((step.done, step.of)));
-    ProductQuantizer::train(&Device::cpu(), rows(50, 6).view(), 3, 4, &options).unwrap();
-    assert_eq!(*told.lock().unwrap(), [(1, 3), (2, 3), (3, 3)]);
+    let rows = rows(50, 6);
+    for device in common::devices() {
+        let told: Arc<Mutex<Vec<Progress>>> = Arc::default();
+        let listener = Arc::clone(&told);
+        let options = options().progress(move |step| listener.lock().unwrap().push(step));
+        let quantizer = ProductQuantizer::train(&device, rows.view(), 3, 4, &options).unwrap();
+        let decoded = quantizer.decode(quantizer.encode(rows.view()).unwrap().view()).unwrap();
+        let told = std::mem::take(&mut *told.lock().unwrap());
+        assert_eq!(told.iter().map(|step| (step.done, step.of)).collect::<Vec<_>>(), [(1, 3), (2, 3), (3, 3)]);
+        for (sub, step) in told.iter().enumerate() {
+            let columns = s![.., 2 * sub..2 * sub + 2];
+            let objective = f64::from((&rows.slice(columns) - &decoded.slice(columns)).pow2().sum());
+            assert!((step.objective - objective).abs() <= 1e-4 * objective, "{device:?}: {step:?}, {objective}");
+        }
+    }
+}
+
+#[test]
+fn a_cancelled_training_is_an_error() {
+    let cancel = Cancel::default();
+    let options = options().cancelled_by(&cancel);
+    cancel.cancel();
+    for device in common::devices() {
+        let trained = ProductQuantizer::train(&device, rows(50, 6).view(), 3, 4, &options);
+        assert!(matches!(trained, Err(Error::Cancelled)), "{device:?}");
+    }
+}
+
+/// The start, and each iteration with a submission of its own; what is read is the centroids.
+#[test]
+fn sub_quantizers_are_trained_together() {
+    let rows = rows(600, 24);
+    if std::env::var("CELLPROBE_TEST_DEVICES").is_ok_and(|wanted| wanted == "cpu") {
+        return;
+    }
+    // Opened anew, so that nobody else counts on them.
+    for adapter in adapters().into_iter().filter(|adapter| adapter.unusable.is_none() && adapter.backend != "gl") {
+        let device = Device::open(&format!("gpu:{}", adapter.index), &Options::default()).unwrap();
+        let before = device.counters();
+        ProductQuantizer::train(&device, rows.view(), 8, 4, &Training::default().iterations(5)).unwrap();
+        let after = device.counters();
+        let asked_for = (after.submissions - before.submissions, after.read_backs - before.read_backs);
+        assert_eq!(asked_for, (6, 1), "{device:?}");
+    }
 }
 
 #[test]

@@ -182,6 +182,16 @@ impl<T: Pod> DeviceArray<T> {
         (self.rows * self.columns * size_of::<T>()) as u64
     }
 
+    /// The same elements in rows of `columns`, several of which make one of these.
+    pub(crate) fn cut(&self, columns: usize) -> Self {
+        let times = self.columns / columns;
+        let storage = match &self.storage {
+            Storage::Host(data) => Storage::Host(Arc::clone(data)),
+            Storage::Gpu(parts) => Storage::Gpu(Parts { rows_per_part: parts.rows_per_part * times, ..parts.clone() }),
+        };
+        DeviceArray { rows: self.rows * times, columns, storage }
+    }
+
     /// The elements, row after row, if they are on the CPU.
     pub(crate) fn host(&self, what: &'static str) -> Result<&[T]> {
         match &self.storage {

@@ -3,7 +3,7 @@
 use rand::{RngExt, rngs::Xoshiro256PlusPlus, seq::index::sample};
 
 use super::{Init, points::Points};
-use crate::{Device, DeviceArray, Metric, Result, rows::contiguous};
+use crate::{Device, DeviceArray, Metric, Result};
 
 /// `clusters` centroids to start from. There must be as many rows.
 pub(super) async fn start(
@@ -14,14 +14,19 @@ pub(super) async fn start(
     random: &mut Xoshiro256PlusPlus,
 ) -> Result<DeviceArray<f32>> {
     let picks = match init {
-        Init::Given(centroids) => return device.upload(contiguous(centroids.view()), centroids.ncols()),
-        Init::Random => sample(random, rows.rows(), clusters).into_vec(),
+        Init::Given(centroids) => return device.rows(centroids.view()),
+        Init::Random => picks(rows.rows(), clusters, random),
         Init::PlusPlus => plus_plus(device, rows, clusters, random).await?,
     };
     let mut work = device.work();
     let centroids = rows.pick(&mut work, device, &picks)?;
     work.submit()?;
     Ok(centroids)
+}
+
+/// Numbers of distinct rows among `rows`.
+pub(super) fn picks(rows: usize, clusters: usize, random: &mut Xoshiro256PlusPlus) -> Vec<usize> {
+    sample(random, rows, clusters).into_vec()
 }
 
 /// Numbers of distinct rows, each drawn in proportion to its squared distance to the nearest drawn before.

@@ -75,6 +75,7 @@ pub(crate) use nearest::Moving;
 pub use nearest::{Nearest, nearest};
 pub use normalise::normalise;
 pub use pq_encode::pq_encode;
+pub(crate) use pq_encode::pq_nearest;
 pub use pq_interleave::{PqCodes, pq_interleave};
 pub use pq_rerank::{Places, pq_rerank};
 pub use pq_scan::pq_scan;
@@ -87,6 +88,7 @@ pub(crate) use round::rounded_bytes;
 pub use round::{RoundedRows, round};
 pub use segment_sums::{SegmentSums, segment_sums};
 pub use select::select;
+pub(crate) use update_centroids::update_codewords;
 pub use update_centroids::{Updated, update_centroids};
 
 #[doc = include_str!("ceilings.md")]

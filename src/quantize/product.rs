@@ -1,13 +1,13 @@
 //! Product quantization.
 
-use ndarray::{Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, s};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis};
 
 use crate::{
     Device, Error, KMeans, Metric, Result,
     device::{Cancel, block_on},
     kmeans::{Callback, Progress, Warning},
     ops::{self, Codebook, Table},
-    rows::{check, check_dimension, contiguous},
+    rows::{check, check_dimension},
 };
 
 /// Rows that are encoded at once, so that what a device holds is bounded. On the CPU fewer: memory is used again.
@@ -66,7 +66,7 @@ impl Training {
         self
     }
 
-    /// Calls `progress` after each sub-quantizer.
+    /// Calls `progress` with each sub-quantizer that is done: a GPU trains several at the same time.
     #[must_use]
     pub fn progress(mut self, progress: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         self.progress = Some(Callback::new(progress));
@@ -140,22 +140,9 @@ impl ProductQuantizer {
         options: &Training,
     ) -> Result<Self> {
         check("training rows", rows)?;
-        let dimension = rows.ncols();
-        super::check(dimension, m, nbits)?;
-        let (ksub, dsub) = (1 << nbits, dimension / m);
-        let kmeans = options.kmeans(ksub);
-        let mut centroids = Array3::zeros((m, ksub, dsub));
-        let mut warnings = vec![];
-        for (sub, mut target) in centroids.axis_iter_mut(Axis(0)).enumerate() {
-            let subvectors = rows.slice(s![.., sub * dsub..(sub + 1) * dsub]);
-            let clustering = kmeans.train_async(device, subvectors).await?;
-            target.assign(&clustering.centroids());
-            // Every sub-quantizer has as many points, and so the same to say.
-            warnings = clustering.warnings().to_vec();
-            if let Some(progress) = &options.progress {
-                progress.call(sub + 1, m, clustering.objective());
-            }
-        }
+        super::check(rows.ncols(), m, nbits)?;
+        let kmeans = options.kmeans(1 << nbits);
+        let (centroids, warnings) = kmeans.train_subspaces(device, rows, m, options.progress.as_ref()).await?;
         Ok(ProductQuantizer { warnings, ..Self::from_centroids(device, centroids)? })
     }
 
@@ -177,7 +164,7 @@ impl ProductQuantizer {
             found,
         })?;
         check("centroids", rows.view())?;
-        let codebook = Codebook::new(device.upload(contiguous(rows.view()), dsub)?, m, ksub.ilog2() as usize)?;
+        let codebook = Codebook::new(device.rows(rows.view())?, m, ksub.ilog2() as usize)?;
         Ok(ProductQuantizer { device: device.clone(), centroids, codebook, warnings: vec![] })
     }
 
@@ -258,7 +245,7 @@ impl ProductQuantizer {
         let (at_once, size) = (encoded_at_once(&self.device), self.code_size());
         let targets = codes.as_slice_mut().unwrap_or_default().chunks_mut(at_once * size);
         for (rows, target) in rows.axis_chunks_iter(Axis(0), at_once).zip(targets) {
-            let points = self.device.upload(contiguous(rows), rows.ncols())?;
+            let points = self.device.rows(rows)?;
             let mut work = self.device.work();
             let words = ops::pq_encode(&mut work, &points, &self.codebook, None)?;
             let words = work.read(words).await?;
@@ -310,7 +297,7 @@ impl ProductQuantizer {
         let mut tables = Array3::zeros((queries.nrows(), self.m(), self.codebook.ksub()));
         let tiles = queries.axis_chunks_iter(Axis(0), TABLES_AT_ONCE);
         for (queries, mut target) in tiles.zip(tables.axis_chunks_iter_mut(Axis(0), TABLES_AT_ONCE)) {
-            let queries = self.device.upload(contiguous(queries), queries.ncols())?;
+            let queries = self.device.rows(queries)?;
             let mut work = self.device.work();
             let values = ops::pq_tables(&mut work, &queries, &self.codebook, table)?;
             let values = work.read(values).await?;

@@ -2,9 +2,9 @@
 
 use crate::{
     DeviceArray, Result,
-    device::{Kernel, Recording, Variant, bounded_segments, params},
+    device::{Kernel, Recording, Segment, Variant, bounded_segments, params, segments},
     ops::{
-        Codebook,
+        Codebook, Nearest,
         selection::SCRATCH_BYTES,
         tile::{THREADS, TILE, Tiling},
     },
@@ -35,13 +35,10 @@ const SHORT_THREADS: usize = 64;
 const SHORT_ROWS: usize = 4;
 
 pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
-    let mut kernels = vec![assign(false), assign(true), pack()];
-    for width in WIDTHS {
-        for dsub in [width - 1, width] {
-            kernels.extend([short(width, dsub, false), short(width, dsub, true)]);
-        }
-    }
-    kernels
+    let variants = [None, Some("RESIDUAL"), Some("LABELS")];
+    let widths = WIDTHS.into_iter().flat_map(|width| [(width, width - 1), (width, width)]);
+    let shorts = widths.flat_map(|(width, dsub)| variants.map(|variant| short(width, dsub, variant)));
+    variants.map(assign).into_iter().chain([pack()]).chain(shorts).collect()
 }
 
 fn kernel(entry: &'static str, flags: Vec<&'static str>) -> Kernel {
@@ -55,16 +52,21 @@ fn kernel(entry: &'static str, flags: Vec<&'static str>) -> Kernel {
     }
 }
 
-fn assign(residual: bool) -> Kernel {
-    kernel("assign", if residual { vec!["ASSIGN", "L2", "RESIDUAL"] } else { vec!["ASSIGN", "L2"] })
+fn assign(variant: Option<&'static str>) -> Kernel {
+    kernel("assign", ["ASSIGN", "L2"].into_iter().chain(variant).collect())
 }
 
 fn pack() -> Kernel {
     kernel("pack", vec![])
 }
 
+/// Columns that are kept in registers for subvectors of so many; none where they are too many for that.
+fn width_of(dsub: usize) -> Option<usize> {
+    WIDTHS.into_iter().find(|&width| dsub <= width)
+}
+
 /// For subvectors of `dsub` columns, at most `width`.
-fn short(width: usize, dsub: usize, residual: bool) -> Kernel {
+fn short(width: usize, dsub: usize, variant: Option<&'static str>) -> Kernel {
     let quad = width.min(4);
     let flags = [
         ("L2", true),
@@ -73,7 +75,6 @@ fn short(width: usize, dsub: usize, residual: bool) -> Kernel {
         ("THIRD_QUAD", width > 8),
         ("FOURTH_QUAD", width > 12),
         ("WHOLE", width == dsub),
-        ("RESIDUAL", residual),
     ];
     let numbers = [("THREADS", SHORT_THREADS), ("WIDTH", width), ("QUAD", quad)];
     Kernel {
@@ -82,7 +83,24 @@ fn short(width: usize, dsub: usize, residual: bool) -> Kernel {
         params: Params::WGSL,
         entry: "main",
         numbers: numbers.map(|(name, number)| (name, number as u32)).to_vec(),
-        flags: flags.into_iter().filter_map(|(name, holds)| holds.then_some(name)).collect(),
+        flags: flags.into_iter().filter_map(|(name, holds)| holds.then_some(name)).chain(variant).collect(),
+    }
+}
+
+/// Rows of one buffer, from `row_place` on in it.
+fn params(codebook: &Codebook, rows: &Segment, row_place: usize) -> Params {
+    Params {
+        rows: rows.rows as u32,
+        row_place: row_place as u32,
+        label_place: rows.first_row as u32,
+        code_place: 0,
+        columns: codebook.dimension() as u32,
+        m: codebook.m() as u32,
+        nbits: codebook.nbits() as u32,
+        ksub: codebook.ksub() as u32,
+        dsub: codebook.dsub() as u32,
+        words: codebook.words() as u32,
+        together: 1,
     }
 }
 
@@ -103,39 +121,53 @@ pub(super) fn pq_encode(
         inputs.push(("labels", labels.whole("bytes of labels")?));
     }
     let dsub = codebook.dsub();
-    let width = WIDTHS.into_iter().find(|&width| dsub <= width);
+    let width = width_of(dsub);
     let most_rows = width.map_or(SCRATCH_BYTES / (codebook.m() * size_of::<u32>()), |_| usize::MAX);
+    let variant = residual.map(|_| "RESIDUAL");
     let together = 32 >> codebook.nbits().trailing_zeros();
     for batch in bounded_segments(rows.rows(), &[rows.rows_per_part(), codes.rows_per_part()], most_rows) {
         let (rows_part, row_place) = rows.part(batch.first_row)?;
         let (codes_part, code_place) = codes.part(batch.first_row)?;
-        let params = Params {
-            rows: batch.rows as u32,
-            row_place: row_place as u32,
-            label_place: batch.first_row as u32,
-            code_place: code_place as u32,
-            columns: rows.columns() as u32,
-            m: codebook.m() as u32,
-            nbits: codebook.nbits() as u32,
-            ksub: codebook.ksub() as u32,
-            dsub: dsub as u32,
-            words: codebook.words() as u32,
-            together: together as u32,
-        };
+        let params =
+            Params { code_place: code_place as u32, together: together as u32, ..params(codebook, &batch, row_place) };
         let mut buffers = vec![("rows", rows_part)];
         buffers.extend(&inputs);
         recording.expect(batch.rows * codebook.ksub() * rows.columns());
         if let Some(width) = width {
             let groups = batch.rows.div_ceil(SHORT_THREADS * SHORT_ROWS) * codebook.m().div_ceil(together);
             buffers.push(("codes", codes_part));
-            recording.dispatch(short(width, dsub, residual.is_some()), &params, &buffers, groups)?;
+            recording.dispatch(short(width, dsub, variant), &params, &buffers, groups)?;
             continue;
         }
         let subcodes = recording.scratch(batch.rows * codebook.m() * size_of::<u32>())?;
         buffers.push(("subcodes", &subcodes));
-        recording.dispatch(assign(residual.is_some()), &params, &buffers, batch.rows.div_ceil(TILE) * codebook.m())?;
+        recording.dispatch(assign(variant), &params, &buffers, batch.rows.div_ceil(TILE) * codebook.m())?;
         let buffers = [("subcodes", &subcodes), ("codes", codes_part)];
         recording.dispatch(pack(), &params, &buffers, (batch.rows * codebook.words()).div_ceil(THREADS))?;
     }
     Ok(codes)
+}
+
+pub(super) fn pq_nearest(recording: &mut Recording, rows: &DeviceArray<f32>, codebook: &Codebook) -> Result<Nearest> {
+    rows.check_on(recording.device(), "rows")?;
+    codebook.centroids().check_on(recording.device(), "codebook")?;
+    let subvectors = rows.rows() * codebook.m();
+    let nearest = Nearest { labels: recording.array(subvectors, 1)?, distances: recording.array(subvectors, 1)? };
+    for batch in segments(rows.rows(), &[rows.rows_per_part()]) {
+        let (rows_part, row_place) = rows.part(batch.first_row)?;
+        let buffers = [
+            ("rows", rows_part),
+            ("codebook", codebook.centroids().whole("bytes of a codebook")?),
+            ("labels", nearest.labels.whole("bytes of labels")?),
+            ("distances", nearest.distances.whole("bytes of distances")?),
+        ];
+        recording.expect(batch.rows * codebook.ksub() * rows.columns());
+        let (kernel, rows_a_group) = match width_of(codebook.dsub()) {
+            Some(width) => (short(width, codebook.dsub(), Some("LABELS")), SHORT_THREADS * SHORT_ROWS),
+            None => (assign(Some("LABELS")), TILE),
+        };
+        let groups = batch.rows.div_ceil(rows_a_group) * codebook.m();
+        recording.dispatch(kernel, &params(codebook, &batch, row_place), &buffers, groups)?;
+    }
+    Ok(nearest)
 }

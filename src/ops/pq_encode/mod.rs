@@ -4,7 +4,7 @@ mod cpu;
 pub(super) mod gpu;
 pub(super) mod reference;
 
-use super::Codebook;
+use super::{Codebook, Nearest};
 use crate::{DeviceArray, Error, Result, Work, device::Backend};
 
 /// The code of each row: for each subvector its closest centroid (squared Euclidean, the lower number among
@@ -43,5 +43,14 @@ pub fn pq_encode(
             Ok(DeviceArray::on_host(codes, codebook.words()))
         }
         Backend::Gpu(recording) => gpu::pq_encode(recording, rows, codebook, residual),
+    }
+}
+
+/// Each subvector's closest centroid, numbered over all sub-quantizers, and the squared distance to it: row after row, one
+/// subvector after the other. On a GPU alone: the CPU has no use for it.
+pub(crate) fn pq_nearest(work: &mut Work, rows: &DeviceArray<f32>, codebook: &Codebook) -> Result<Nearest> {
+    match &mut work.0 {
+        Backend::Cpu => Err(Error::OtherDevice { what: "rows" }),
+        Backend::Gpu(recording) => gpu::pq_nearest(recording, rows, codebook),
     }
 }

@@ -3,7 +3,7 @@
 use super::Updated;
 use crate::{
     DeviceArray, Result,
-    device::{Kernel, Recording, Variant, params, segments},
+    device::{Kernel, Part, Recording, Variant, params, segments},
     ops::lanes,
 };
 
@@ -20,7 +20,9 @@ const CLUSTER_BYTES: usize = 16;
 
 params! {
     struct Params {
+        // Of a clustering, and clusterings.
         clusters: u32,
+        parts: u32,
         columns: u32,
         // Rows of the history so far.
         history: u32,
@@ -37,7 +39,7 @@ params! {
 }
 
 pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
-    vec![split(), means(variant, false), means(variant, true)]
+    vec![split(false), split(true), means(variant, false), means(variant, true)]
 }
 
 fn kernel(entry: &'static str, lanes: usize, flags: Vec<&'static str>) -> Kernel {
@@ -51,8 +53,8 @@ fn kernel(entry: &'static str, lanes: usize, flags: Vec<&'static str>) -> Kernel
     }
 }
 
-fn split() -> Kernel {
-    kernel("split", 1, vec![])
+fn split(history: bool) -> Kernel {
+    kernel("split", 1, if history { vec!["HISTORY"] } else { vec![] })
 }
 
 fn means(variant: Variant, spherical: bool) -> Kernel {
@@ -72,17 +74,55 @@ pub(super) fn update_centroids(
     draws: &DeviceArray<f32>,
     spherical: bool,
 ) -> Result<Updated> {
-    for (array, name) in [(sums, "sums"), (inertia, "inertia"), (history, "history"), (draws, "draws")] {
+    for (array, name) in [(inertia, "inertia"), (history, "history")] {
+        array.check_on(recording.device(), name)?;
+    }
+    let new_history = recording.array(history.rows() + 1, 2)?;
+    let told = [
+        ("inertia", inertia.whole("bytes of inertia")?),
+        ("history", history.whole("bytes of history")?),
+        ("new_history", new_history.whole("bytes of history")?),
+    ];
+    let parts = Parts { count: 1, history: history.rows(), told: &told };
+    let centroids = update(recording, sums, offsets, draws, &parts, spherical)?;
+    Ok(Updated { centroids, history: new_history })
+}
+
+pub(super) fn update_codewords(
+    recording: &mut Recording,
+    sums: &DeviceArray<f32>,
+    offsets: &DeviceArray<u32>,
+    draws: &DeviceArray<f32>,
+    m: usize,
+) -> Result<DeviceArray<f32>> {
+    update(recording, sums, offsets, draws, &Parts { count: m, history: 0, told: &[] }, false)
+}
+
+/// Clusterings of as many clusters, one after the other, and what tells how the only one went.
+struct Parts<'a> {
+    count: usize,
+    history: usize,
+    told: &'a [(&'static str, &'a Part)],
+}
+
+fn update(
+    recording: &mut Recording,
+    sums: &DeviceArray<f32>,
+    offsets: &DeviceArray<u32>,
+    draws: &DeviceArray<f32>,
+    parts: &Parts<'_>,
+    spherical: bool,
+) -> Result<DeviceArray<f32>> {
+    for (array, name) in [(sums, "sums"), (draws, "draws")] {
         array.check_on(recording.device(), name)?;
     }
     offsets.check_on(recording.device(), "offsets")?;
-    offsets.check_on(recording.device(), "offsets")?;
     let clusters = recording.scratch(sums.rows() * CLUSTER_BYTES)?;
-    let new_history = recording.array(history.rows() + 1, 2)?;
     let params = Params {
-        clusters: sums.rows() as u32,
+        clusters: (sums.rows() / parts.count) as u32,
+        parts: parts.count as u32,
         columns: sums.columns() as u32,
-        history: history.rows() as u32,
+        history: parts.history as u32,
         draws: draws.rows() as u32,
         tries: (ROUNDS * draws.rows()).min(MOST_TRIES) as u32,
         first_source: 0,
@@ -92,15 +132,9 @@ pub(super) fn update_centroids(
     };
     let offsets = ("offsets", offsets.whole("bytes of offsets")?);
     let clusters = ("clusters", &clusters);
-    let buffers = [
-        offsets,
-        clusters,
-        ("inertia", inertia.whole("bytes of inertia")?),
-        ("draws", draws.whole("bytes of draws")?),
-        ("history", history.whole("bytes of history")?),
-        ("new_history", new_history.whole("bytes of history")?),
-    ];
-    recording.dispatch(split(), &params, &buffers, 1)?;
+    let draws = ("draws", draws.whole("bytes of draws")?);
+    let buffers = [&[offsets, clusters, draws], parts.told].concat();
+    recording.dispatch(split(!parts.told.is_empty()), &params, &buffers, parts.count)?;
     let centroids = recording.array(sums.rows(), sums.columns())?;
     let kernel = means(recording.device().variant(), spherical);
     let rows_per_group = THREADS / lanes::count(recording.device().variant());
@@ -122,5 +156,5 @@ pub(super) fn update_centroids(
             recording.dispatch(kernel.clone(), &params, &buffers, output.rows.div_ceil(rows_per_group))?;
         }
     }
-    Ok(Updated { centroids, history: new_history })
+    Ok(centroids)
 }

@@ -4,7 +4,7 @@ mod cpu;
 pub(super) mod gpu;
 pub(super) mod reference;
 
-use crate::{DeviceArray, Result, Work, device::Backend};
+use crate::{DeviceArray, Error, Result, Work, device::Backend};
 
 /// What an iteration of k-means leaves behind.
 #[derive(Clone, Debug)]
@@ -59,5 +59,21 @@ pub fn update_centroids(
             })
         }
         Backend::Gpu(recording) => gpu::update_centroids(recording, sums, offsets, inertia, history, draws, spherical),
+    }
+}
+
+/// [`update_centroids`] of `m` clusterings of as many clusters that follow each other, each as if it were alone, by squared
+/// distances; nobody is told how they go. On a GPU alone: the CPU has no use for it.
+pub(crate) fn update_codewords(
+    work: &mut Work,
+    sums: &DeviceArray<f32>,
+    offsets: &DeviceArray<u32>,
+    draws: &DeviceArray<f32>,
+    m: usize,
+) -> Result<DeviceArray<f32>> {
+    super::check_rows("offsets", offsets, sums.rows() + 1)?;
+    match &mut work.0 {
+        Backend::Cpu => Err(Error::OtherDevice { what: "sums" }),
+        Backend::Gpu(recording) => gpu::update_codewords(recording, sums, offsets, draws, m),
     }
 }
