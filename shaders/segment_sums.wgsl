@@ -112,13 +112,25 @@ fn segment_sums(
             position = position_of(params.first_row, position, run_end);
             here_end = position_of(params.first_row + params.rows, position, run_end);
         }
-        // The loads of four rows are under way together.
-        for (; here_end - position >= 4u; position += 4u) {
+        // The loads of eight rows are under way together, or of four.
+        for (; here_end - position >= 8u; position += 8u) {
+            let a = load(position, column);
+            let b = load(position + 1u, column);
+            let c = load(position + 2u, column);
+            let d = load(position + 3u, column);
+            let e = load(position + 4u, column);
+            let f = load(position + 5u, column);
+            let g = load(position + 6u, column);
+            let h = load(position + 7u, column);
+            sum = sum + a + b + c + d + e + f + g + h;
+        }
+        if here_end - position >= 4u {
             let a = load(position, column);
             let b = load(position + 1u, column);
             let c = load(position + 2u, column);
             let d = load(position + 3u, column);
             sum = sum + a + b + c + d;
+            position += 4u;
         }
         for (; position < here_end; position++) {
             sum += load(position, column);
