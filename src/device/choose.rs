@@ -44,7 +44,7 @@ pub fn adapters() -> Vec<AdapterSummary> {
 pub(super) type Found = (wgpu::Adapter, AdapterSummary);
 
 pub(super) async fn find() -> Vec<Found> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let instance = wgpu::Instance::new(descriptor());
     let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
     // Drivers list in any order: the same machine must give the same indices.
     adapters.sort_by_key(|adapter| {
@@ -57,6 +57,18 @@ pub(super) async fn find() -> Vec<Found> {
         .map(|(index, adapter)| (summarise(&adapter, index), adapter))
         .map(|(s, a)| (a, s))
         .collect()
+}
+
+/// How adapters are looked for, unless the environment says otherwise.
+///
+/// wgpu would check with a kernel of its own, before each dispatch whose workgroups the GPU counts, that they are not too
+/// many. This crate's kernels count them. Behind Direct3D 12 it is that check that tells a kernel how many there are.
+fn descriptor() -> wgpu::InstanceDescriptor {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    if cfg!(not(windows)) {
+        descriptor.flags.remove(wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL);
+    }
+    descriptor.with_env()
 }
 
 /// Lower is better: real before software, dedicated before shared, native API before GL.

@@ -35,7 +35,7 @@ impl fmt::Display for Variant {
 }
 
 /// An entry point of a shader and what its text depends on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Eq)]
 pub(crate) struct Kernel {
     /// The operation: the shader's file name.
     pub name: &'static str,
@@ -50,10 +50,22 @@ pub(crate) struct Kernel {
     pub flags: Vec<&'static str>,
 }
 
-/// By what tells kernels apart anyway: it is looked up at every dispatch, and templates are long.
+impl Kernel {
+    /// What tells kernels apart: one is looked up at every dispatch, and templates are long.
+    fn key(&self) -> impl Hash + PartialEq + '_ {
+        (self.name, self.entry, &self.numbers, &self.flags)
+    }
+}
+
+impl PartialEq for Kernel {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
 impl Hash for Kernel {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.name, self.entry, &self.numbers, &self.flags).hash(state);
+        self.key().hash(state);
     }
 }
 
