@@ -1,9 +1,8 @@
 // Rows rounded to integers times a unit of their own, as scans multiply them, 32 threads a row. The integers of a row come
 // with its record: the unit, the squared norm of what the integers stand for, no less than the norm of what rounding took
 // away, and the norm again. `round_blocks` rounds to 8 bits, in blocks of 32 rows: sixteen columns of a row lie beside the
-// same of the next, and records come last. `round_tiles` rounds to 8 bits, in tiles of SIDE rows: four columns of a row lie
-// beside the same of the next, and records follow all tiles. `round_queries` rounds to 15 bits and a sign, row after row,
-// each with its record: sixteen high bytes, then the low ones.
+// same of the next, and records come last. `round_queries` rounds to 15 bits and a sign, row after row, each with its
+// record: sixteen high bytes, then the low ones.
 
 @group(0) @binding(1) var<storage, read> rows: array<f32>;
 @group(0) @binding(2) var<storage, read_write> rounded: array<u32>;
@@ -48,19 +47,7 @@ fn word_place(row: u32, word: u32) -> u32 {
 #if QUERIES
     return row * (8u * params.quads + 4u) + word / 4u * 8u + word % 4u;
 #else
-#if TILES
-    return (row / {{SIDE}}u * 4u * params.quads + word) * {{SIDE}}u + row % {{SIDE}}u;
-#else
     return (row / 32u * (params.quads + 1u) + word / 4u) * 128u + row % 32u * 4u + word % 4u;
-#endif
-#endif
-}
-
-fn record_place(row: u32) -> u32 {
-#if TILES
-    return params.records_place + 4u * row;
-#else
-    return word_place(row, 4u * params.quads);
 #endif
 }
 
@@ -68,11 +55,7 @@ fn record_place(row: u32) -> u32 {
 #if QUERIES
 fn round_queries(
 #else
-#if TILES
-fn round_tiles(
-#else
 fn round_blocks(
-#endif
 #endif
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
@@ -122,16 +105,6 @@ fn round_blocks(
     }
     shares[thread] = sums;
     workgroupBarrier();
-#if TILES
-    // What fills up the last tile is far from everything.
-    if (lane == 0u && !exists && row < params.padded) {
-        let place = record_place(row);
-        rounded[place] = 0u;
-        rounded[place + 1u] = bitcast<u32>(1.0e37);
-        rounded[place + 2u] = 0u;
-        rounded[place + 3u] = 0u;
-    }
-#endif
     if (lane == 0u && exists) {
         sums = vec2<f32>(0.0, 0.0);
         for (var share = 0u; share < 32u; share++) {
@@ -144,7 +117,7 @@ fn round_blocks(
             error = select(UNKNOWN, 1.01 * largest * root, size <= bitcast<u32>(1.0e-15));
         }
         let norm = unit * sqrt(sums.y);
-        let place = record_place(row);
+        let place = word_place(row, 4u * params.quads);
         rounded[place] = bitcast<u32>(unit);
         rounded[place + 1u] = bitcast<u32>(norm * norm);
         rounded[place + 2u] = bitcast<u32>(error);

@@ -16,12 +16,13 @@ use crate::{DeviceArray, Metric, Result, Work, device::Backend};
 /// queries and rows of 8 columns on, and for k up to 228 (256 for inner products), it compares by products, 128 queries
 /// x 128 rows at a time, and is bound by multiply-adds. For squared distances products of what is centred choose some
 /// more candidates than k, differences rank them, and queries of which rounding might hide a neighbour are listed on the
-/// GPU and searched by differences, in the same submission. Where products of packed 8-bit integers are one instruction
-/// for four, rows of 32 columns on are rounded to such for that, up to k = 120, 64 MiB of them at a time: see
-/// [`round`](super::round). Up to 32 queries meet the base eight at a time: eight invocations share
-/// a row, of which they read 128 consecutive bytes at a time where columns divide by 4, and add up at its end. That is bound
-/// by reading the base: eight queries take about 21 vector instructions a number of it, 2 ps on a NAVI21 whose memory takes
-/// 8; more than eight read it again, most of it from a cache. Otherwise differences bound it.
+/// GPU and searched by differences, in the same submission. A sample of a long base is searched first, a sixty-fourth of
+/// it or more, for what no neighbour is further away than.
+///
+/// Up to 32 queries meet the base eight at a time: eight invocations share a row, of which they read 128 consecutive
+/// bytes at a time where columns divide by 4, and add up at its end. That is bound by reading the base: eight queries take
+/// about 21 vector instructions a number of it, 2 ps on a NAVI21 whose memory takes 8; more than eight read it again, most
+/// of it from a cache. Otherwise differences bound it.
 ///
 /// From k = 257 on, differences put what is within a query's bound on a list, which is cut to the k closest after each
 /// of a few stretches of the base. What is listed moves 40 bytes in all: with 1,000,000 rows in no particular order 1.7 MB
@@ -29,8 +30,7 @@ use crate::{DeviceArray, Metric, Result, Work, device::Backend};
 /// base once, where passes of 256 took 8 and 40 dispatches and scanned it 4 and 20 times.
 ///
 /// Share of the multiply-add peak for squared distances that the hot loop leaves on NAVI21 and GFX1100, one multiply-add
-/// a term, by the counts of [`ceilings`](super::ceilings): 45 % by differences, 64 x 64 at a time; 96 % by products; 389 % by
-/// products of integers, four of which are one instruction. The
+/// a term, by the counts of [`ceilings`](super::ceilings): 45 % by differences, 64 x 64 at a time; 96 % by products. The
 /// selection comes to that: a tile's distances are compared with each query's limit, eight rows at a time.
 ///
 /// # Errors

@@ -6,18 +6,16 @@ use crate::{
     device::{Gpu, Kernel, Part, Recording, Segment, Variant, params, segments},
     ops::{
         Ranked, is_l2,
-        products::{Centre, MOST_COLUMNS, SIDE},
-        tile::{THREADS, TILE},
+        products::{Centre, MOST_COLUMNS},
+        tile::THREADS,
     },
 };
 
 params! {
     struct Params {
         rows: u32,
-        padded: u32,
         row_place: u32,
         rounded_place: u32,
-        records_place: u32,
         columns: u32,
         quads: u32,
     }
@@ -46,7 +44,6 @@ const TOGETHER: usize = THREADS / 32;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Blocks,
-    Tiles,
     Queries,
 }
 
@@ -54,37 +51,34 @@ pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
     if !variant.packed_integers {
         return vec![];
     }
-    let l2 = [Form::Blocks, Form::Tiles, Form::Queries].map(|form| kernel(Metric::L2, form));
-    let product = [Form::Blocks, Form::Queries].map(|form| kernel(Metric::InnerProduct, form));
-    l2.into_iter().chain(product).chain([doubt(1), doubt(TILE)]).collect()
+    let forms = [Form::Blocks, Form::Queries];
+    let of = |metric| forms.map(|form| kernel(metric, form));
+    [of(Metric::L2), of(Metric::InnerProduct)].concat().into_iter().chain([doubt()]).collect()
 }
 
 fn kernel(metric: Metric, form: Form) -> Kernel {
     let (entry, flag) = match form {
         Form::Blocks => ("round_blocks", None),
-        Form::Tiles => ("round_tiles", Some("TILES")),
         Form::Queries => ("round_queries", Some("QUERIES")),
     };
-    let mut numbers = vec![("THREADS", THREADS as u32)];
-    numbers.extend((form == Form::Tiles).then_some(("SIDE", SIDE as u32)));
     Kernel {
         name: "round",
         source: include_str!("../../../shaders/round.wgsl"),
         params: Params::WGSL,
         entry,
-        numbers,
+        numbers: vec![("THREADS", THREADS as u32)],
         flags: flag.into_iter().chain(is_l2(metric).then_some("L2")).collect(),
     }
 }
 
-/// Queries of a tile go together when they are looked at again.
-fn doubt(tile: usize) -> Kernel {
+/// Queries are looked at again one by one: a tile of the list is one.
+fn doubt() -> Kernel {
     Kernel {
         name: "round_doubt",
         source: include_str!("../../../shaders/round_doubt.wgsl"),
         params: DoubtParams::WGSL,
         entry: "main",
-        numbers: vec![("THREADS", THREADS as u32), ("TILE", tile as u32)],
+        numbers: vec![("THREADS", THREADS as u32), ("TILE", 1)],
         flags: vec![],
     }
 }
@@ -109,7 +103,7 @@ pub(super) fn round(recording: &mut Recording, rows: &DeviceArray<f32>, metric: 
     for segment in segments(rows.rows(), &[rows.rows_per_part(), blocks.rows_per_part()]) {
         let (part, block) = blocks.array.part(segment.first_row / BLOCK)?;
         let place = block * BLOCK + segment.first_row % BLOCK;
-        record(recording, &blocks.centre, rows, &segment, Form::Blocks, (part, place, 0))?;
+        record(recording, &blocks.centre, rows, &segment, Form::Blocks, (part, place))?;
     }
     Ok(Some(blocks))
 }
@@ -156,45 +150,8 @@ impl Blocks {
         batch: &Segment,
     ) -> Result<Part> {
         let rounded = recording.scratch(batch.rows * self.query_bytes())?;
-        record(recording, &self.centre, queries, batch, Form::Queries, (&rounded, 0, 0))?;
+        record(recording, &self.centre, queries, batch, Form::Queries, (&rounded, 0))?;
         Ok(rounded)
-    }
-}
-
-/// Rounded rows in tiles of [`SIDE`], then a record for each.
-pub(in crate::ops) struct Tiles {
-    pub buffer: Part,
-    /// Where the records begin, in vec4s.
-    pub records_place: usize,
-}
-
-impl Tiles {
-    /// Room for so many rows.
-    pub(in crate::ops) fn room(recording: &Recording, rows: usize, columns: usize) -> Result<Part> {
-        recording.scratch(rows.next_multiple_of(SIDE) * (columns.div_ceil(QUAD) + 1) * QUAD_BYTES)
-    }
-
-    /// A stretch of rows that lies in one part, where there is room for it.
-    pub(in crate::ops) fn of(
-        recording: &mut Recording,
-        centre: &Centre,
-        rows: &DeviceArray<f32>,
-        stretch: &Segment,
-        room: &Part,
-    ) -> Result<Self> {
-        let records_place = stretch.rows.next_multiple_of(SIDE) * rows.columns().div_ceil(QUAD);
-        record(recording, centre, rows, stretch, Form::Tiles, (room, 0, 4 * records_place))?;
-        Ok(Tiles { buffer: room.clone(), records_place })
-    }
-
-    /// Quads of a row.
-    pub(in crate::ops) fn quads(columns: usize) -> usize {
-        columns.div_ceil(QUAD)
-    }
-
-    /// Most rows that `bytes` hold: whole tiles, perhaps none.
-    pub(in crate::ops) fn most(gpu: &Gpu, columns: usize, bytes: usize) -> usize {
-        if can_round(gpu, columns) { bytes / (columns.div_ceil(QUAD) + 1) / QUAD_BYTES / SIDE * SIDE } else { 0 }
     }
 }
 
@@ -204,16 +161,13 @@ fn record(
     rows: &DeviceArray<f32>,
     segment: &Segment,
     form: Form,
-    (rounded, rounded_place, records_place): (&Part, usize, usize),
+    (rounded, rounded_place): (&Part, usize),
 ) -> Result<()> {
     let (part, row_place) = rows.part(segment.first_row)?;
-    let padded = if form == Form::Tiles { segment.rows.next_multiple_of(SIDE) } else { segment.rows };
     let params = Params {
         rows: segment.rows as u32,
-        padded: padded as u32,
         row_place: row_place as u32,
         rounded_place: rounded_place as u32,
-        records_place: records_place as u32,
         columns: rows.columns() as u32,
         quads: rows.columns().div_ceil(QUAD) as u32,
     };
@@ -221,17 +175,16 @@ fn record(
     if is_l2(centre.metric) {
         buffers.push(("centre", &centre.buffer));
     }
-    recording.dispatch(kernel(centre.metric, form), &params, &buffers, padded.div_ceil(TOGETHER))
+    recording.dispatch(kernel(centre.metric, form), &params, &buffers, segment.rows.div_ceil(TOGETHER))
 }
 
 /// A list of a batch's queries whose neighbours are not certain: the last of those kept may be no further than the last of
-/// those found. `tile` of them go together when they are looked at again.
+/// those found.
 pub(in crate::ops) fn doubtful(
     recording: &mut Recording,
     batch: &Segment,
     kept: &DeviceArray<Ranked>,
     found: &DeviceArray<Ranked>,
-    tile: usize,
 ) -> Result<Part> {
     let list = recording.list(batch.rows)?;
     let (kept_part, kept_place) = kept.part(batch.first_row)?;
@@ -244,6 +197,6 @@ pub(in crate::ops) fn doubtful(
         found_place: found_place as u32,
     };
     let buffers = [("kept", kept_part), ("found", found_part), ("listed", &list)];
-    recording.dispatch(doubt(tile), &params, &buffers, batch.rows.div_ceil(THREADS))?;
+    recording.dispatch(doubt(), &params, &buffers, batch.rows.div_ceil(THREADS))?;
     Ok(list)
 }

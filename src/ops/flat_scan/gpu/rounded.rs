@@ -102,7 +102,7 @@ pub(super) fn flat_scan(
     let listed = Listed::new(recording, scan, k)?;
     let per_part = [queries.rows_per_part(), probes.rows_per_part(), kept.rows_per_part(), found.rows_per_part()];
     for batch in bounded_segments(queries.rows(), &per_part, listed.most()) {
-        let list = doubtful(recording, &batch, &kept, &found, 1)?;
+        let list = doubtful(recording, &batch, &kept, &found)?;
         listed.search(recording, scan, &batch, &list, &found)?;
     }
     Ok(found)

@@ -1,9 +1,7 @@
-//! Closest rows on a GPU: by products of rounded rows or of rows where they pay, otherwise by differences; what no queue
-//! holds goes on lists.
+//! Closest rows on a GPU: by products where they pay, otherwise by differences; what no queue holds goes on lists.
 
 mod differences;
 mod products;
-mod rounded;
 mod way;
 mod within;
 
@@ -18,8 +16,7 @@ use crate::{
 };
 
 pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
-    [differences::kernels(variant), products::kernels(variant), rounded::kernels(variant), within::kernels(variant)]
-        .concat()
+    [differences::kernels(variant), products::kernels(variant), within::kernels(variant)].concat()
 }
 
 pub(super) fn knn(
@@ -32,9 +29,7 @@ pub(super) fn knn(
     let way = Way::of(queries, alike);
     queries.check_on(recording.device(), "queries")?;
     base.check_on(recording.device(), "base")?;
-    if rounded::pay(recording.device(), queries, base, k, metric) {
-        rounded::knn(recording, queries, base, k)
-    } else if products::pay(recording.device(), queries, base, k, metric) {
+    if products::pay(recording.device(), queries, base, k, metric) {
         products::knn(recording, queries, base, k, metric)
     } else if k <= QUEUED {
         differences::knn(recording, queries, base, k, (metric, way))
