@@ -13,8 +13,8 @@
 #endif
 #endif
 
-// 32 threads share a column of the sample, or a row.
-var<workgroup> shares: array<f32, {{THREADS}}>;
+// 32 threads share a column of the sample, or a row, whose shares are padded by one against bank conflicts.
+var<workgroup> shares: array<f32, {{THREADS}} + 8>;
 
 fn sum_of_shares(first: u32, stride: u32) -> f32 {
     var sum = 0.0;
@@ -45,6 +45,11 @@ fn mean(
     }
 }
 #else
+#if L2
+// Of this workgroup's rows: were they all to compete for `reach`, that would take longer than reading them.
+var<workgroup> longest: atomic<u32>;
+#endif
+
 @compute @workgroup_size({{THREADS}})
 #if PACK
 fn pack(
@@ -64,38 +69,51 @@ fn measure(
     let own = thread / 32u;
     let lane = thread % 32u;
 #endif
-    let row = workgroup_number(group, groups) * 8u + own;
-    let exists = row < params.rows;
-    var sum = 0.0;
-    for (var column = lane; column < params.depth; column += 32u) {
-        var value = 0.0;
-        if (exists && column < params.columns) {
-            value = rows[(params.row_place + row) * params.columns + column];
 #if L2
-            value -= centre[column];
+    if (thread == 0u) {
+        atomicStore(&longest, 0u);
+    }
 #endif
-        }
+    for (var round = 0u; round < {{ROUNDS}}u; round++) {
+        let row = (workgroup_number(group, groups) * {{ROUNDS}}u + round) * 8u + own;
+        let exists = row < params.rows;
+        var sum = 0.0;
+        for (var column = lane; column < params.depth; column += 32u) {
+            var value = 0.0;
+            if (exists && column < params.columns) {
+                value = rows[(params.row_place + row) * params.columns + column];
+#if L2
+                value -= centre[column];
+#endif
+            }
 #if PACK
-        if (row < params.padded) {
-            packed[(row / {{SIDE}}u * params.depth + column) * {{SIDE}}u + row % {{SIDE}}u] = value;
-        }
+            if (row < params.padded) {
+                packed[(row / {{SIDE}}u * params.depth + column) * {{SIDE}}u + row % {{SIDE}}u] = value;
+            }
 #endif
-        sum = fma(value, value, sum);
-    }
-    shares[own * 32u + lane] = sum;
-    workgroupBarrier();
-    if (lane == 0u && row < params.padded) {
-        let square = sum_of_shares(own * 32u, 1u);
-        var half = 3.4028234e38;
-        if (exists) {
+            sum = fma(value, value, sum);
+        }
+        shares[own * 33u + lane] = sum;
+        workgroupBarrier();
+        if (lane == 0u && row < params.padded) {
+            let square = sum_of_shares(own * 33u, 1u);
+            var half = 3.4028234e38;
+            if (exists) {
 #if L2
-            half = 0.5 * square;
-            atomicMax(&reach, bitcast<u32>(sqrt(square)));
+                half = 0.5 * square;
+                atomicMax(&longest, bitcast<u32>(sqrt(square)));
 #else
-            half = 0.0;
+                half = 0.0;
 #endif
+            }
+            packed[params.halves_place + row] = half;
         }
-        packed[params.halves_place + row] = half;
+        workgroupBarrier();
     }
+#if L2
+    if (thread == 0u) {
+        atomicMax(&reach, atomicLoad(&longest));
+    }
+#endif
 }
 #endif

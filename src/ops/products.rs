@@ -25,8 +25,13 @@ const FEWEST_ROWS: usize = 65;
 /// The bound on rounding holds to there.
 pub(super) const MOST_COLUMNS: usize = 1 << 16;
 
-/// Rows that a workgroup packs or measures, or columns that it takes the mean of.
+/// Rows that a workgroup packs or measures at a time, or columns that it takes the mean of.
 const TOGETHER: usize = 8;
+
+/// How many times it does that. What is packed is few rows.
+fn rounds(entry: &str) -> usize {
+    if entry == "measure" { 8 } else { 1 }
+}
 
 /// Rows whose mean is the centre.
 const SAMPLE: usize = 256;
@@ -59,7 +64,14 @@ pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
 }
 
 fn mean() -> Kernel {
-    Kernel { params: MeanParams::WGSL, entry: "mean", flags: vec!["CENTRE"], ..kernel("mean", Metric::InnerProduct) }
+    let numbers = vec![("THREADS", THREADS as u32)];
+    Kernel {
+        params: MeanParams::WGSL,
+        entry: "mean",
+        numbers,
+        flags: vec!["CENTRE"],
+        ..kernel("mean", Metric::InnerProduct)
+    }
 }
 
 fn kernel(entry: &'static str, metric: Metric) -> Kernel {
@@ -72,7 +84,9 @@ fn kernel(entry: &'static str, metric: Metric) -> Kernel {
         source: include_str!("../../shaders/centre.wgsl"),
         params: Params::WGSL,
         entry,
-        numbers: vec![("SIDE", SIDE as u32), ("THREADS", THREADS as u32)],
+        numbers: [("SIDE", SIDE), ("THREADS", THREADS), ("ROUNDS", rounds(entry))]
+            .map(|(name, number)| (name, number as u32))
+            .to_vec(),
         flags,
     }
 }
@@ -174,6 +188,6 @@ impl Centre {
         if is_l2(self.metric) {
             buffers.extend([("centre", &self.buffer), ("reach", reach)]);
         }
-        recording.dispatch(kernel(entry, self.metric), &params, &buffers, padded / TOGETHER)
+        recording.dispatch(kernel(entry, self.metric), &params, &buffers, padded / (TOGETHER * rounds(entry)))
     }
 }
