@@ -37,8 +37,11 @@ fn doubt(
     let query = workgroup_number(group, groups) * {{THREADS}}u + thread;
     if (query >= params.queries) { return; }
     let last_kept = kept[(params.kept_place + query + 1u) * params.keep - 1u];
-    // Every row was kept.
-    if (is_none(last_kept)) { return; }
+    if (is_none(last_kept)) {
+        // Every row was kept, or something is no number.
+        if (params.rows >= params.keep) { list_row(query); }
+        return;
+    }
     let last = distance_of(found[(params.found_place + query + 1u) * params.k - 1u]);
     let half = halves[query];
     let norm = sqrt(2.0 * half);

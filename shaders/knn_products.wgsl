@@ -1,15 +1,22 @@
 // Each query's rows of a slab of the base that may be closest, by half the squared norm of a row less its product with
 // the query, both less a centre: one operation a term where a squared difference takes two. (Inner products are minus
 // the product as it is.) A workgroup takes SIDE packed queries and streams the slab past them; every query has a queue in
-// storage, cut back to its `keep` nearest when another tile might not fit.
+// storage, cut back to its `keep` nearest when another tile might not fit. LIMITED: what is further away than the last of
+// those kept before is never queued. SAMPLE: of each tile, one of so many in the base, only the nearest row's distance is
+// kept, for such a limit. ALL: every row is a candidate, and nothing is queued.
 
 @group(0) @binding(1) var<storage, read> base: array<f32>;
 @group(0) @binding(2) var<storage, read> packed: array<vec4<f32>>;
+#if QUEUED
 @group(0) @binding(3) var<storage, read_write> queues: array<vec2<u32>>;
+#endif
 @group(0) @binding(4) var<storage, read_write> candidates: array<vec2<u32>>;
 #if L2
 @group(0) @binding(5) var<storage, read> centre: array<f32>;
 @group(0) @binding(6) var<storage, read> halves: array<vec4<f32>>;
+#endif
+#if LIMITED
+@group(0) @binding(7) var<storage, read> kept: array<vec2<u32>>;
 #endif
 
 fn left_value(place: u32) -> f32 {
@@ -17,8 +24,49 @@ fn left_value(place: u32) -> f32 {
 }
 
 #include ranked
-#include sort
 #include products
+
+// Of eight rows to four queries.
+struct Column {
+    row0: vec4<f32>,
+    row1: vec4<f32>,
+    row2: vec4<f32>,
+    row3: vec4<f32>,
+    row4: vec4<f32>,
+    row5: vec4<f32>,
+    row6: vec4<f32>,
+    row7: vec4<f32>,
+}
+
+// The same, and to the four queries that are SIDE / 2 further on.
+struct Distances {
+    low: Column,
+    high: Column,
+}
+
+fn distances_of(tile: Products, row: u32) -> Distances {
+#if L2
+    let a = halves[row / 4u];
+    let b = halves[row / 4u + 1u];
+#else
+    let a = vec4<f32>();
+    let b = vec4<f32>();
+#endif
+    return Distances(
+        Column(a.x - tile.low0, a.y - tile.low1, a.z - tile.low2, a.w - tile.low3,
+            b.x - tile.low4, b.y - tile.low5, b.z - tile.low6, b.w - tile.low7),
+        Column(a.x - tile.high0, a.y - tile.high1, a.z - tile.high2, a.w - tile.high3,
+            b.x - tile.high4, b.y - tile.high5, b.z - tile.high6, b.w - tile.high7),
+    );
+}
+
+// Where the candidates of a query's slab begin.
+fn candidate_place(query: u32, slab: u32) -> u32 {
+    return (query * params.all_slabs + params.first_slab + slab) * params.room;
+}
+
+#if QUEUED
+#include sort
 
 // Queues that are sorted together.
 const TOGETHER = {{QUEUE}}u / {{CAPACITY}}u;
@@ -30,10 +78,32 @@ var<workgroup> crowding: atomic<u32>;
 var<workgroup> crowded: u32;
 
 var<private> queues_place: u32;
-var<private> slab_end: u32;
+
+// What must be nearer than that, to begin with.
+fn first_limit(query: u32) -> f32 {
+    // Queries that do not exist want nothing.
+    if (query >= params.queries) { return -MOST; }
+#if LIMITED
+    let last = kept[(params.kept_place + query + 1u) * params.keep - 1u];
+    if (!is_none(last)) {
+        // The next number: rows as far away as the last are told apart by their numbers later.
+        return distance_of(last + vec2<u32>(0u, 1u));
+    }
+#endif
+    return MOST;
+}
 
 fn limits_at(first: u32) -> vec4<f32> {
     return vec4<f32>(limits[first], limits[first + 1u], limits[first + 2u], limits[first + 3u]);
+}
+
+// Whether some queue has no room for another tile. Holds barriers.
+fn is_crowded(thread: u32) -> bool {
+    workgroupBarrier();
+    if (thread == 0u) {
+        crowded = atomicLoad(&crowding);
+    }
+    return workgroupUniformLoad(&crowded) != 0u;
 }
 
 fn offer(query: u32, distance: f32, limit: f32, row: u32) {
@@ -48,23 +118,12 @@ fn offer(query: u32, distance: f32, limit: f32, row: u32) {
 
 // Offers a row to four queries.
 fn offer_row(query: u32, distances: vec4<f32>, limits: vec4<f32>, row: u32) {
-    if (row < slab_end && any(distances < limits)) {
+    if (row < params.rows && any(distances < limits)) {
         offer(query, distances.x, limits.x, row);
         offer(query + 1u, distances.y, limits.y, row);
         offer(query + 2u, distances.z, limits.z, row);
         offer(query + 3u, distances.w, limits.w, row);
     }
-}
-
-struct Column {
-    row0: vec4<f32>,
-    row1: vec4<f32>,
-    row2: vec4<f32>,
-    row3: vec4<f32>,
-    row4: vec4<f32>,
-    row5: vec4<f32>,
-    row6: vec4<f32>,
-    row7: vec4<f32>,
 }
 
 // Offers eight rows to four queries, if one of them is near enough. Limits get no lower before the queues are cut.
@@ -84,28 +143,19 @@ fn offer_column(query: u32, column: Column, row: u32) {
     }
 }
 
-fn offer_tile(thread: u32, tile: Products, first_row: u32) {
-    let query = 4u * (thread % 16u);
-    let row = first_row + 8u * (thread / 16u);
-#if L2
-    let a = halves[row / 4u];
-    let b = halves[row / 4u + 1u];
-#else
-    let a = vec4<f32>();
-    let b = vec4<f32>();
-#endif
-    let low = Column(a.x - tile.low0, a.y - tile.low1, a.z - tile.low2, a.w - tile.low3,
-        b.x - tile.low4, b.y - tile.low5, b.z - tile.low6, b.w - tile.low7);
-    offer_column(query, low, row);
-    let high = Column(a.x - tile.high0, a.y - tile.high1, a.z - tile.high2, a.w - tile.high3,
-        b.x - tile.high4, b.y - tile.high5, b.z - tile.high6, b.w - tile.high7);
-    offer_column(query + {{SIDE}}u / 2u, high, row);
+fn take_tile(tile: Distances, query: u32, row: u32) {
+    offer_column(query, tile.low, row);
+    offer_column(query + {{SIDE}}u / 2u, tile.high, row);
 }
 
-// Sorts every queue and keeps its nearest. Begins and ends with a barrier.
-fn cut_queues(thread: u32) {
+// Sorts every queue and keeps its nearest, unless none is longer than `most`. Begins and ends with a barrier.
+fn cut_queues(thread: u32, most: u32) {
     storageBarrier();
     workgroupBarrier();
+    if (thread < {{SIDE}}u && atomicLoad(&lengths[thread]) > most) {
+        atomicStore(&crowding, 1u);
+    }
+    if (!is_crowded(thread)) { return; }
     for (var first = 0u; first < {{SIDE}}u; first += TOGETHER) {
         for (var slot = thread; slot < {{QUEUE}}u; slot += {{THREADS}}u) {
             let query = first + slot / {{CAPACITY}}u;
@@ -138,6 +188,72 @@ fn cut_queues(thread: u32) {
     workgroupBarrier();
 }
 
+fn open_queues(thread: u32, first_query: u32) {
+    if (thread < {{SIDE}}u) {
+        atomicStore(&lengths[thread], 0u);
+        limits[thread] = first_limit(first_query + thread);
+    }
+    if (thread == 0u) {
+        atomicStore(&crowding, 0u);
+    }
+    workgroupBarrier();
+}
+
+#else
+fn least_of(column: Column) -> vec4<f32> {
+    let upper = min(min(column.row0, column.row1), min(column.row2, column.row3));
+    return min(upper, min(min(column.row4, column.row5), min(column.row6, column.row7)));
+}
+
+#if SAMPLE
+// Writes down how far each query's nearest row of the tile is. Ends with a barrier.
+fn keep_nearest(thread: u32, tile: Distances, first_query: u32, slab: u32) {
+    let place = thread / 16u * ({{SIDE}}u / 4u) + thread % 16u;
+    sides[place] = least_of(tile.low);
+    sides[place + {{SIDE}}u / 8u] = least_of(tile.high);
+    workgroupBarrier();
+    if (thread < {{SIDE}}u && first_query + thread < params.queries) {
+        var least = MOST;
+        for (var y = 0u; y < 16u; y++) {
+            least = min(least, sides[y * ({{SIDE}}u / 4u) + thread / 4u][thread % 4u]);
+        }
+        // What is no number is as far away as can be.
+        candidates[candidate_place(first_query + thread, slab)] = ranked(select(MOST, least, least < MOST), slab);
+    }
+    workgroupBarrier();
+}
+#else
+fn keep(query: u32, distance: f32, row: u32) {
+    if (query < params.queries && row < params.rows) {
+        candidates[candidate_place(query, row)] = ranked(distance, params.base_number + row);
+    }
+}
+
+fn keep_row(query: u32, distances: vec4<f32>, row: u32) {
+    keep(query, distances.x, row);
+    keep(query + 1u, distances.y, row);
+    keep(query + 2u, distances.z, row);
+    keep(query + 3u, distances.w, row);
+}
+
+fn keep_column(query: u32, column: Column, row: u32) {
+    keep_row(query, column.row0, row);
+    keep_row(query, column.row1, row + 1u);
+    keep_row(query, column.row2, row + 2u);
+    keep_row(query, column.row3, row + 3u);
+    keep_row(query, column.row4, row + 4u);
+    keep_row(query, column.row5, row + 5u);
+    keep_row(query, column.row6, row + 6u);
+    keep_row(query, column.row7, row + 7u);
+}
+
+fn keep_all(tile: Distances, query: u32, row: u32) {
+    keep_column(query, tile.low, row);
+    keep_column(query + {{SIDE}}u / 2u, tile.high, row);
+}
+#endif
+#endif
+
 @compute @workgroup_size({{THREADS}})
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -150,37 +266,42 @@ fn main(
     let query_tile = number / params.slabs;
     let first_query = query_tile * {{SIDE}}u;
     let slab_start = slab * params.slab_rows;
-    slab_end = min(slab_start + params.slab_rows, params.rows);
+    let slab_end = min(slab_start + params.slab_rows, params.scanned);
+#if QUEUED
     queues_place = number * {{SIDE}}u * {{CAPACITY}}u;
-    if (thread < {{SIDE}}u) {
-        atomicStore(&lengths[thread], 0u);
-        // Queries that do not exist want nothing.
-        limits[thread] = select(-MOST, MOST, first_query + thread < params.queries);
-    }
-    if (thread == 0u) {
-        atomicStore(&crowding, 0u);
-    }
-    workgroupBarrier();
+    open_queues(thread, first_query);
+#endif
 
-    for (var row = slab_start; row < min(slab_start + params.slab_rows, params.rows); row += {{SIDE}}u) {
+    for (var place = slab_start; place < slab_end; place += {{SIDE}}u) {
+        let row = place * params.spread;
         let tile = products(thread, left_places(thread, row, params.rows), query_tile);
-        offer_tile(thread, tile, row);
-        workgroupBarrier();
-        if (thread == 0u) {
-            crowded = atomicLoad(&crowding);
+        let own = row + 8u * (thread / 16u);
+#if QUEUED
+        take_tile(distances_of(tile, own), 4u * (thread % 16u), own);
+        if (is_crowded(thread)) {
+            cut_queues(thread, params.keep);
         }
-        if (workgroupUniformLoad(&crowded) != 0u) {
-            cut_queues(thread);
-        }
+#else
+#if SAMPLE
+        keep_nearest(thread, distances_of(tile, own), first_query, slab);
+#else
+        keep_all(distances_of(tile, own), first_query + 4u * (thread % 16u), own);
+#endif
+#endif
     }
 
-    cut_queues(thread);
-    for (var slot = thread; slot < {{SIDE}}u * params.keep; slot += {{THREADS}}u) {
-        let query = slot / params.keep;
-        let rank = slot % params.keep;
+#if QUEUED
+    cut_queues(thread, params.room);
+    for (var slot = thread; slot < {{SIDE}}u * params.room; slot += {{THREADS}}u) {
+        let query = slot / params.room;
+        let rank = slot % params.room;
         if (first_query + query < params.queries) {
-            let place = (first_query + query) * params.all_slabs + params.first_slab + slab;
-            candidates[place * params.keep + rank] = queues[queues_place + query * {{CAPACITY}}u + rank];
+            var candidate = NONE;
+            if (rank < atomicLoad(&lengths[query])) {
+                candidate = queues[queues_place + query * {{CAPACITY}}u + rank];
+            }
+            candidates[candidate_place(first_query + query, slab) + rank] = candidate;
         }
     }
+#endif
 }

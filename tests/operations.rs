@@ -126,6 +126,30 @@ fn knn_goes_through_many_tiles() {
     }
 }
 
+/// So many rows that they are queued, or that a sample of them is searched first: every eighth tile of 128, which may tell
+/// everything, nothing or something wrong about the rest.
+#[test]
+fn knn_of_many_rows_does_not_depend_on_a_sample() {
+    const DIMENSION: usize = 8;
+    let mut numbers = Numbers::new(8);
+    let queries = numbers.vector(Kind::Even, 67 * DIMENSION);
+    for (rows, k) in [(9_000, 100), (35_000, 9)] {
+        let even = numbers.vector(Kind::Even, rows * DIMENSION);
+        // Near rows in the sample alone, or outside of it alone.
+        let near = |eighth: usize| -> Vec<f32> {
+            let is_near = |place: usize| place / DIMENSION / 128 % 8 == eighth;
+            let value = |(place, value): (usize, &f32)| if is_near(place) { *value } else { value + 9.0 };
+            even.iter().enumerate().map(value).collect()
+        };
+        let bases = [near(0), near(1), vec![0.5; rows * DIMENSION], even.clone()];
+        for device in &devices() {
+            for (base, metric) in bases.iter().zip([Metric::L2, Metric::L2, Metric::L2, Metric::InnerProduct]) {
+                check_knn(device, &queries, base, DIMENSION, k, metric, Kind::Even);
+            }
+        }
+    }
+}
+
 #[test]
 fn knn_of_no_rows_is_padding() {
     for device in &devices_in_variants() {
