@@ -4,9 +4,6 @@
 @group(0) @binding(1) var<storage, read> probes: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read_write> labels: array<u32>;
 @group(0) @binding(3) var<storage, read_write> merged: array<vec4<u32>>;
-#if ORDERED
-@group(0) @binding(4) var<storage, read> order: array<u32>;
-#endif
 
 #include ranked
 
@@ -22,13 +19,8 @@ fn first_lists(
     labels[query] = probes[(params.probe_place + query) * params.nprobe].x;
 }
 
-// Where the probes of a query of the order begin.
-fn first_probe(number: u32) -> u32 {
-#if ORDERED
-    let query = order[number];
-#else
-    let query = number;
-#endif
+// Where the probes of a query begin.
+fn first_probe(query: u32) -> u32 {
     return (params.probe_place + query) * params.nprobe;
 }
 

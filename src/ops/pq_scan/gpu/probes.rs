@@ -1,22 +1,26 @@
 //! Bindings and dispatch of `shaders/pq_scan_probes.wgsl`: which queries are scanned for side by side.
 //!
-//! A kernel merges the probes of each two queries: the union of their lists, with a bit for each that probes one. A list
-//! that only one of two probes costs what it costs for one query, for its entries are read in vain for the other: 4.3
-//! clocks, where one query takes 4.0. Two pay for themselves once the lists that both probe are more than a seventh of each
-//! one's. Where every list is probed they are all. Elsewhere, queries are ordered by the list that they probe first,
-//! and neighbours are put side by side if there are as many queries as lists. Shares of the codes that both of two
-//! neighbours probe, of word vectors of 100 dimensions and of Fashion-MNIST:
+//! A kernel merges the probes of each two queries: the union of their lists, with a bit for each that probes one. Entries of
+//! a list that only one of two probes are read in vain for the other. By the clocks of RDNA's instructions two would
+//! pay for themselves once a seventh of what each probes is the other's as well; but where registers leave room for one
+//! workgroup of two queries, nothing runs while it waits. On an H100 (1,000,000 codes of 16 look-ups, vectors at random,
+//! neighbours in order of the lists that they probe first) a query alone and two side by side take:
 //!
-//! | lists, queries | 1 probed | 4 | 16 | 64 |
-//! | --- | --- | --- | --- | --- |
-//! | 1024, 256 | 0.25 | 0.11 | 0.13 | 0.22 |
-//! | 1024, 1000 | 0.54 | 0.22 | 0.24 | 0.33 |
-//! | 1024, 2000 | 0.74 | 0.30 | 0.31 | 0.39 |
-//! | 256, 256 | 0.60, 0.45 | 0.27, 0.28 | 0.35, 0.36 | 0.55, 0.54 |
-//! | 256, 1000 | 0.85, 0.82 | 0.41, 0.45 | 0.44, 0.61 | 0.61, 0.75 |
-//! | 256, 10,000 | 0.98 | 0.55 | 0.73 | 0.86 |
+//! | queries, lists, probed | alone, ms | side by side, ms |
+//! | --- | --- | --- |
+//! | 1024, 1024, 32 | 0.71 | 1.08 |
+//! | 1024, 1024, 64 | 1.16 | 1.71 |
+//! | 1024, 1024, 256 | 3.38 | 4.28 |
+//! | 1024, 256, 16 | 1.14 | 1.59 |
+//! | 1024, 256, 64 | 3.30 | 3.81 |
+//! | 8192, 1024, 8 | 1.92 | 2.49 |
 //!
-//! Ordering by the second list as well adds 0.1 at most; in the order they come, queries share what chance gives them.
+//! By these figures it takes more than half of the codes in common, and word vectors and images have less: of 1,000 queries
+//! in order of their first lists, neighbours share 0.22 to 0.33 of what they probe of 1024 lists, and 0.41 to 0.75 of 4 to 64
+//! of 256. So two go side by side where each probes half of the lists or more.
+//!
+//! What is left of ordering queries by list is that those that run at the same time read the same: where codes are more than
+//! a last-level cache holds.
 
 use super::TWO;
 use crate::{
@@ -40,17 +44,17 @@ pub(super) const ORDERED_QUERIES: usize = 256;
 pub(super) const MERGED_BYTES: usize = 4 * size_of::<u32>();
 
 pub(super) fn kernels() -> Vec<Kernel> {
-    vec![kernel("first_lists", false), kernel("merge", false), kernel("merge", true)]
+    vec![kernel("first_lists"), kernel("merge")]
 }
 
-fn kernel(entry: &'static str, ordered: bool) -> Kernel {
+fn kernel(entry: &'static str) -> Kernel {
     Kernel {
         name: "pq_scan_probes",
         source: include_str!("../../../../shaders/pq_scan_probes.wgsl"),
         params: Params::WGSL,
         entry,
         numbers: vec![("THREADS", THREADS as u32)],
-        flags: ordered.then_some("ORDERED").into_iter().collect(),
+        flags: vec![],
     }
 }
 
@@ -62,9 +66,9 @@ fn params(batch: &Segment, probes: &DeviceArray<Ranked>) -> Result<Params> {
     })
 }
 
-/// Whether queries are likely enough to probe the same lists for two to be scanned for side by side.
+/// Whether two queries probe enough of the same lists to be scanned for side by side.
 pub(super) fn meet(queries: usize, nprobe: usize, nlist: usize) -> bool {
-    queries >= TWO && (nprobe >= nlist || queries >= nlist.max(ORDERED_QUERIES))
+    queries >= TWO && nprobe >= nlist.div_ceil(2)
 }
 
 /// The queries of a batch in the order of the lists that they probe first, so that what runs at the same time reads much
@@ -78,22 +82,16 @@ pub(super) fn order(
     let labels: DeviceArray<u32> = recording.array(batch.rows, 1)?;
     let buffers = [("probes", probes.part(batch.first_row)?.0), ("labels", labels.whole("bytes of labels")?)];
     let params = params(batch, probes)?;
-    recording.dispatch(kernel("first_lists", false), &params, &buffers, batch.rows.div_ceil(THREADS))?;
+    recording.dispatch(kernel("first_lists"), &params, &buffers, batch.rows.div_ceil(THREADS))?;
     Ok(group::gpu::group(recording, &labels, nlist)?.order)
 }
 
 /// The lists that the queries of a batch probe, two by two.
-pub(super) fn merge(
-    recording: &mut Recording,
-    batch: &Segment,
-    probes: &DeviceArray<Ranked>,
-    order: Option<&Part>,
-) -> Result<Part> {
+pub(super) fn merge(recording: &mut Recording, batch: &Segment, probes: &DeviceArray<Ranked>) -> Result<Part> {
     let probed = batch.rows.next_multiple_of(TWO) * probes.columns();
     let merged = recording.scratch(probed * MERGED_BYTES)?;
-    let mut buffers = vec![("probes", probes.part(batch.first_row)?.0), ("merged", &merged)];
-    buffers.extend(order.map(|order| ("order", order)));
+    let buffers = [("probes", probes.part(batch.first_row)?.0), ("merged", &merged)];
     let params = params(batch, probes)?;
-    recording.dispatch(kernel("merge", order.is_some()), &params, &buffers, probed.div_ceil(THREADS))?;
+    recording.dispatch(kernel("merge"), &params, &buffers, probed.div_ceil(THREADS))?;
     Ok(merged)
 }
