@@ -38,26 +38,27 @@ struct Column {
     row7: vec4<f32>,
 }
 
-// The same, and to the four queries that are SIDE / 2 further on.
-struct Distances {
-    low: Column,
-    high: Column,
+// Half the squared norms of eight rows, four each.
+fn halves_of(row: u32) -> array<vec4<f32>, 2> {
+#if L2
+    return array(halves[row / 4u], halves[row / 4u + 1u]);
+#else
+    return array(vec4<f32>(), vec4<f32>());
+#endif
 }
 
-fn distances_of(tile: Products, row: u32) -> Distances {
-#if L2
-    let a = halves[row / 4u];
-    let b = halves[row / 4u + 1u];
-#else
-    let a = vec4<f32>();
-    let b = vec4<f32>();
-#endif
-    return Distances(
-        Column(a.x - tile.low0, a.y - tile.low1, a.z - tile.low2, a.w - tile.low3,
-            b.x - tile.low4, b.y - tile.low5, b.z - tile.low6, b.w - tile.low7),
-        Column(a.x - tile.high0, a.y - tile.high1, a.z - tile.high2, a.w - tile.high3,
-            b.x - tile.high4, b.y - tile.high5, b.z - tile.high6, b.w - tile.high7),
-    );
+// Distances to the thread's four queries, and to the four that are SIDE / 2 further on: one after the other, for which
+// there are registers.
+fn low_distances(tile: Products, row: u32) -> Column {
+    let half = halves_of(row);
+    return Column(half[0].x - tile.low0, half[0].y - tile.low1, half[0].z - tile.low2, half[0].w - tile.low3,
+        half[1].x - tile.low4, half[1].y - tile.low5, half[1].z - tile.low6, half[1].w - tile.low7);
+}
+
+fn high_distances(tile: Products, row: u32) -> Column {
+    let half = halves_of(row);
+    return Column(half[0].x - tile.high0, half[0].y - tile.high1, half[0].z - tile.high2, half[0].w - tile.high3,
+        half[1].x - tile.high4, half[1].y - tile.high5, half[1].z - tile.high6, half[1].w - tile.high7);
 }
 
 // Where the candidates of a query's slab begin.
@@ -143,9 +144,9 @@ fn offer_column(query: u32, column: Column, row: u32) {
     }
 }
 
-fn take_tile(tile: Distances, query: u32, row: u32) {
-    offer_column(query, tile.low, row);
-    offer_column(query + {{SIDE}}u / 2u, tile.high, row);
+fn offer_tile(tile: Products, query: u32, row: u32) {
+    offer_column(query, low_distances(tile, row), row);
+    offer_column(query + {{SIDE}}u / 2u, high_distances(tile, row), row);
 }
 
 // Sorts every queue and keeps its nearest, unless none is longer than `most`. Begins and ends with a barrier.
@@ -207,10 +208,10 @@ fn least_of(column: Column) -> vec4<f32> {
 
 #if SAMPLE
 // Writes down how far each query's nearest row of the tile is. Ends with a barrier.
-fn keep_nearest(thread: u32, tile: Distances, first_query: u32, slab: u32) {
+fn keep_nearest(thread: u32, tile: Products, row: u32, first_query: u32, slab: u32) {
     let place = thread / 16u * ({{SIDE}}u / 4u) + thread % 16u;
-    sides[place] = least_of(tile.low);
-    sides[place + {{SIDE}}u / 8u] = least_of(tile.high);
+    sides[place] = least_of(low_distances(tile, row));
+    sides[place + {{SIDE}}u / 8u] = least_of(high_distances(tile, row));
     workgroupBarrier();
     if (thread < {{SIDE}}u && first_query + thread < params.queries) {
         var least = MOST;
@@ -247,9 +248,9 @@ fn keep_column(query: u32, column: Column, row: u32) {
     keep_row(query, column.row7, row + 7u);
 }
 
-fn keep_all(tile: Distances, query: u32, row: u32) {
-    keep_column(query, tile.low, row);
-    keep_column(query + {{SIDE}}u / 2u, tile.high, row);
+fn keep_all(tile: Products, query: u32, row: u32) {
+    keep_column(query, low_distances(tile, row), row);
+    keep_column(query + {{SIDE}}u / 2u, high_distances(tile, row), row);
 }
 #endif
 #endif
@@ -277,15 +278,15 @@ fn main(
         let tile = products(thread, left_places(thread, row, params.rows), query_tile);
         let own = row + 8u * (thread / 16u);
 #if QUEUED
-        take_tile(distances_of(tile, own), 4u * (thread % 16u), own);
+        offer_tile(tile, 4u * (thread % 16u), own);
         if (is_crowded(thread)) {
             cut_queues(thread, params.keep);
         }
 #else
 #if SAMPLE
-        keep_nearest(thread, distances_of(tile, own), first_query, slab);
+        keep_nearest(thread, tile, own, first_query, slab);
 #else
-        keep_all(distances_of(tile, own), first_query + 4u * (thread % 16u), own);
+        keep_all(tile, first_query + 4u * (thread % 16u), own);
 #endif
 #endif
     }
