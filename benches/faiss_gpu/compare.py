@@ -8,7 +8,7 @@ the fastest and the slowest.
 On a machine with an NVIDIA GPU and its driver:
 
     cargo build --release
-    python3 -m venv venv && venv/bin/pip install faiss-gpu-cu12 numpy
+    python3 -m venv venv && venv/bin/pip install faiss-gpu numpy
     venv/bin/python benches/faiss_gpu/compare.py --size large --device gpu:nvidia
 
 `--against cpu` compares cellprobe's CPU backend with faiss-cpu instead, on any machine. faiss's searches take their
@@ -47,7 +47,7 @@ def fail(reason):
 def card():
     """The name of the GPU and of its driver."""
     if not hasattr(faiss, "StandardGpuResources"):
-        fail(f"this faiss ({faiss.__version__}) has no GPU support: install faiss-gpu-cu12")
+        fail(f"this faiss ({faiss.__version__}) has no GPU support: install faiss-gpu")
     if faiss.get_num_gpus() == 0:
         fail("faiss finds no NVIDIA GPU")
     query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]

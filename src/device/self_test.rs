@@ -1,8 +1,9 @@
 //! Whether a GPU computes what it should, before anybody relies on it: drivers miscompile.
 //!
 //! It takes 53 kernels, which is most of the time, and 71 small submissions: the first time a device is opened 12 s with
-//! lavapipe and 9 s with `SwiftShader`, on 2 cores; 0.07 and 0.15 s once the outcome is kept.
-//! That was before kernels for any k and for packed integers came, which it takes as well.
+//! lavapipe and 9 s with `SwiftShader`, on 2 cores; 0.07 and 0.15 s once the outcome is kept. That was before kernels for
+//! any k and for packed integers came, which it takes as well. With them an H100 is open after 0.22 s the first time, 0.18 s
+//! once the outcome is kept and 0.12 s without a self-test.
 
 use std::{
     collections::BTreeMap,
