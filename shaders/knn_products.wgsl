@@ -224,10 +224,10 @@ fn keep_nearest(thread: u32, tile: Products, row: u32, first_query: u32, slab: u
     workgroupBarrier();
 }
 #else
+// There is room for whole tiles: 64 branches are more than some drivers compile in minutes.
 fn keep(query: u32, distance: f32, row: u32) {
-    if (query < params.queries && row < params.rows) {
-        candidates[candidate_place(query, row)] = ranked(distance, params.base_number + row);
-    }
+    let candidate = ranked(distance, params.base_number + row);
+    candidates[candidate_place(query, row)] = select(NONE, candidate, row < params.rows);
 }
 
 fn keep_row(query: u32, distances: vec4<f32>, row: u32) {

@@ -63,9 +63,10 @@ fn row_quad(place: u32, centre: u32, column: u32) -> Quad {
 #endif
 }
 #else
+// Zero past the last column, without a branch: as many as these would be are more than some drivers compile in minutes.
 fn codeword_value(place: u32, column: u32) -> f32 {
-    if (column >= params.dsub) { return 0.0; }
-    return codebook[place + column];
+    let exists = column < params.dsub;
+    return select(0.0, codebook[place + select(0u, column, exists)], exists);
 }
 
 fn codeword_quad(place: u32, column: u32) -> Quad {
@@ -80,12 +81,13 @@ fn codeword_quad(place: u32, column: u32) -> Quad {
 }
 
 fn row_value(place: u32, centre: u32, column: u32) -> f32 {
-    if (column >= params.dsub) { return 0.0; }
-    let value = rows[place + column];
+    let exists = column < params.dsub;
+    let own = select(0u, column, exists);
+    let value = rows[place + own];
 #if RESIDUAL
-    return value - centroids[centre + column];
+    return select(0.0, value - centroids[centre + own], exists);
 #else
-    return value;
+    return select(0.0, value, exists);
 #endif
 }
 

@@ -225,7 +225,7 @@ impl<'a> Search<'a> {
             };
             let slabs = if all { rows.rows.div_ceil(SIDE) } else { slabs(tiles, rows.rows, most_groups) };
             let first_slab = all_slabs;
-            all_slabs += if all { rows.rows } else { slabs };
+            all_slabs += if all { slabs * SIDE } else { slabs };
             stretches.push(Stretch { rows, halves, slabs, first_slab });
         }
         let sample = stretches.first().filter(|_| !all).and_then(|stretch| sample_tiles(stretch.rows.rows, keep));
@@ -243,7 +243,7 @@ impl<'a> Search<'a> {
         let most_slabs = stretches.iter().map(|stretch| stretch.slabs).max().unwrap_or(0);
         let queues = if all { 0 } else { largest.div_ceil(SIDE) * most_slabs * queue_bytes };
         let queues = recording.scratch(queues)?;
-        let candidates = recording.scratch(largest * per_query)?;
+        let candidates = recording.scratch(largest.next_multiple_of(SIDE) * per_query)?;
         Ok(Search {
             queries,
             base,
