@@ -99,6 +99,7 @@ impl Near<'_> {
     }
 
     /// The largest sum of bytes of an entry without a term whose bound is no more than the limit, or a little larger.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn largest_sum(&self) -> i32 {
         let room = f64::from(self.limit.next_up()) - f64::from(self.stretch.base) - f64::from(self.coarse.bias);
         match room / f64::from(self.coarse.scale) {
