@@ -17,7 +17,7 @@ use crate::{DeviceArray, Metric, Result, Work, device::Backend};
 /// x 128 rows at a time, and is bound by multiply-adds. For squared distances products of what is centred choose some
 /// more candidates than k, differences rank them, and queries of which rounding might hide a neighbour are listed on the
 /// GPU and searched by differences, in the same submission. A sample of a long base is searched first, a sixty-fourth of
-/// it or more, for what no neighbour is further away than.
+/// it or more, for what no neighbour is further away than; up to 8,192 rows are all candidates.
 ///
 /// Up to 32 queries meet the base eight at a time: eight invocations share a row, of which they read 128 consecutive
 /// bytes at a time where columns divide by 4, and add up at its end. That is bound by reading the base: eight queries take
