@@ -5,7 +5,7 @@
 //! decide.
 //!
 //! On an H100, whose threads do 58 TFLOP/s of multiply-adds in registers, assigning 1,048,576 rows of 128 to 1,024 centroids
-//! goes at 31.5 TFLOP/s, and PyTorch's `a @ b.T` of a transposed shape (1,024 and 1,048,576 rows), in f32 by cuBLAS, at 35.
+//! goes at 31.5 TFLOP/s, and `PyTorch`'s `a @ b.T` of a transposed shape (1,024 and 1,048,576 rows), in f32 by cuBLAS, at 35.
 //!
 //! # What was tried and is not done
 //! - The next step's numbers asked for before this one's are multiplied: 0.97 of the speed on the H100 (122 registers).
