@@ -7,21 +7,21 @@ use std::array;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{panels::Merge, prefetch::prefetch, top::Top};
+use super::{panels::Merge, prefetch::prefetch_after, top::Top};
 
-/// Rows that meet queries at a time.
-const ROWS: usize = 4;
+/// Rows that meet queries at a time: one is slower at d = 100, four at d = 784 (both 1.2 for five queries).
+const ROWS: usize = 2;
 
-/// Most queries that meet rows at a time. 3 and 4 rows: at d = 100 faster than 5 and 2 (1.1), 5 and 4 (1.2).
-const QUERIES: usize = 3;
+/// Bytes ahead of what is met that are asked for: half as far is 1.3 times as slow at d = 784, twice as far no faster.
+const AHEAD: usize = 4096;
 
-/// Numbers that are asked for ahead of short rows, which hardware is late with: 1.7 times as fast at d = 100.
-const AHEAD: usize = 1024;
-
-/// Queries that meet rows at a time: their sums, the rows and a query fill the registers.
-const fn queries_of(lanes: usize) -> usize {
-    if lanes == 16 { QUERIES } else { 2 }
+/// Most queries that meet rows at a time: their sums and the rows fill the 32 registers of AVX-512, or 16.
+const fn most_queries(lanes: usize) -> usize {
+    if lanes == 16 { 8 } else { 5 }
 }
+
+/// Numbers of rows that stay in the nearest cache until all queries have met them.
+const CACHED: usize = 4096;
 
 /// Rows that a thread takes at a time.
 const PIECE: usize = 1024;
@@ -65,52 +65,67 @@ impl WithSimd for Offer<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let mut id = self.first;
-        let at_once = ROWS * self.dimension;
-        let ahead = AHEAD.div_ceil(at_once);
-        let blocks = self.rows.chunks(at_once);
-        let later = blocks.clone().skip(ahead).chain(std::iter::repeat(&[][..]));
-        for (rows, later) in blocks.zip(later) {
-            if at_once <= 2 * AHEAD {
-                prefetch(later);
-            }
-            let count = rows.len() / self.dimension;
-            // The last rows are repeated rather than that fewer are told apart.
-            let rows: [&[f32]; ROWS] = array::from_fn(|row| vector(rows, self.dimension, row.min(count - 1)));
-            let few = const { queries_of(S::F32_LANES) };
-            let queries = self.queries.chunks(few * self.dimension);
-            for (queries, tops) in queries.zip(self.tops.chunks_mut(few)) {
-                let mut found = [[0.0; ROWS]; QUERIES];
-                let last = tops.len() - 1;
-                let query = |query: usize| vector(queries, self.dimension, query.min(last));
-                match tops.len() {
-                    1 => distances::<S, 1>(simd, rows, array::from_fn(query), &mut found),
-                    2 => distances::<S, 2>(simd, rows, array::from_fn(query), &mut found),
-                    _ => distances::<S, QUERIES>(simd, rows, array::from_fn(query), &mut found),
-                }
-                for (top, distances) in tops.iter_mut().zip(found) {
-                    for (row, distance) in distances.into_iter().enumerate().take(count) {
-                        top.offer(distance, id + row as u32);
-                    }
+        let Offer { queries, rows, first, dimension, tops } = self;
+        let groups = tops.len().div_ceil(const { most_queries(S::F32_LANES) });
+        let together = tops.len().div_ceil(groups.max(1)).max(1);
+        let cached = (CACHED / dimension).max(1).next_multiple_of(ROWS);
+        for (number, rows) in rows.chunks(cached * dimension).enumerate() {
+            let first = first + (number * cached) as u32;
+            for (queries, tops) in queries.chunks(together * dimension).zip(tops.chunks_mut(together)) {
+                let offer = Offer { queries, rows, first, dimension, tops };
+                match offer.tops.len() {
+                    1 => offer.meet::<S, 1>(simd),
+                    2 => offer.meet::<S, 2>(simd),
+                    3 => offer.meet::<S, 3>(simd),
+                    4 => offer.meet::<S, 4>(simd),
+                    5 => offer.meet::<S, 5>(simd),
+                    6 => offer.meet::<S, 6>(simd),
+                    7 => offer.meet::<S, 7>(simd),
+                    _ => offer.meet::<S, 8>(simd),
                 }
             }
-            id += ROWS as u32;
         }
     }
 }
 
-fn vector(rows: &[f32], dimension: usize, index: usize) -> &[f32] {
-    &rows[index * dimension..][..dimension]
+impl Offer<'_> {
+    /// What there is of `N` queries.
+    #[inline(always)]
+    fn meet<S: Simd, const N: usize>(self, simd: S) {
+        let Offer { queries, rows, first, dimension, tops } = self;
+        // Loops, not `map`, whose closures are not compiled for the instruction set.
+        let queries: [_; N] = array::from_fn(|query| halves::<S>(queries, dimension, query));
+        for (number, rows) in rows.chunks(ROWS * dimension).enumerate() {
+            let count = rows.len() / dimension;
+            // The last row is repeated rather than that one is told from two.
+            let rows: [_; ROWS] = array::from_fn(|row| halves::<S>(rows, dimension, row.min(count - 1)));
+            let sums = squared_differences(simd, rows, queries);
+            for (top, sums) in tops.iter_mut().zip(sums) {
+                for (row, sum) in sums.into_iter().enumerate().take(count) {
+                    top.offer(simd.reduce_sum_f32s(sum), first + (ROWS * number + row) as u32);
+                }
+            }
+        }
+    }
 }
 
-/// The distances of each query to each row.
+/// A vector's whole registers, and what is left.
+type Halves<'a, S> = (&'a [<S as Simd>::f32s], &'a [f32]);
+
 #[inline(always)]
-fn distances<S: Simd, const N: usize>(
+fn halves<S: Simd>(rows: &[f32], dimension: usize, index: usize) -> Halves<'_, S> {
+    let (whole, tail) = S::as_simd_f32s(&rows[index * dimension..][..dimension]);
+    // The compiler sees that all are as long.
+    (&whole[..dimension / S::F32_LANES], tail)
+}
+
+/// The sums of each query and each row, lane by lane.
+#[inline(always)]
+fn squared_differences<S: Simd, const N: usize>(
     simd: S,
-    rows: [&[f32]; ROWS],
-    queries: [&[f32]; N],
-    found: &mut [[f32; ROWS]; QUERIES],
-) {
+    rows: [Halves<'_, S>; ROWS],
+    queries: [Halves<'_, S>; N],
+) -> [[S::f32s; ROWS]; N] {
     let mut sums = [[simd.splat_f32s(0.0); ROWS]; N];
     let mut add = |rows: [S::f32s; ROWS], queries: [S::f32s; N]| {
         for (sums, query) in sums.iter_mut().zip(queries) {
@@ -120,14 +135,10 @@ fn distances<S: Simd, const N: usize>(
             }
         }
     };
-    // Loops, not `map`, whose closures are not compiled for the instruction set.
-    let columns = rows[0].len() / S::F32_LANES;
-    let split = |vector| {
-        let (whole, tail) = S::as_simd_f32s(vector);
-        (&whole[..columns], tail)
-    };
-    let (rows, queries) = (rows.map(split), queries.map(split));
-    for column in 0..columns {
+    for column in 0..rows[0].0.len() {
+        for (whole, _) in rows {
+            prefetch_after(&whole[column], AHEAD);
+        }
         add(array::from_fn(|row| rows[row].0[column]), array::from_fn(|query| queries[query].0[column]));
     }
     if !rows[0].1.is_empty() {
@@ -136,9 +147,5 @@ fn distances<S: Simd, const N: usize>(
             array::from_fn(|query| simd.partial_load_f32s(queries[query].1)),
         );
     }
-    for (distances, sums) in found.iter_mut().zip(sums) {
-        for (distance, sum) in distances.iter_mut().zip(sums) {
-            *distance = simd.reduce_sum_f32s(sum);
-        }
-    }
+    sums
 }

@@ -15,3 +15,16 @@ pub(super) fn prefetch<T>(numbers: &[T]) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (numbers, LINE);
 }
+
+/// Asks for what lies so many bytes after `place`, whatever that is.
+#[inline(always)]
+pub(super) fn prefetch_after<T>(place: &T, bytes: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 has SSE, and no address makes this fail.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast::<i8>().wrapping_add(bytes)) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (place, bytes);
+}
