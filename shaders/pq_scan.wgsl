@@ -71,7 +71,6 @@ struct Probed {
 // The lists that are scanned, {{PROBES}} at a time.
 var<workgroup> probed: array<Probed, {{PROBES}}>;
 var<workgroup> probed_blocks: array<u32, {{PROBES}}>;
-var<workgroup> all_blocks: u32;
 
 // Opens the lists of the ranks from `rank` on and gives the number of their blocks; the first of all ranks is at
 // `first_probe`. Holds barriers.
@@ -119,18 +118,21 @@ fn open_lists(thread: u32, first_probe: u32, rank: u32) -> u32 {
         list.end = before + blocks;
         list.offset -= before;
         probed[thread] = list;
-        if (thread == {{PROBES}}u - 1u) {
-            all_blocks = before + blocks;
-        }
     }
-    return workgroupUniformLoad(&all_blocks);
+    return workgroupUniformLoad(&probed[{{PROBES}}u - 1u].end);
 }
 
-// 32 codes that are scanned: where they begin in `codes`, the number of the first, and the list.
+// 32 codes that are scanned.
 struct Block {
+    // Where they begin in `codes`, and the number of the first.
     place: u32,
     first: u32,
-    rank: u32,
+    // The first entry of their list, and how many follow for each query.
+    begin: u32,
+    entries: Count,
+#if ADD_PROBE
+    distances: Sum,
+#endif
 }
 
 // The blocks that are scanned together.
@@ -141,13 +143,20 @@ var<workgroup> tile_blocks: array<Block, TILE>;
 fn open_tile(thread: u32, first: u32, end: u32, rank: ptr<function, u32>) {
     if (thread < TILE) {
         // Past the end are codes of no list.
-        var block = Block(0u, NOTHING - 31u, 0u);
+        var block = Block();
         if (first + thread < end) {
             while (probed[*rank].end <= first + thread) {
                 *rank += 1u;
             }
-            let number = first + thread + probed[*rank].offset;
-            block = Block((number - params.first_entry / 32u) * params.words * BLOCK_SIZE, 32u * number, *rank);
+            let list = probed[*rank];
+            let number = first + thread + list.offset;
+            block.place = (number - params.first_entry / 32u) * params.words * BLOCK_SIZE;
+            block.first = 32u * number;
+            block.begin = list.begin;
+            block.entries = list.entries;
+#if ADD_PROBE
+            block.distances = list.distances;
+#endif
         }
         tile_blocks[thread] = block;
     }
@@ -180,7 +189,8 @@ fn entries_of(tables: Count, number: u32, quarter: u32) -> Sums {
 }
 
 #if QUADS
-// Row after row of 16 entries, one of each look-up.
+// Row after row of 16 entries, one of each look-up. What lies before it is an even number of words: RADV puts variables
+// one after the other, and reads two words at an odd place dearly (2.66 instructions a look-up, not 2.16).
 var<workgroup> quad_table: array<array<Sum, 16>, {{ROWS}} * {{QUADS}}>;
 
 fn load_quads(thread: u32, tables: Count, first: u32) {
@@ -280,11 +290,14 @@ fn sum_words(blocks: vec4<u32>, word: u32, first: u32, lane: u32) -> Sums {
 #endif
 
 // The sums of four codes. Holds barriers where the table is loaded in parts.
+#if QUADS
+fn sums_of(thread: u32, tables: Count, blocks: vec4<u32>, columns: Columns) -> Sums {
+#else
 fn sums_of(thread: u32, tables: Count, blocks: vec4<u32>) -> Sums {
+#endif
     let lane = thread % 32u;
     var sums = Sums();
 #if QUADS
-    let columns = columns_of(lane);
     for (var first = 0u; first < params.quads; first += {{QUADS}}u) {
 #if PARTS
         workgroupBarrier();
@@ -327,32 +340,34 @@ fn sums_of(thread: u32, tables: Count, blocks: vec4<u32>) -> Sums {
     return sums;
 }
 
-// Those of four entries that are near enough to a query, and of a list that it probes.
+// Those of four entries that are near enough to a query, and of a list that it probes. Few are, so that the lists are
+// asked last.
 fn near(side: u32, blocks: vec4<u32>, entries: vec4<u32>, distances: vec4<f32>) -> vec4<u32> {
     let bound = select(distance_of(queue_bounds[side]), MOST, is_none(queue_bounds[side]));
-    let lists = vec4<u32>(
-        tile_blocks[blocks.x].rank,
-        tile_blocks[blocks.y].rank,
-        tile_blocks[blocks.z].rank,
-        tile_blocks[blocks.w].rank,
+    let near = distances <= vec4<f32>(bound);
+    if (!any(near)) { return vec4<u32>(NOTHING); }
+    let begin = vec4<u32>(
+        tile_blocks[blocks.x].begin,
+        tile_blocks[blocks.y].begin,
+        tile_blocks[blocks.z].begin,
+        tile_blocks[blocks.w].begin,
     );
-    let begin = vec4<u32>(probed[lists.x].begin, probed[lists.y].begin, probed[lists.z].begin, probed[lists.w].begin);
 #if TWO_QUERIES
     let count = vec4<u32>(
-        probed[lists.x].entries[side],
-        probed[lists.y].entries[side],
-        probed[lists.z].entries[side],
-        probed[lists.w].entries[side],
+        tile_blocks[blocks.x].entries[side],
+        tile_blocks[blocks.y].entries[side],
+        tile_blocks[blocks.z].entries[side],
+        tile_blocks[blocks.w].entries[side],
     );
 #else
     let count = vec4<u32>(
-        probed[lists.x].entries,
-        probed[lists.y].entries,
-        probed[lists.z].entries,
-        probed[lists.w].entries,
+        tile_blocks[blocks.x].entries,
+        tile_blocks[blocks.y].entries,
+        tile_blocks[blocks.z].entries,
+        tile_blocks[blocks.w].entries,
     );
 #endif
-    return select(vec4<u32>(NOTHING), entries, (entries - begin < count) & (distances <= vec4<f32>(bound)));
+    return select(vec4<u32>(NOTHING), entries, near & (entries - begin < count));
 }
 
 // Offers an entry to a query. False where it is to be offered again.
@@ -366,6 +381,7 @@ fn offer(side: u32, entry: u32, distance: f32) -> bool {
 
 // Offers those of four entries that are none of the query's yet.
 fn offer_four(side: u32, entries: ptr<function, vec4<u32>>, distances: vec4<f32>) {
+    if (all(*entries == vec4<u32>(NOTHING))) { return; }
     if (offer(side, (*entries).x, distances.x)) { (*entries).x = NOTHING; }
     if (offer(side, (*entries).y, distances.y)) { (*entries).y = NOTHING; }
     if (offer(side, (*entries).z, distances.z)) { (*entries).z = NOTHING; }
@@ -436,6 +452,9 @@ fn main(
 #endif
     queue_open(thread);
     let lane = thread % 32u;
+#if QUADS
+    let columns = columns_of(lane);
+#endif
     let unit = vec4<u32>(thread / 32u) + UNITS * vec4<u32>(0u, 1u, 2u, 3u);
     for (var first = 0u; first < params.ranks; first += {{PROBES}}u) {
         let blocks = open_lists(thread, probe, first);
@@ -444,12 +463,23 @@ fn main(
         var rank = 0u;
         for (var tile = share * slab; tile < end; tile += TILE) {
             open_tile(thread, tile, end, &rank);
-            let a = tile_blocks[unit.x];
-            let b = tile_blocks[unit.y];
-            let c = tile_blocks[unit.z];
-            let d = tile_blocks[unit.w];
-            var sums = sums_of(thread, tables, vec4<u32>(a.place, b.place, c.place, d.place));
-            let entries = vec4<u32>(a.first, b.first, c.first, d.first) + vec4<u32>(lane);
+            let places = vec4<u32>(
+                tile_blocks[unit.x].place,
+                tile_blocks[unit.y].place,
+                tile_blocks[unit.z].place,
+                tile_blocks[unit.w].place,
+            );
+#if QUADS
+            var sums = sums_of(thread, tables, places, columns);
+#else
+            var sums = sums_of(thread, tables, places);
+#endif
+            let entries = vec4<u32>(lane) + vec4<u32>(
+                tile_blocks[unit.x].first,
+                tile_blocks[unit.y].first,
+                tile_blocks[unit.z].first,
+                tile_blocks[unit.w].first,
+            );
 #if TERMS
             // Without an entry, what is added does not matter.
             let known = min(entries, vec4<u32>(params.first_entry + params.entries - 1u));
@@ -457,10 +487,10 @@ fn main(
 #endif
 #if ADD_PROBE
             sums += Sums(
-                probed[a.rank].distances,
-                probed[b.rank].distances,
-                probed[c.rank].distances,
-                probed[d.rank].distances,
+                tile_blocks[unit.x].distances,
+                tile_blocks[unit.y].distances,
+                tile_blocks[unit.z].distances,
+                tile_blocks[unit.w].distances,
             );
 #endif
             for (var side = 0u; side < QUEUES; side++) {

@@ -20,7 +20,7 @@ var<workgroup> queue_bounds: array<vec2<u32>, QUEUES>;
 var<workgroup> digits: array<atomic<u32>, DIGITS>;
 var<workgroup> digit_sums: array<u32, 2 * DIGITS>;
 // The digit of the last that is kept, how many have a lower one, and how many that one.
-var<workgroup> digit_found: vec3<u32>;
+var<workgroup> digit_found: vec4<u32>;
 
 var<private> queue_places: vec2<u32>;
 
@@ -71,10 +71,10 @@ fn find_digit(thread: u32, rest: u32) -> vec3<u32> {
     if (mine) {
         let end = digit_sums[half + thread];
         if (end - occurs < rest && rest <= end) {
-            digit_found = vec3<u32>(thread, end - occurs, occurs);
+            digit_found = vec4<u32>(thread, end - occurs, occurs, 0u);
         }
     }
-    return workgroupUniformLoad(&digit_found);
+    return workgroupUniformLoad(&digit_found).xyz;
 }
 
 // The last of the `keep` smallest of a queue of more, or what nothing that is not one of them is before. To be called by

@@ -17,7 +17,6 @@ const QUEUE_SIZE = {{QUEUE}}u / QUEUES;
 var<workgroup> queued: array<atomic<u32>, QUEUES>;
 var<workgroup> queue_lengths: array<u32, QUEUES>;
 var<workgroup> queue_bounds: array<vec2<u32>, QUEUES>;
-var<workgroup> most_queued: u32;
 
 fn queue_open(thread: u32) {
     if (thread < QUEUES) {
@@ -46,14 +45,10 @@ fn queue_offer(candidate: vec2<u32>) -> bool {
 // To be called by all threads after offers, of which {{THREADS}} / QUEUES to each queue together always find room. With
 // `last`, sorts whatever there is. False if some offer found no room.
 fn queue_settle(thread: u32, keep: u32, last: bool) -> bool {
-    workgroupBarrier();
-    if (thread == 0u) {
-        most_queued = atomicLoad(&queued[0]);
+    var offered = workgroupUniformLoad(&queued[0]);
 #if TWO_QUERIES
-        most_queued = max(most_queued, atomicLoad(&queued[1]));
+    offered = max(offered, workgroupUniformLoad(&queued[1]));
 #endif
-    }
-    let offered = workgroupUniformLoad(&most_queued);
     if (offered <= ({{QUEUE}}u - {{THREADS}}u) / QUEUES && !last) {
         return true;
     }

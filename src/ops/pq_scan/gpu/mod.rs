@@ -41,21 +41,23 @@
 //! | the last-level cache of 128, 96 MB: 1.66, 3.5 TB/s | 1.7, 3.5 |
 //! | workgroup memory: 4.0 clocks for 64 | 2.9, 3.8 |
 //! | vector instructions: 3.3 | 3.5, 4.6 |
-//! | the same with the tile's own, M = 16 | 2.4, 3.1 |
-//! | the same, M = 64 | 3.1, 4.1 |
+//! | the same with the tile's own, M = 16 | 2.9, 3.9 |
+//! | the same, M = 64 | 3.3, 4.4 |
 //!
-//! So 3.3 instructions cost a lone query nothing where its codes come from memory: the units are busy for a fifth or a
-//! third of the time. Out of RDNA2's last-level cache they cost nothing either; out of RDNA3's, which holds six million
-//! codes of 16 bytes, 2.2 would save a tenth. Where many queries read a list at the same time it comes from nearer caches
-//! and 2.2 would save a fifth, after which workgroup memory bounds it: two that probe mostly the same are put side by side.
+//! So 3.3 instructions cost a lone query nothing: its codes come from memory or the last-level cache at less than half of
+//! that rate, and where many queries read a list at the same time and it comes from nearer caches, workgroup memory is
+//! what bounds it. Fewer have not been found: a byte is cut out of its word, put with the column, and the entry added. Sums of
+//! whole numbers would add two entries at once (2.8), and leave in doubt what f32 decides. To make more of workgroup memory takes
+//! two queries a look-up: those that probe mostly the same lists are put side by side.
 //!
 //! An H100, whose workgroup memory has 8.4 10^12 entries a second without conflicts, makes 3.0 10^12 look-ups a second where
 //! all of 1,000,000 codes of 16 are scanned for 1,024 queries, two side by side, and 0.7 in 32 of 1,024 lists, where tables
 //! and selections begin anew for every 31,000 codes.
 //!
 //! # Beside the look-ups
-//! A tile of four codes a thread takes some 100 vector instructions to find its blocks and compare with the k-th distance
-//! so far, or 140 for two queries: as many as 30 look-ups, or 64.
+//! A tile of four codes a thread takes some 40 vector instructions to find its blocks and compare with the k-th distance
+//! so far, or 75 for two queries: as many as 12 look-ups, or 34. To which lists codes belong is asked only of a subgroup that
+//! has some that are near enough; asking first took 80 and 140.
 //!
 //! A table that does not fit goes through workgroup memory in parts for every tile: as many bytes as the tile's codes
 //! have, a quarter of the look-ups' own time at most.
@@ -152,7 +154,8 @@ const fn other_bytes(queries: usize) -> usize {
     let queue = selection::QUEUE * queries * size_of::<Ranked>();
     // Four blocks a thread.
     let blocks = 4 * threads(queries) / BLOCK;
-    queue + open_lists(queries) * 9 * size_of::<u32>() + blocks * 3 * size_of::<u32>() + 64
+    // A list has 5 words or 8, and its number of blocks; a block has 5 words or 8.
+    queue + open_lists(queries) * 9 * size_of::<u32>() + blocks * 8 * size_of::<u32>() + 64
 }
 
 /// Most quads, and most words that are in none, whose tables the kernel holds at a time.
