@@ -1,5 +1,6 @@
 //! Product-quantizer codes as scans read them.
 
+pub(super) mod cpu;
 pub(super) mod gpu;
 
 use super::Codebook;
@@ -7,7 +8,7 @@ use crate::{DeviceArray, Error, Result, Work, device::Backend};
 
 /// Codes in the order in which the scans of their device read them.
 ///
-/// On the CPU, that is a row of words a code. On a GPU, blocks of 32 codes, a byte a look-up: a sub-quantizer's number,
+/// On the CPU, that is byte after byte, without padding. On a GPU, blocks of 32 codes, a byte a look-up: a sub-quantizer's number,
 /// or two where numbers are of 4 bits (those of 5 to 7 take a byte as well). Sixteen look-ups of a code lie side by side,
 /// then the same of the next code, so that neighbouring threads load neighbouring 16 bytes; what is left of a code goes
 /// in words of four look-ups. Code `i` of a block has look-up `n ^ (i % 16)` at place `n` of its sixteen: threads side by
@@ -29,7 +30,15 @@ pub fn pq_interleave(work: &mut Work, codes: &DeviceArray<u32>, codebook: &Codeb
         return Err(Error::Dimension { what: "codes", expected: codebook.words(), found: codes.columns() });
     }
     let array = match &mut work.0 {
-        Backend::Cpu => codes.host("codes").map(|_| codes.clone())?,
+        Backend::Cpu => {
+            let (rows, size) = (codes.host("codes")?, codebook.code_size());
+            // Whole words are the same bytes already.
+            if size == codebook.words() * 4 {
+                codes.clone()
+            } else {
+                DeviceArray::on_host(cpu::pack(rows, codebook.words(), size), 1)
+            }
+        }
         Backend::Gpu(recording) => gpu::interleave(recording, codes, codebook)?,
     };
     Ok(PqCodes { array, len: codes.rows(), m: codebook.m(), nbits: codebook.nbits() })
@@ -60,14 +69,23 @@ impl PqCodes {
     /// [`Error::OtherDevice`], [`Error::OutOfMemory`].
     pub fn rows(&self, work: &mut Work) -> Result<DeviceArray<u32>> {
         match &mut work.0 {
-            Backend::Cpu => self.array.host("codes").map(|_| self.array.clone()),
+            Backend::Cpu if self.code_size().is_multiple_of(4) => self.array.host("codes").map(|_| self.array.clone()),
+            Backend::Cpu => {
+                let codes = self.host()?;
+                Ok(DeviceArray::on_host(cpu::unpack(&codes), codes.words()))
+            }
             Backend::Gpu(recording) => gpu::restore(recording, self),
         }
     }
 
-    /// The codes on the CPU, row after row.
-    pub(super) fn host(&self) -> Result<&[u32]> {
-        self.array.host("codes")
+    /// Bytes of a code.
+    fn code_size(&self) -> usize {
+        (self.m * self.nbits).div_ceil(8)
+    }
+
+    /// The codes on the CPU.
+    pub(super) fn host(&self) -> Result<cpu::Codes<'_>> {
+        Ok(cpu::Codes::new(self.array.host("codes")?, self.len, self.code_size()))
     }
 
     /// Fails unless they are `entries` codes of `codebook`.

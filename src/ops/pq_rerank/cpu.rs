@@ -4,14 +4,19 @@ use rayon::prelude::*;
 
 use crate::{
     Metric,
-    ops::{Codebook, Ranked, lists::code_at, row, simd::distances},
+    ops::{
+        Codebook, Ranked,
+        pq_interleave::cpu::{Codes, number_at},
+        row,
+        simd::distances,
+    },
 };
 
 /// What is read beside queries and candidates.
 pub(super) struct Rerank<'a> {
     pub codebook: &'a Codebook,
     pub codewords: &'a [f32],
-    pub codes: &'a [u32],
+    pub codes: Codes<'a>,
     pub offsets: &'a [u32],
     pub places: Places<'a>,
     pub centroids: &'a [f32],
@@ -76,13 +81,13 @@ impl Rerank<'_> {
         of_code.clear();
         let list = self.offsets.partition_point(|&offset| offset <= entry).checked_sub(1);
         let centroid = list.map_or(&[][..], |list| row(self.centroids, self.codebook.dimension(), list));
-        let code = row(self.codes, self.codebook.words(), entry as usize);
+        let code = self.codes.code(entry as usize);
         if code.is_empty() || centroid.is_empty() {
             return false;
         }
         of_query.extend(query.iter().zip(centroid).map(|(query, centroid)| query - centroid));
         for sub in 0..self.codebook.m() {
-            of_code.extend_from_slice(row(self.codewords, dsub, (sub << nbits) + code_at(code, sub, nbits)));
+            of_code.extend_from_slice(row(self.codewords, dsub, (sub << nbits) + number_at(code, sub, nbits)));
         }
         true
     }

@@ -9,7 +9,7 @@ use std::{array, ops::Range};
 
 use crate::ops::{
     Codebook, Ranked,
-    lists::code_at,
+    pq_interleave::cpu::{Codes, number_at, word_of},
     row,
     scan::{Probed, scan},
     top::Top,
@@ -19,7 +19,7 @@ use crate::ops::{
 pub(super) struct Scan<'a> {
     pub tables: &'a [f32],
     pub codebook: &'a Codebook,
-    pub codes: &'a [u32],
+    pub codes: Codes<'a>,
     pub offsets: &'a [u32],
     pub ids: &'a [u32],
     pub terms: Option<&'a [f32]>,
@@ -59,12 +59,10 @@ impl<'a> Scan<'a> {
 
     /// Some entries of a list as a query sees them.
     fn stretch(&self, query: usize, probe: Ranked, entries: Range<usize>) -> Stretch<'a> {
-        let words = self.codebook.words();
         Stretch {
             table: row(self.tables, self.columns(), query),
             nbits: self.codebook.nbits(),
-            words,
-            codes: &self.codes[entries.start * words..entries.end * words],
+            codes: self.codes.part(entries.clone()),
             ids: &self.ids[entries.clone()],
             terms: self.terms.map(|terms| &terms[entries]),
             base: if self.add_probe { probe.distance() } else { 0.0 },
@@ -77,9 +75,7 @@ impl<'a> Scan<'a> {
 struct Stretch<'a> {
     table: &'a [f32],
     nbits: usize,
-    /// Words of a code.
-    words: usize,
-    codes: &'a [u32],
+    codes: Codes<'a>,
     ids: &'a [u32],
     terms: Option<&'a [f32]>,
     base: f32,
@@ -90,7 +86,7 @@ impl<'a> Stretch<'a> {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     fn part(&self, entries: Range<usize>) -> Stretch<'a> {
         Stretch {
-            codes: &self.codes[entries.start * self.words..entries.end * self.words],
+            codes: self.codes.part(entries.clone()),
             ids: &self.ids[entries.clone()],
             terms: self.terms.map(|terms| &terms[entries]),
             ..*self
@@ -102,7 +98,7 @@ impl<'a> Stretch<'a> {
     }
 
     fn offer(&self, entry: usize, top: &mut Top) {
-        let code = row(self.codes, self.words, entry);
+        let code = self.codes.code(entry);
         let sum = match self.nbits {
             8 => sum_aligned::<256, 4>(self.table, code),
             4 => sum_aligned::<16, 8>(self.table, code),
@@ -120,15 +116,18 @@ impl<'a> Stretch<'a> {
 /// The sum of the table entries of a code of which a word holds `N` numbers below `K`. Has `N` sums, so that additions
 /// need not wait for each other.
 #[inline]
-fn sum_aligned<const K: usize, const N: usize>(table: &[f32], code: &[u32]) -> f32 {
+fn sum_aligned<const K: usize, const N: usize>(table: &[f32], code: &[u8]) -> f32 {
     let (tables, rest) = table.as_chunks::<K>().0.as_chunks::<N>();
+    let (words, _) = code.as_chunks();
     let number = |word: u32, index: usize| (word >> (index * 32 / N)) as usize % K;
     let mut sums = [0.0; N];
-    for (tables, &word) in tables.iter().zip(code) {
+    for (tables, &word) in tables.iter().zip(words) {
+        let word = u32::from_le_bytes(word);
         let parts: [f32; N] = array::from_fn(|index| tables[index][number(word, index)]);
         sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
     }
-    if let (Some(&word), [_, ..]) = (code.last(), rest) {
+    if !rest.is_empty() {
+        let word = word_of(&code[4 * tables.len()..]);
         for (index, (sum, table)) in sums.iter_mut().zip(rest).enumerate() {
             *sum += table[number(word, index)];
         }
@@ -137,8 +136,8 @@ fn sum_aligned<const K: usize, const N: usize>(table: &[f32], code: &[u32]) -> f
 }
 
 /// The sum of the table entries of a code of any kind.
-fn sum(table: &[f32], code: &[u32], nbits: usize) -> f32 {
-    table.chunks_exact(1 << nbits).enumerate().map(|(sub, table)| table[code_at(code, sub, nbits)]).sum()
+fn sum(table: &[f32], code: &[u8], nbits: usize) -> f32 {
+    table.chunks_exact(1 << nbits).enumerate().map(|(sub, table)| table[number_at(code, sub, nbits)]).sum()
 }
 
 #[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -148,7 +147,10 @@ mod tests {
     use super::{Scan, plain, shuffled};
     use crate::{
         DeviceArray,
-        ops::{Codebook, Ranked},
+        ops::{
+            Codebook, Ranked,
+            pq_interleave::cpu::{Codes, pack},
+        },
     };
 
     proptest! {
@@ -181,7 +183,7 @@ mod tests {
             let offsets: Vec<u32> = (0..=lengths.len()).map(|list| lengths[..list].iter().sum()).collect();
             let last = u32::MAX >> (words * 32 - m * nbits);
             let codes = (0..entries * words).map(|place| next() & if place % words == words - 1 { last } else { u32::MAX });
-            let codes: Vec<u32> = codes.collect();
+            let codes = pack(&codes.collect::<Vec<u32>>(), words, codebook.code_size());
             let mut number = |_| spread + (next() % steps) as f32 / 5.0;
             let tables: Vec<f32> = (0..(queries * m) << nbits).map(&mut number).collect();
             let terms: Vec<f32> = (0..entries).map(&mut number).collect();
@@ -191,7 +193,7 @@ mod tests {
             let scan = Scan {
                 tables: &tables,
                 codebook: &codebook,
-                codes: &codes,
+                codes: Codes::new(&codes, entries, codebook.code_size()),
                 offsets: &offsets,
                 ids: &ids,
                 terms: with_terms.then_some(&terms[..]),

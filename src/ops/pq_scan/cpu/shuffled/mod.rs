@@ -36,8 +36,8 @@ pub(super) fn pq_scan(input: &Scan<'_>, k: usize, way: Way) -> Vec<Ranked> {
     scan_lists(&input.lists(), input.queries(), k, &division, |scratch: &mut Scratch, piece, tops| {
         let stretch = |&Probing { query, probe }: &Probing| input.stretch(query as usize, probe, piece.entries.clone());
         if let Some(first) = piece.probing.first() {
-            let Stretch { words, codes, .. } = stretch(first);
-            way.arrange(codes, words, &mut scratch.planes);
+            let Stretch { codes, .. } = stretch(first);
+            way.arrange(&codes, &mut scratch.planes);
         }
         for (probing, top) in piece.probing.iter().zip(tops) {
             let stretch = stretch(probing);

@@ -42,11 +42,12 @@ fn offer_blocks(
     let first = blocks.start * LANES;
     let stretch = &stretch.part(first..stretch.ids.len().min(blocks.end * LANES));
     let Scratch { planes, sums, masks, entries } = scratch;
-    let planes = &planes[4 * stretch.words * blocks.start..4 * stretch.words * blocks.end];
+    let words = stretch.codes.words();
+    let planes = &planes[4 * words * blocks.start..4 * words * blocks.end];
     let mut near = Near { stretch, coarse, limit: top.threshold(), masks };
     near.masks.clear();
     if !way.find_near(planes, &mut near) {
-        way.sums(planes, stretch.words, &coarse.tables, sums);
+        way.sums(planes, words, &coarse.tables, sums);
         near.compare(sums);
     }
     entries.clear();
@@ -56,7 +57,7 @@ fn offer_blocks(
             let entry = block * LANES + lanes.trailing_zeros() as usize;
             lanes &= lanes - 1;
             if entry < stretch.ids.len() {
-                prefetch(&stretch.codes[entry * stretch.words..][..stretch.words]);
+                prefetch(stretch.codes.code(entry));
                 entries.push(entry);
             }
         }

@@ -14,7 +14,7 @@ use std::arch::x86_64::{
 use bytemuck::Zeroable;
 
 use super::{LANES, Near, Plane};
-use crate::ops::pq_scan::cpu::Stretch;
+use crate::ops::{pq_interleave::cpu::word_of, pq_scan::cpu::Stretch};
 
 /// The bytes of a word of 64 codes, each in a plane.
 #[target_feature(enable = "avx512f")]
@@ -185,7 +185,7 @@ pub(super) fn exact_sums(stretch: &Stretch<'_>, entries: &[usize]) -> [f32; 16] 
     for (word, tables) in stretch.table.as_chunks::<16>().0.chunks(8).enumerate() {
         let mut column = [0; 16];
         for (place, entry) in column.iter_mut().zip(entries) {
-            *place = stretch.codes[entry * stretch.words + word];
+            *place = word_of(&stretch.codes.code(*entry)[4 * word..]);
         }
         let mut column: __m512i = bytemuck::cast(column);
         for (sum, &table) in sums.iter_mut().zip(tables) {

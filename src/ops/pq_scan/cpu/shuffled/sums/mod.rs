@@ -10,6 +10,7 @@ mod neon;
 use bytemuck::{Pod, Zeroable};
 
 use super::{super::Stretch, coarse::Coarse, offer::Near};
+use crate::ops::pq_interleave::cpu::Codes;
 
 /// Codes at a time.
 pub(super) const LANES: usize = 64;
@@ -107,12 +108,11 @@ impl Way {
     }
 
     /// Arranges codes in planes: as many for 64 codes as a code has bytes, whole words.
-    pub(super) fn arrange(self, codes: &[u32], words: usize, planes: &mut Vec<Plane>) {
+    pub(super) fn arrange(self, codes: &Codes<'_>, planes: &mut Vec<Plane>) {
         planes.clear();
-        for codes in codes.chunks(LANES * words) {
-            for word in 0..words {
-                let mut column = [0; LANES];
-                column.iter_mut().zip(codes[word..].iter().step_by(words)).for_each(|(place, &code)| *place = code);
+        for first in (0..codes.len()).step_by(LANES) {
+            for word in 0..codes.words() {
+                let column = codes.column(first, word);
                 planes.extend(match self.arrangement() {
                     Arrangement::Words => bytemuck::cast::<_, [Plane; 4]>(column),
                     Arrangement::Bytes => self.bytes(column),
@@ -168,7 +168,7 @@ impl Way {
     pub(super) fn find_near(self, planes: &[Plane], near: &mut Near<'_>) -> bool {
         let can = self.nbits == 4 && self.instructions == Instructions::Bytes;
         if can {
-            let blocks = planes.chunks_exact(4 * near.stretch.words);
+            let blocks = planes.chunks_exact(4 * near.stretch.codes.words());
             // SAFETY: `self` is proof of the instructions.
             unsafe { avx512::find_near_16(blocks, near) };
         }
