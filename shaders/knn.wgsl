@@ -76,7 +76,6 @@ var<workgroup> lengths: array<atomic<u32>, {{LEFT}}>;
 // The last that is worth keeping.
 var<workgroup> bounds: array<vec2<u32>, {{LEFT}}>;
 var<workgroup> crowding: atomic<u32>;
-var<workgroup> crowded: u32;
 
 var<private> first_query: u32;
 var<private> first_row: u32;
@@ -133,11 +132,8 @@ fn cut_queues(thread: u32, count: u32) {
     if (thread < count) {
         atomicMax(&crowding, atomicLoad(&lengths[thread]));
     }
-    workgroupBarrier();
-    if (thread == 0u) {
-        crowded = max(atomicLoad(&crowding), params.keep);
-    }
-    let bits = 32u - countLeadingZeros(max(workgroupUniformLoad(&crowded), 2u) - 1u);
+    let longest = max(workgroupUniformLoad(&crowding), params.keep);
+    let bits = 32u - countLeadingZeros(max(longest, 2u) - 1u);
     let width = 1u << bits;
     for (var first = 0u; first < count; first += {{QUEUE}}u >> bits) {
         for (var slot = thread; slot < {{QUEUE}}u; slot += {{THREADS}}u) {
@@ -224,11 +220,7 @@ fn main(
         offer_row(query + 2u, tile.row2, row);
         offer_row(query + 3u, tile.row3, row);
 #endif
-        workgroupBarrier();
-        if (thread == 0u) {
-            crowded = atomicLoad(&crowding);
-        }
-        if (workgroupUniformLoad(&crowded) != 0u && tile_number + 1u < tiles) {
+        if (workgroupUniformLoad(&crowding) != 0u && tile_number + 1u < tiles) {
             cut_queues(thread, count);
         }
         first_row += {{RIGHT}}u;

@@ -61,6 +61,11 @@ fn high_distances(tile: Products, row: u32) -> Column {
         half[1].x - tile.high4, half[1].y - tile.high5, half[1].z - tile.high6, half[1].w - tile.high7);
 }
 
+fn least_of(column: Column) -> vec4<f32> {
+    let upper = min(min(column.row0, column.row1), min(column.row2, column.row3));
+    return min(upper, min(min(column.row4, column.row5), min(column.row6, column.row7)));
+}
+
 // Where the candidates of a query's slab begin.
 fn candidate_place(query: u32, slab: u32) -> u32 {
     return (query * params.all_slabs + params.first_slab + slab) * params.room;
@@ -76,7 +81,6 @@ var<workgroup> lengths: array<atomic<u32>, {{SIDE}}>;
 // What a row must be nearer than to be among a query's nearest.
 var<workgroup> limits: array<f32, {{SIDE}}>;
 var<workgroup> crowding: atomic<u32>;
-var<workgroup> crowded: u32;
 
 var<private> queues_place: u32;
 
@@ -99,12 +103,8 @@ fn limits_at(first: u32) -> vec4<f32> {
 }
 
 // Whether some queue has no room for another tile. Holds barriers.
-fn is_crowded(thread: u32) -> bool {
-    workgroupBarrier();
-    if (thread == 0u) {
-        crowded = atomicLoad(&crowding);
-    }
-    return workgroupUniformLoad(&crowded) != 0u;
+fn is_crowded() -> bool {
+    return workgroupUniformLoad(&crowding) != 0u;
 }
 
 fn offer(query: u32, distance: f32, limit: f32, row: u32) {
@@ -130,9 +130,7 @@ fn offer_row(query: u32, distances: vec4<f32>, limits: vec4<f32>, row: u32) {
 // Offers eight rows to four queries, if one of them is near enough. Limits get no lower before the queues are cut.
 fn offer_column(query: u32, column: Column, row: u32) {
     let limits = limits_at(query);
-    let upper = min(min(column.row0, column.row1), min(column.row2, column.row3));
-    let lower = min(min(column.row4, column.row5), min(column.row6, column.row7));
-    if (any(min(upper, lower) < limits)) {
+    if (any(least_of(column) < limits)) {
         offer_row(query, column.row0, limits, row);
         offer_row(query, column.row1, limits, row + 1u);
         offer_row(query, column.row2, limits, row + 2u);
@@ -156,7 +154,7 @@ fn cut_queues(thread: u32, most: u32) {
     if (thread < {{SIDE}}u && atomicLoad(&lengths[thread]) > most) {
         atomicStore(&crowding, 1u);
     }
-    if (!is_crowded(thread)) { return; }
+    if (!is_crowded()) { return; }
     for (var first = 0u; first < {{SIDE}}u; first += TOGETHER) {
         for (var slot = thread; slot < {{QUEUE}}u; slot += {{THREADS}}u) {
             let query = first + slot / {{CAPACITY}}u;
@@ -201,11 +199,6 @@ fn open_queues(thread: u32, first_query: u32) {
 }
 
 #else
-fn least_of(column: Column) -> vec4<f32> {
-    let upper = min(min(column.row0, column.row1), min(column.row2, column.row3));
-    return min(upper, min(min(column.row4, column.row5), min(column.row6, column.row7)));
-}
-
 #if SAMPLE
 // Writes down how far each query's nearest row of the tile is. Ends with a barrier.
 fn keep_nearest(thread: u32, tile: Products, row: u32, first_query: u32, slab: u32) {
@@ -279,7 +272,7 @@ fn main(
         let own = row + 8u * (thread / 16u);
 #if QUEUED
         offer_tile(tile, 4u * (thread % 16u), own);
-        if (is_crowded(thread)) {
+        if (is_crowded()) {
             cut_queues(thread, params.keep);
         }
 #else

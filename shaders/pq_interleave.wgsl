@@ -56,13 +56,15 @@ fn interleave(
     let place = workgroup_number(group, groups) * {{THREADS}}u + thread;
     let block = first_block + place / (32u * params.words);
     let within = place % (32u * params.words);
-    // Which code the word is part of, and its first look-up; `swap` is how the look-ups of a quad are permuted.
-    var lane = within / 4u % 32u;
-    var first = within / 128u * 16u + within % 4u * 4u;
-    var swap = lane % 16u;
-    if (within >= 128u * params.quads) {
+    // Which code the word is part of, and its first look-up; `swap` is how the look-ups of a bundle are permuted.
+    let bundle = (4u * within) >> (params.bundle_bits + 5u);
+    let bundle_mask = (1u << params.bundle_bits) - 1u;
+    var lane = ((4u * within) >> params.bundle_bits) % 32u;
+    var first = (bundle << params.bundle_bits) + ((4u * within) & bundle_mask);
+    var swap = lane & bundle_mask;
+    if (bundle >= params.bundles) {
         lane = within % 32u;
-        first = 16u * params.quads + (within / 32u - 4u * params.quads) * 4u;
+        first = within / 32u * 4u;
         swap = 0u;
     }
     let row = 32u * block + lane;

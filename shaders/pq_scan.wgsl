@@ -5,10 +5,19 @@
 // is kept lies in storage.
 
 @group(0) @binding(1) var<storage, read> tables: array<vec4<f32>>;
-#if QUADS
-@group(0) @binding(2) var<storage, read> codes: array<vec4<u32>>;
-const BLOCK_SIZE = 8u;
+#if BUNDLES
+// The words of a bundle.
+#if EIGHTS
+alias Words = vec2<u32>;
+const TOGETHER = 2u;
 #else
+alias Words = vec4<u32>;
+const TOGETHER = 4u;
+#endif
+@group(0) @binding(2) var<storage, read> codes: array<Words>;
+const BLOCK_SIZE = 32u / TOGETHER;
+#else
+const TOGETHER = 0u;
 @group(0) @binding(2) var<storage, read> codes: array<u32>;
 const BLOCK_SIZE = 32u;
 #endif
@@ -188,34 +197,36 @@ fn entries_of(tables: Count, number: u32, quarter: u32) -> Sums {
 #endif
 }
 
-#if QUADS
+#if BUNDLES
 // Row after row of 16 entries, one of each look-up. What lies before it is an even number of words: RADV puts variables
 // one after the other, and reads two words at an odd place dearly (2.66 instructions a look-up, not 2.16).
-var<workgroup> quad_table: array<array<Sum, 16>, {{ROWS}} * {{QUADS}}>;
+var<workgroup> bundle_table: array<array<Sum, 16>, {{ROWS}} * {{BUNDLES}}>;
 
-fn load_quads(thread: u32, tables: Count, first: u32) {
-    for (var quad = 0u; quad < {{QUADS}}u; quad++) {
+fn load_bundles(thread: u32, tables: Count, first: u32) {
+    for (var bundle = 0u; bundle < {{BUNDLES}}u; bundle++) {
         for (var quarter = thread / 16u; quarter < {{ROWS}}u / 4u; quarter += {{THREADS}}u / 16u) {
-            let entries = entries_of(tables, 16u * (first + quad) + thread % 16u, quarter);
-            let row = quad * {{ROWS}}u + 4u * quarter;
-            quad_table[row][thread % 16u] = entries[0];
-            quad_table[row + 1u][thread % 16u] = entries[1];
-            quad_table[row + 2u][thread % 16u] = entries[2];
-            quad_table[row + 3u][thread % 16u] = entries[3];
+            // Of eight look-ups each has two columns: threads with the same bank there are half as many.
+            let number = 4u * TOGETHER * (first + bundle) + thread % (4u * TOGETHER);
+            let entries = entries_of(tables, number, quarter);
+            let row = bundle * {{ROWS}}u + 4u * quarter;
+            bundle_table[row][thread % 16u] = entries[0];
+            bundle_table[row + 1u][thread % 16u] = entries[1];
+            bundle_table[row + 2u][thread % 16u] = entries[2];
+            bundle_table[row + 3u][thread % 16u] = entries[3];
         }
     }
 }
 
 // The four look-ups of a word in their columns. Neighbouring lanes have different ones, and so use different banks.
 fn sum_word(word: u32, first_row: u32, columns: vec4<u32>) -> Sum {
-    let low = quad_table[first_row + (word & 255u)][columns.x]
-        + quad_table[first_row + extractBits(word, 8u, 8u)][columns.y];
-    let high = quad_table[first_row + extractBits(word, 16u, 8u)][columns.z]
-        + quad_table[first_row + (word >> 24u)][columns.w];
+    let low = bundle_table[first_row + (word & 255u)][columns.x]
+        + bundle_table[first_row + extractBits(word, 8u, 8u)][columns.y];
+    let high = bundle_table[first_row + extractBits(word, 16u, 8u)][columns.z]
+        + bundle_table[first_row + (word >> 24u)][columns.w];
     return low + high;
 }
 
-// The columns of the sixteen look-ups of a quad, as a lane has them.
+// The columns of the sixteen look-ups of a bundle, as a lane has them; of eight, the first half.
 struct Columns {
     x: vec4<u32>,
     y: vec4<u32>,
@@ -228,29 +239,33 @@ fn columns_of(lane: u32) -> Columns {
     return Columns(x, x ^ vec4<u32>(4u), x ^ vec4<u32>(8u), x ^ vec4<u32>(12u));
 }
 
-// The sixteen of a quad, in pairs of pairs: the sum is the same to the last bit in whatever lane the code lies.
-fn sum_quad(words: vec4<u32>, first_row: u32, columns: Columns) -> Sum {
+// The look-ups of a bundle, in pairs of pairs: the sum is the same to the last bit in whatever lane the code lies.
+fn sum_bundle(words: Words, first_row: u32, columns: Columns) -> Sum {
     let low = sum_word(words.x, first_row, columns.x) + sum_word(words.y, first_row, columns.y);
+#if EIGHTS
+    return low;
+#else
     let high = sum_word(words.z, first_row, columns.z) + sum_word(words.w, first_row, columns.w);
     return low + high;
+#endif
 }
 
-fn sum_quads(blocks: vec4<u32>, quad: u32, first_row: u32, lane: u32, columns: Columns) -> Sums {
-    let place = blocks + vec4<u32>(32u * quad + lane);
+fn sum_bundles(blocks: vec4<u32>, bundle: u32, first_row: u32, lane: u32, columns: Columns) -> Sums {
+    let place = blocks + vec4<u32>(32u * bundle + lane);
     let words0 = codes[place.x];
     let words1 = codes[place.y];
     let words2 = codes[place.z];
     let words3 = codes[place.w];
     return Sums(
-        sum_quad(words0, first_row, columns),
-        sum_quad(words1, first_row, columns),
-        sum_quad(words2, first_row, columns),
-        sum_quad(words3, first_row, columns),
+        sum_bundle(words0, first_row, columns),
+        sum_bundle(words1, first_row, columns),
+        sum_bundle(words2, first_row, columns),
+        sum_bundle(words3, first_row, columns),
     );
 }
 
 fn word_of(block: u32, word: u32, lane: u32) -> u32 {
-    return codes[block + 8u * word + lane / 4u][lane % 4u];
+    return codes[block + BLOCK_SIZE * word + lane / TOGETHER][lane % TOGETHER];
 }
 #else
 fn word_of(block: u32, word: u32, lane: u32) -> u32 {
@@ -290,35 +305,35 @@ fn sum_words(blocks: vec4<u32>, word: u32, first: u32, lane: u32) -> Sums {
 #endif
 
 // The sums of four codes. Holds barriers where the table is loaded in parts.
-#if QUADS
+#if BUNDLES
 fn sums_of(thread: u32, tables: Count, blocks: vec4<u32>, columns: Columns) -> Sums {
 #else
 fn sums_of(thread: u32, tables: Count, blocks: vec4<u32>) -> Sums {
 #endif
     let lane = thread % 32u;
     var sums = Sums();
-#if QUADS
-    for (var first = 0u; first < params.quads; first += {{QUADS}}u) {
+#if BUNDLES
+    for (var first = 0u; first < params.bundles; first += {{BUNDLES}}u) {
 #if PARTS
         workgroupBarrier();
-        load_quads(thread, tables, first);
+        load_bundles(thread, tables, first);
         workgroupBarrier();
 #endif
-        sums += sum_quads(blocks, first, 0u, lane, columns);
-#if SECOND_QUAD
-        if (first + 1u < params.quads) {
-            sums += sum_quads(blocks, first + 1u, {{ROWS}}u, lane, columns);
+        sums += sum_bundles(blocks, first, 0u, lane, columns);
+#if SECOND_BUNDLE
+        if (first + 1u < params.bundles) {
+            sums += sum_bundles(blocks, first + 1u, {{ROWS}}u, lane, columns);
         }
 #endif
-#if THIRD_QUAD
-        if (first + 2u < params.quads) {
-            sums += sum_quads(blocks, first + 2u, 2u * {{ROWS}}u, lane, columns);
+#if THIRD_BUNDLE
+        if (first + 2u < params.bundles) {
+            sums += sum_bundles(blocks, first + 2u, 2u * {{ROWS}}u, lane, columns);
         }
 #endif
     }
 #endif
 #if WORDS
-    for (var first = 4u * params.quads; first < params.words; first += {{WORDS}}u) {
+    for (var first = TOGETHER * params.bundles; first < params.words; first += {{WORDS}}u) {
 #if PARTS
         workgroupBarrier();
         load_words(thread, tables, first);
@@ -437,11 +452,11 @@ fn main(
 #endif
 #if PARTS
 #else
-#if QUADS
-    load_quads(thread, tables, 0u);
+#if BUNDLES
+    load_bundles(thread, tables, 0u);
 #endif
 #if WORDS
-    load_words(thread, tables, 4u * params.quads);
+    load_words(thread, tables, TOGETHER * params.bundles);
 #endif
 #endif
 #if LONG
@@ -452,7 +467,7 @@ fn main(
 #endif
     queue_open(thread);
     let lane = thread % 32u;
-#if QUADS
+#if BUNDLES
     let columns = columns_of(lane);
 #endif
     let unit = vec4<u32>(thread / 32u) + UNITS * vec4<u32>(0u, 1u, 2u, 3u);
@@ -469,7 +484,7 @@ fn main(
                 tile_blocks[unit.z].place,
                 tile_blocks[unit.w].place,
             );
-#if QUADS
+#if BUNDLES
             var sums = sums_of(thread, tables, places, columns);
 #else
             var sums = sums_of(thread, tables, places);

@@ -4,9 +4,10 @@
 fn interleaved_place(row: u32, number: u32) -> vec2<u32> {
     let lane = row % 32u;
     let block = row / 32u * 32u * params.words;
-    if (number < 16u * params.quads) {
-        let slot = (number % 16u) ^ (lane % 16u);
-        return vec2<u32>(block + number / 16u * 128u + 4u * lane + slot / 4u, slot % 4u);
+    let bundle = number >> params.bundle_bits;
+    if (bundle < params.bundles) {
+        let slot = (number ^ lane) & ((1u << params.bundle_bits) - 1u);
+        return vec2<u32>(block + (((bundle * 32u + lane) << params.bundle_bits) + slot) / 4u, slot % 4u);
     }
     return vec2<u32>(block + number / 4u * 32u + lane, number % 4u);
 }

@@ -10,8 +10,9 @@ use crate::{
 /// Codes of a block.
 pub(in crate::ops) const BLOCK: usize = 32;
 
-/// Words of a quad: sixteen look-ups.
+/// Words of a bundle: sixteen look-ups, or eight, of a code that has fewer than sixteen.
 pub(in crate::ops) const QUAD: usize = 4;
+pub(in crate::ops) const PAIR: usize = 2;
 
 /// How codes lie in blocks.
 #[derive(Clone, Copy)]
@@ -20,22 +21,30 @@ pub(in crate::ops) struct Layout {
     pub lookups: usize,
     /// Words that they take.
     pub words: usize,
-    /// The fours of words that come first. None where workgroup memory has no room for their tables.
-    pub quads: usize,
+    /// Bundles that come first, and the words of each that lie side by side. None where workgroup memory has no room for
+    /// their tables.
+    pub bundles: usize,
+    pub together: usize,
 }
 
 impl Layout {
     pub(in crate::ops) fn new(variant: Variant, m: usize, nbits: usize) -> Self {
         let lookups = if nbits == 4 { m.div_ceil(2) } else { m };
         let words = lookups.div_ceil(4);
-        // One word more, for what is no quad.
-        let quads = if words_held(variant, 1, nbits) > QUAD { words / QUAD } else { 0 };
-        Layout { lookups, words, quads }
+        let together = if words < QUAD { PAIR } else { QUAD };
+        // One word more, for what is in no bundle.
+        let bundles = if words_held(variant, 1, nbits) > QUAD { words / together } else { 0 };
+        Layout { lookups, words, bundles, together }
     }
 
-    /// Words that are in no quad.
+    /// Words that are in no bundle.
     pub(in crate::ops) fn rest(&self) -> usize {
-        self.words - QUAD * self.quads
+        self.words - self.together * self.bundles
+    }
+
+    /// The logarithm of a bundle's look-ups.
+    pub(in crate::ops) fn bundle_bits(&self) -> u32 {
+        (4 * self.together).ilog2()
     }
 
     /// Words of a block.
@@ -73,7 +82,9 @@ params! {
         // Bits of a look-up in a row.
         width: u32,
         words: u32,
-        quads: u32,
+        bundles: u32,
+        // The logarithm of a bundle's look-ups.
+        bundle_bits: u32,
     }
 }
 
@@ -155,6 +166,7 @@ fn params(
         lookups: layout.lookups as u32,
         width: if nbits == 4 { 8 } else { nbits } as u32,
         words: layout.words as u32,
-        quads: layout.quads as u32,
+        bundles: layout.bundles as u32,
+        bundle_bits: layout.bundle_bits(),
     })
 }

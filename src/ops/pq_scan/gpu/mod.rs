@@ -13,7 +13,8 @@
 //! | the same of f16, two bytes an entry | ~4 | 2.80 | 5.6 | 5.6 |
 //! | the same for two queries, eight bytes an entry | 1.8, 2.3 | 2.94 | 5.9 | 5.9 |
 //! | rows of 16, lane `i` in column `n ^ i` | 3.3, 3.3 | 2.00 | 4.0 | 4.0 |
-//! | rows of 32, the same | ~3.4 | 1.00 | 2.0 | 3.4 |
+//! | rows of 16 for eight look-ups, each in two columns | 3.4, 3.4 | 2.00 | 4.0 | 4.0 |
+//! | rows of 32, lane `i` in column `n ^ i` | ~3.4 | 1.00 | 2.0 | 3.4 |
 //! | rows of 16 for two queries | 2.2, 2.2 | 1.00 | 2.0 | 2.2 |
 //! | the same of f16, four bytes an entry | 2.2, 2.7 | 2.00 | 2.0 | 2.2, 2.7 |
 //! | 4 bits, a look-up a sub-quantizer | ~3 | 1.00 | 2.0 | 3.0 |
@@ -21,8 +22,8 @@
 //! | the same for two queries | 1.1, 1.1 | 1.00 | 1.0 | 1.1 |
 //! | 4 bits, tables in registers, a shuffle a sub-quantizer | 8.2, 10 and more | | | 8.2, 10 and more |
 //!
-//! So look-ups are made by sixteens in rows of 16, which [`PqCodes`] is laid out for, and what is left of a code one
-//! after the other; and two queries are scanned for side by side where they probe mostly the same lists: see `probes`. A byte
+//! So look-ups are made by sixteens in rows of 16, which [`PqCodes`] is laid out for, those of codes of fewer than sixteen by
+//! eights, and what is left of a code one after the other; and two queries are scanned for side by side where they probe mostly the same lists: see `probes`. A byte
 //! of a code and the place of its table entry are then worked out once for both, the entries come in one read of eight
 //! bytes, for which 16 lanes in 16 columns have 32 banks, and a list that both probe is read once. Sums are added up in
 //! the same order as for a query alone: it has the same answer whoever is beside it.
@@ -96,7 +97,7 @@ use crate::{
     device::{Kernel, Recording, Segment, Variant, params},
     ops::{
         Codebook, Lists, PqCodes, Ranked,
-        pq_interleave::gpu::{BLOCK, Layout, QUAD},
+        pq_interleave::gpu::{BLOCK, Layout, PAIR, QUAD},
         selection::{self, SCRATCH_BYTES},
         tile::THREADS,
     },
@@ -113,7 +114,7 @@ params! {
         ranks: u32,
         m: u32,
         words: u32,
-        quads: u32,
+        bundles: u32,
         entries: u32,
         first_entry: u32,
         slabs: u32,
@@ -158,7 +159,7 @@ const fn other_bytes(queries: usize) -> usize {
     queue + open_lists(queries) * 9 * size_of::<u32>() + blocks * 8 * size_of::<u32>() + 64
 }
 
-/// Most quads, and most words that are in none, whose tables the kernel holds at a time.
+/// Most bundles, and most words that are in none, whose tables the kernel holds at a time.
 const MOST: usize = 3;
 
 /// Entries of the table of a look-up.
@@ -174,14 +175,16 @@ pub(in crate::ops) fn words_held(variant: Variant, queries: usize, nbits: usize)
 
 /// Whether a workgroup can scan for two queries.
 fn holds_two(variant: Variant, layout: Layout, nbits: usize) -> bool {
-    let least = QUAD * layout.quads.min(1) + layout.rest().min(1);
+    let least = QUAD * layout.bundles.min(1) + layout.rest().min(1);
     variant.invocations as usize >= threads(TWO) && words_held(variant, TWO, nbits) >= least
 }
 
 /// What a workgroup holds of its queries' tables at a time.
 struct Held {
-    quads: usize,
-    /// Words that are in no quad.
+    bundles: usize,
+    /// Whether bundles are of eight look-ups, not of sixteen.
+    eights: bool,
+    /// Words that are in no bundle.
     words: usize,
     /// Whether that is less than all.
     parts: bool,
@@ -190,11 +193,12 @@ struct Held {
 impl Held {
     fn new(variant: Variant, layout: Layout, queries: usize, nbits: usize) -> Self {
         let room = words_held(variant, queries, nbits);
-        let words = layout.rest().min(if layout.quads > 0 { room - QUAD } else { room }).min(MOST);
+        let words = layout.rest().min(if layout.bundles > 0 { room - QUAD } else { room }).min(MOST);
         // Parts of about the same size.
         let most = ((room - words) / QUAD).clamp(1, MOST);
-        let quads = layout.quads.div_ceil(layout.quads.div_ceil(most).max(1));
-        Held { quads, words, parts: quads < layout.quads || words < layout.rest() }
+        let bundles = layout.bundles.div_ceil(layout.bundles.div_ceil(most).max(1));
+        let eights = bundles > 0 && layout.together == PAIR;
+        Held { bundles, eights, words, parts: bundles < layout.bundles || words < layout.rest() }
     }
 }
 
@@ -215,7 +219,7 @@ struct Scan {
 
 pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
     let mut kernels = probes::kernels();
-    for (m, nbits) in [(8, 8), (16, 8), (24, 8), (32, 8), (64, 8), (64, 4), (48, 6)] {
+    for (m, nbits) in [(4, 8), (8, 8), (12, 8), (16, 8), (24, 8), (32, 8), (64, 8), (16, 4), (64, 4), (48, 6)] {
         for (terms, add_probe) in [(false, false), (false, true), (true, true)] {
             let scan = Scan { m, nbits, terms, add_probe, queries: 1, ordered: false, long: false };
             kernels.push(kernel(variant, scan));
@@ -237,9 +241,10 @@ fn kernel(variant: Variant, scan: Scan) -> Kernel {
     let held = Held::new(variant, Layout::new(variant, m, nbits), queries, nbits);
     let flags = [
         ("TWO_QUERIES", queries == TWO),
-        ("QUADS", held.quads > 0),
-        ("SECOND_QUAD", held.quads > 1),
-        ("THIRD_QUAD", held.quads > 2),
+        ("BUNDLES", held.bundles > 0),
+        ("EIGHTS", held.eights),
+        ("SECOND_BUNDLE", held.bundles > 1),
+        ("THIRD_BUNDLE", held.bundles > 2),
         ("WORDS", held.words > 0),
         ("SECOND_WORD", held.words > 1),
         ("THIRD_WORD", held.words > 2),
@@ -256,7 +261,7 @@ fn kernel(variant: Variant, scan: Scan) -> Kernel {
         ("PROBES", open_lists(queries)),
         ("ROWS", table_rows(nbits)),
     ];
-    numbers.extend((held.quads > 0).then_some(("QUADS", held.quads)));
+    numbers.extend((held.bundles > 0).then_some(("BUNDLES", held.bundles)));
     numbers.extend((held.words > 0).then_some(("WORDS", held.words)));
     Kernel {
         name: "pq_scan",
@@ -348,7 +353,7 @@ fn scan_params(
         ranks: probes.columns() as u32,
         m: codebook.m() as u32,
         words: layout.words as u32,
-        quads: layout.quads as u32,
+        bundles: layout.bundles as u32,
         entries: 0,
         first_entry: 0,
         slabs: plan.slabs as u32,
