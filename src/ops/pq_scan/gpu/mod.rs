@@ -48,7 +48,7 @@
 //! So 3.3 instructions cost a lone query nothing: its codes come from memory or the last-level cache at less than half of
 //! that rate, and where many queries read a list at the same time and it comes from nearer caches, workgroup memory is
 //! what bounds it. Fewer have not been found: a byte is cut out of its word, put with the column, and the entry added. Sums of
-//! whole numbers would add two entries at once (2.8), and leave in doubt what f32 decides. To make more of workgroup memory takes
+//! whole numbers would add two entries at once (~2.8), and leave in doubt what f32 decides. To make more of workgroup memory takes
 //! two queries a look-up: those that probe mostly the same lists are put side by side.
 //!
 //! An H100, whose workgroup memory has 8.4 10^12 entries a second without conflicts, makes 3.0 10^12 look-ups a second where
