@@ -97,6 +97,7 @@ const SHARED: &[(&str, &str)] = &[
     ("lanes", include_str!("../../shaders/shared/lanes.wgsl")),
     ("list", include_str!("../../shaders/shared/list.wgsl")),
     ("listed", include_str!("../../shaders/shared/listed.wgsl")),
+    ("lookups", include_str!("../../shaders/shared/lookups.wgsl")),
     ("products", include_str!("../../shaders/shared/products.wgsl")),
     ("ranked", include_str!("../../shaders/shared/ranked.wgsl")),
     ("rounded", include_str!("../../shaders/shared/rounded.wgsl")),

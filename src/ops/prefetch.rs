@@ -6,14 +6,9 @@ const LINE: usize = 64;
 /// Asks for what `numbers` lie in; without an effect where that cannot be asked for.
 #[inline]
 pub(super) fn prefetch<T>(numbers: &[T]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in 0..size_of_val(numbers).div_ceil(LINE) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: every x86-64 has SSE, and no address makes this fail.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(numbers.as_ptr().cast::<i8>().wrapping_add(line * LINE)) };
+    if let Some(first) = numbers.first() {
+        (0..size_of_val(numbers)).step_by(LINE).for_each(|bytes| prefetch_after(first, bytes));
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (numbers, LINE);
 }
 
 /// Asks for what lies so many bytes after `place`, whatever that is.

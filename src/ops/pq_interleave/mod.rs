@@ -8,8 +8,8 @@ use crate::{DeviceArray, Error, Result, Work, device::Backend};
 
 /// Codes in the order in which the scans of their device read them.
 ///
-/// On the CPU, that is byte after byte, without padding. On a GPU, blocks of 32 codes, a byte a look-up: a sub-quantizer's number,
-/// or two where numbers are of 4 bits (those of 5 to 7 take a byte as well). Sixteen look-ups of a code lie side by side,
+/// On the CPU, that is byte after byte, without padding. On a GPU, blocks of 32 codes, a byte a look-up: a
+/// sub-quantizer's number, or two where numbers are of 4 bits (those of 5 to 7 take a byte as well). Sixteen look-ups of a code lie side by side,
 /// then the same of the next code, so that neighbouring threads load neighbouring 16 bytes; what is left of a code goes
 /// in words of four look-ups. Code `i` of a block has look-up `n ^ (i % 16)` at place `n` of its sixteen: threads side by
 /// side look up different sub-quantizers at a time, which [`pq_scan`](super::pq_scan) has in different banks. Codes of

@@ -22,8 +22,9 @@
 //! | the same for two queries | 1.1, 1.1 | 1.00 | 1.0 | 1.1 |
 //! | 4 bits, tables in registers, a shuffle a sub-quantizer | 8.2, 10 and more | | | 8.2, 10 and more |
 //!
-//! So look-ups are made by sixteens in rows of 16, which [`PqCodes`] is laid out for, those of codes of fewer than sixteen by
-//! eights, and what is left of a code one after the other; and two queries are scanned for side by side where they probe mostly the same lists: see `probes`. A byte
+//! So look-ups are made by sixteens in rows of 16, which [`PqCodes`] is laid out for, those of codes of fewer than
+//! sixteen by eights, and what is left of a code one after the other; and two queries are scanned for side by side where
+//! they probe mostly the same lists: see `probes`. A byte
 //! of a code and the place of its table entry are then worked out once for both, the entries come in one read of eight
 //! bytes, for which 16 lanes in 16 columns have 32 banks, and a list that both probe is read once. Sums are added up in
 //! the same order as for a query alone: it has the same answer whoever is beside it.
@@ -45,11 +46,11 @@
 //! | the same with the tile's own, M = 16 | 2.9, 3.9 |
 //! | the same, M = 64 | 3.3, 4.4 |
 //!
-//! So 3.3 instructions cost a lone query nothing: its codes come from memory or the last-level cache at less than half of
-//! that rate, and where many queries read a list at the same time and it comes from nearer caches, workgroup memory is
-//! what bounds it. Fewer have not been found: a byte is cut out of its word, put with the column, and the entry added. Sums of
-//! whole numbers would add two entries at once (~2.8), and leave in doubt what f32 decides. To make more of workgroup memory takes
-//! two queries a look-up: those that probe mostly the same lists are put side by side.
+//! So 3.3 instructions cost a lone query nothing: its codes come from memory or the last-level cache more slowly, and where
+//! many queries read a list at the same time and it comes from nearer caches, workgroup memory bounds it first, if
+//! narrowly. Fewer have not been found: a byte is cut out of its word, put with the column, and the entry added. Sums of
+//! whole numbers would add two entries at once (~2.8), and leave in doubt what f32 decides. To make more of workgroup
+//! memory takes two queries a look-up: those that probe mostly the same lists are put side by side.
 //!
 //! An H100, whose workgroup memory has 8.4 10^12 entries a second without conflicts, makes 3.0 10^12 look-ups a second where
 //! all of 1,000,000 codes of 16 are scanned for 1,024 queries, two side by side, and 0.7 in 32 of 1,024 lists, where tables
