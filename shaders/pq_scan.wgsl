@@ -208,7 +208,11 @@ fn near(side: u32, blocks: vec4<u32>, entries: vec4<u32>, distances: vec4<f32>) 
 fn offer(side: u32, entry: u32, distance: f32) -> bool {
     var settled = true;
     if (entry != NOTHING) {
+#if NAMES_LATER
+        settled = queue_offer_entry(side, ranked(distance, entry));
+#else
         settled = queue_offer_to(side, ranked(distance, ids[entry]));
+#endif
     }
     return settled;
 }

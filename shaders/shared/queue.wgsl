@@ -1,7 +1,8 @@
 // A workgroup's running selection for one query, or for two side by side: candidates nearer than the last of the `keep`
 // nearest so far are queued, and the queues are sorted and cut when one of them might not have room for another round of
 // offers, one a thread of its own. Slots are given out by a race; the total order of candidates decides what stays, so
-// the outcome does not depend on it.
+// the outcome does not depend on it. NAMES_LATER: what is offered by `queue_offer_entry` gets its name, of the includer's `ids`,
+// when its queue is settled.
 
 #include sort
 
@@ -22,6 +23,7 @@ fn queue_open(thread: u32) {
     if (thread < QUEUES) {
         atomicStore(&queued[thread], 0u);
         queue_bounds[thread] = NONE;
+        queue_lengths[thread] = 0u;
     }
     workgroupBarrier();
 }
@@ -37,6 +39,21 @@ fn queue_offer_to(side: u32, candidate: vec2<u32>) -> bool {
     }
     return true;
 }
+
+#if NAMES_LATER
+// The same for a candidate that is named by its entry: few are as far away as the last, where the name decides.
+fn queue_offer_entry(side: u32, candidate: vec2<u32>) -> bool {
+    let last = queue_bounds[side];
+    if (candidate.y > last.y) { return true; }
+    if (candidate.y == last.y && ids[candidate.x] > last.x) { return true; }
+    let slot = atomicAdd(&queued[side], 1u);
+    if (slot >= QUEUE_SIZE) {
+        return false;
+    }
+    queue[side * QUEUE_SIZE + slot] = candidate;
+    return true;
+}
+#endif
 
 fn queue_offer(candidate: vec2<u32>) -> bool {
     return queue_offer_to(0u, candidate);
@@ -61,6 +78,11 @@ fn queue_settle(thread: u32, keep: u32, last: bool) -> bool {
         for (var rank = length + thread; rank < width; rank += {{THREADS}}u) {
             queue[side * QUEUE_SIZE + rank] = NONE;
         }
+#if NAMES_LATER
+        for (var rank = queue_lengths[side] + thread; rank < min(length, QUEUE_SIZE); rank += {{THREADS}}u) {
+            queue[side * QUEUE_SIZE + rank].x = ids[queue[side * QUEUE_SIZE + rank].x];
+        }
+#endif
     }
     sort_blocks(thread, width);
     if (thread < QUEUES) {
