@@ -122,6 +122,26 @@ fn two_devices_of_one_adapter_are_at_work_on_one_index() {
 }
 
 #[test]
+fn parts_that_grow_are_compared_as_the_whole_is() {
+    // Identifiers descend, though those of a part, which has one row, do not.
+    let ids = [30, 20, 10];
+    for device in &devices() {
+        for seed in 0..30 {
+            let (rows, queries) = (rows(seed, 3, 3), rows(100 + seed, 2, 3));
+            let mut index = Index::new(device, 3, "Flat", Metric::L2).unwrap();
+            let mut parts = index.to_devices(&vec![device.clone(); 3], Placement::Sharded).unwrap();
+            index.add_with_ids(rows.view(), &ids).unwrap();
+            parts.add_with_ids(rows.view(), &ids).unwrap();
+            assert_eq!(
+                parts.search(queries.view(), 3).unwrap(),
+                index.search(queries.view(), 3).unwrap(),
+                "{device:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn more_devices_than_rows_and_no_rows() {
     let rows = rows(2, 3, 4);
     for device in &devices() {

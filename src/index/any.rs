@@ -313,6 +313,11 @@ impl Index {
         MultiDeviceIndex::new(self, devices, placement).await
     }
 
+    /// Ranks the rows even if they are in the order of their identifiers: they are some of rows that are not.
+    pub(super) fn rank(&mut self) -> Result<()> {
+        each!(self, index => index.rank())
+    }
+
     /// The index with these of its rows alone, which ascend and keep their identifiers.
     pub(super) async fn selected(&self, rows: &[u32]) -> Result<Self> {
         Ok(match self {

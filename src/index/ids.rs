@@ -67,9 +67,14 @@ impl Ids {
         Self::from_rows(rows.iter().map(|&row| self.of(row)).collect())
     }
 
+    /// Whether the identifiers ascend with the rows.
+    pub(super) fn ascend(&self) -> bool {
+        self.given.as_ref().is_none_or(|ids| ids.is_sorted())
+    }
+
     /// The rows in ascending order of identifier, unless they are so already.
     pub(super) fn order(&self) -> Option<Vec<u32>> {
-        let given = self.given.as_ref().filter(|ids| !ids.is_sorted())?;
+        let given = self.given.as_ref().filter(|_| !self.ascend())?;
         let mut order: Vec<u32> = (0..given.len() as u32).collect();
         order.sort_by_key(|&row| given[row as usize]);
         Some(order)

@@ -364,6 +364,15 @@ impl<K: Kind> VectorIndex<K> {
         Ok(VectorIndex { context, kind, ids, order, warnings, form: files::Form::default() })
     }
 
+    /// Ranks the rows even if they are in the order of their identifiers: they are some of rows that are not.
+    fn rank(&mut self) -> Result<()> {
+        if self.order.is_none() && self.is_trained() {
+            let order = Some((0..self.ntotal() as u32).collect());
+            (self.kind, self.order) = ranked(&self.context, self.kind.clone(), order)?;
+        }
+        Ok(())
+    }
+
     /// The same index on another device.
     ///
     /// # Errors

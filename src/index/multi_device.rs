@@ -149,6 +149,10 @@ impl MultiDeviceIndex {
                 (first..before + rows.nrows()).step_by(rows_of.step).map(|row| ids.of(row as u32)).collect();
             part.add_with_ids(rows_of.rows, &ids)?;
         }
+        // What is ranked may be scanned by another kernel, whose sums have another order.
+        if !ids.ascend() {
+            parts.iter_mut().try_for_each(Index::rank)?;
+        }
         (self.parts, self.ids) = (parts, ids);
         Ok(())
     }
