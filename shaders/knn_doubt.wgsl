@@ -21,7 +21,11 @@ fn share_out() {
 #else
 @group(0) @binding(1) var<storage, read> kept: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read> found: array<vec2<u32>>;
+#if MATRICES
+@group(0) @binding(3) var<storage, read> halves: array<vec4<f32>>;
+#else
 @group(0) @binding(3) var<storage, read> halves: array<f32>;
+#endif
 @group(0) @binding(4) var<storage, read> reach: f32;
 
 #include ranked
@@ -43,11 +47,28 @@ fn doubt(
         return;
     }
     let last = distance_of(found[(params.found_place + query + 1u) * params.k - 1u]);
-    let half = halves[query];
+#if MATRICES
+    let half = halves[params.halves_place + query].x;
+#else
+    let half = halves[params.halves_place + query];
+#endif
     let norm = sqrt(2.0 * half);
-    // Rows that were not kept are no nearer than the last that was. Differences round `columns` times.
-    let rounding = product_error(norm, reach) + 1.02 * UNIT * (f32(params.columns) + 8.0) * last;
-    if (!is_moderate(norm, reach) || !(0.5 * last + rounding < distance_of(last_kept) + half)) {
+#if MATRICES
+    // What f16 may change is off the distances. Matrices' sums are rounded towards zero, terms before that as well.
+    let products = 4.0 * chain_error(norm, reach);
+#else
+    let products = chain_error(norm, reach);
+#endif
+    // Rows that were not kept are no nearer than the last that was.
+#if L2
+    // Differences round `columns` times.
+    let rounding = products + halves_error(norm, reach) + 1.02 * UNIT * (f32(params.columns) + 8.0) * last;
+    let certain = 0.5 * last + rounding < distance_of(last_kept) + half;
+#else
+    // So do the products of f32 that are found.
+    let certain = last + products + chain_error(norm, reach) < distance_of(last_kept);
+#endif
+    if (!is_moderate(norm, reach) || !certain) {
         list_row(query);
     }
 }

@@ -1,5 +1,5 @@
 // Each row's closest centroid by differences. A workgroup takes LEFT rows and streams the centroids past them. LISTED: of
-// the rows that nearest_products was in doubt of.
+// the rows that products or matrices were in doubt of.
 
 @group(0) @binding(1) var<storage, read> rows: array<f32>;
 @group(0) @binding(2) var<storage, read> centroids: array<f32>;

@@ -16,7 +16,7 @@ mod table;
 
 use std::{collections::BTreeMap, error::Error, process::Command};
 
-use cellprobe::device::rendered_shaders;
+use cellprobe::device::{RenderedShader, rendered_shaders};
 use table::{Figures, Table};
 
 /// One of RDNA2 and one of RDNA3.
@@ -87,8 +87,9 @@ fn compile() -> Outcome<()> {
         rows.insert(kernel, vec![Figures::of(&compiled, steps)?]);
         Ok(())
     };
-    // What only measures peaks reaches them.
-    for shader in rendered_shaders().into_iter().filter(|shader| shader.name != "probe") {
+    // What only measures peaks reaches them, and cooperative matrices want a newer driver than Debian's.
+    let of_interest = |shader: &RenderedShader| shader.name != "probe" && !shader.wgsl.contains("enable wgpu_");
+    for shader in rendered_shaders().into_iter().filter(of_interest) {
         let steps: Option<fn(&str) -> f64> = match shader.name {
             "pq_scan" => Some(code::words_read),
             "segment_sums" => Some(code::additions),

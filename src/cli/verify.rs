@@ -43,13 +43,17 @@ pub(super) fn run(common: &Common, console: &Console) -> Outcome {
     Ok(ok)
 }
 
-/// The device, and the same with the other kernels that it could run: checked, and without subgroups and packed integers.
+/// The device, and the same with the other kernels that it could run: checked, without subgroups and packed integers, and
+/// without cooperative matrices.
 fn variants(common: &Common) -> Result<Vec<Device>> {
     let mut devices: Vec<Device> = vec![];
-    for (checked, subgroups) in [(false, true), (false, false), (true, true), (true, false)] {
+    let kinds =
+        [(false, true, true), (false, true, false), (false, false, false), (true, true, true), (true, false, false)];
+    for (checked, subgroups, matrices) in kinds {
         // What is wrong is to be shown, not avoided.
         let options =
             Options::default().checked(checked).subgroups(subgroups).packed_integers(subgroups).self_test(false);
+        let options = options.matrices(matrices);
         let device = Device::open(&common.device, &options)?;
         if devices.iter().all(|known| known.variant() != device.variant()) {
             devices.push(device);

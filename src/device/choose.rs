@@ -4,7 +4,7 @@
 //! not in all variants: without subgroups, without [checks](super::Options::checked), and with no pipeline cache but the
 //! driver's own, which compiles at the first dispatch rather than ahead of it.
 
-use super::gpu::Gpu;
+use super::{gpu::Gpu, matrices};
 use crate::{Error, Result};
 
 /// What is known of an adapter before it is opened.
@@ -107,12 +107,13 @@ fn summarise(adapter: &wgpu::Adapter, index: usize) -> AdapterSummary {
         unusable: Gpu::missing(&limits).err().map(|error| error.to_string()),
         auto: false,
         features: [
-            (wgpu::Features::SUBGROUP, "subgroups"),
-            (wgpu::Features::TIMESTAMP_QUERY, "timestamps"),
-            (wgpu::Features::PIPELINE_CACHE, "pipeline cache"),
+            (features.contains(wgpu::Features::SUBGROUP), "subgroups"),
+            (features.contains(wgpu::Features::TIMESTAMP_QUERY), "timestamps"),
+            (features.contains(wgpu::Features::PIPELINE_CACHE), "pipeline cache"),
+            (matrices::are_offered(adapter), "cooperative matrices"),
         ]
         .into_iter()
-        .filter_map(|(feature, name)| features.contains(feature).then_some(name))
+        .filter_map(|(offered, name)| offered.then_some(name))
         .collect(),
         limits: vec![
             ("maxStorageBufferBindingSize", limits.max_storage_buffer_binding_size),

@@ -13,6 +13,7 @@ use futures::FutureExt;
 
 use super::{
     Device, Options,
+    matrices::{self, matrix_side},
     pace::{Load, Pace},
     packed::multiplies_packed,
     pipelines::{Kept, Pipelines},
@@ -123,9 +124,18 @@ impl Gpu {
     pub(super) async fn open(adapter: &wgpu::Adapter, options: &Options) -> Result<Self> {
         Self::missing(&adapter.limits())?;
         let timestamps = if options.profile { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
+        let multiplies = options.subgroups && options.matrices && matrices::are_offered(adapter);
+        let (matrices, experimental) = if multiplies {
+            // SAFETY: of what is experimental only cooperative matrices are used, whose products are compared with the CPU's
+            // before anything relies on them, unless that was asked not to be done.
+            (matrices::FEATURES, unsafe { wgpu::ExperimentalFeatures::enabled() })
+        } else {
+            (wgpu::Features::empty(), wgpu::ExperimentalFeatures::disabled())
+        };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("cellprobe"),
-            required_features: Device::required_features(adapter) | (adapter.features() & timestamps),
+            required_features: Device::required_features(adapter) | (adapter.features() & timestamps) | matrices,
+            experimental_features: experimental,
             required_limits: Device::required_limits(adapter),
             ..Default::default()
         };
@@ -167,6 +177,7 @@ impl Gpu {
             variant: Variant {
                 subgroup_lanes: if subgroups { info.subgroup_min_size.clamp(1, 32) } else { 1 },
                 packed_integers: options.packed_integers.unwrap_or_else(|| multiplies_packed(&device)),
+                matrices: if subgroups && options.matrices { matrix_side(&device) } else { 0 },
                 workgroup_bytes: limits.max_compute_workgroup_storage_size,
                 invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             },

@@ -7,6 +7,7 @@ mod cancel;
 mod choose;
 mod gpu;
 mod hand_over;
+mod matrices;
 mod options;
 mod pace;
 mod packed;
@@ -170,7 +171,8 @@ impl Device {
 
     /// What to ask of `adapter` when opening a device for [`Device::from_wgpu`], so that this crate is as fast on it as
     /// on one that it opens itself: subgroups, and pipelines that can be kept on disk, where it has them. All of it is
-    /// optional.
+    /// optional. Cooperative matrices are wgpu's experiment still, and not among them: a program that wants them used enables
+    /// [`wgpu::ExperimentalFeatures`] and asks for `EXPERIMENTAL_COOPERATIVE_MATRIX`, `SHADER_F16` and `SUBGROUP_BARRIER` too.
     #[must_use]
     pub fn required_features(adapter: &wgpu::Adapter) -> wgpu::Features {
         adapter.features() & FEATURES
@@ -224,6 +226,11 @@ impl Device {
             }
             Kind::Gpu(gpu) => gpu.variant_name(),
         }
+    }
+
+    /// Whether its kernels make use of cooperative matrices.
+    pub(crate) fn multiplies_matrices(&self) -> bool {
+        matches!(&self.kind, Kind::Gpu(gpu) if gpu.variant().matrices > 0)
     }
 
     /// Submissions, read-backs, buffers and bytes copied to it since the device was opened; all zero on the CPU.

@@ -18,6 +18,10 @@ pub struct Options {
     /// default that is done where four products of them are one instruction, as a Vulkan driver tells: on NVIDIA's GPUs
     /// since 2016, AMD's since RDNA2 and Intel's since Xe. Direct3D 12 is taken to be fast at it, Metal and browsers are not.
     pub packed_integers: Option<bool>,
+    /// Choose candidates by cooperative matrices of f16, where the device multiplies such in subgroups (as a Vulkan driver
+    /// tells: NVIDIA's GPUs since 2017, AMD's since RDNA3; Intel's have other shapes). What f16 leaves open is decided by f32. On by
+    /// default, for devices that this crate opens; one that is handed over needs wgpu's experimental feature.
+    pub matrices: bool,
     /// Split arrays into bindings of at most so many bytes, whatever the device allows.
     pub max_binding: Option<u64>,
     /// Split dispatches at so many workgroups a dimension, whatever the device allows.
@@ -64,6 +68,7 @@ impl Default for Options {
             checked: false,
             subgroups: true,
             packed_integers: None,
+            matrices: true,
             max_binding: None,
             max_workgroups: None,
             profile: false,
@@ -96,6 +101,13 @@ impl Options {
     #[must_use]
     pub fn packed_integers(mut self, packed_integers: bool) -> Self {
         self.packed_integers = Some(packed_integers);
+        self
+    }
+
+    /// Sets [`Options::matrices`].
+    #[must_use]
+    pub fn matrices(mut self, matrices: bool) -> Self {
+        self.matrices = matrices;
         self
     }
 

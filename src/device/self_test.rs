@@ -20,7 +20,7 @@ static FOUND: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 impl Device {
     /// Compares the main operations with the CPU's on small data and gives the device in the first variant of its kernels
     /// that is right: itself, unless its driver miscompiles them. Then, in this order, it is the same device without
-    /// subgroup operations, without packed integers, and with bounds checks and loop guards; a warning is logged, and [`Device::variant`] says so.
+    /// cooperative matrices, without subgroup operations, without packed integers, and with bounds checks and loop guards; a warning is logged, and [`Device::variant`] says so.
     ///
     /// Devices that this crate opens have been tested: see [`Options::self_test`]. One that was
     /// [handed over](Device::from_wgpu) is tested when this is called, which submits work of its own and waits for it;
@@ -71,7 +71,10 @@ impl Gpu {
     /// Kernels that ask less of the compiler than these.
     fn next_variant(&self) -> Option<Options> {
         let options = self.inner().options.clone();
-        let Variant { subgroup_lanes, packed_integers, .. } = self.variant();
+        let Variant { subgroup_lanes, packed_integers, matrices, .. } = self.variant();
+        if matrices > 0 {
+            return Some(options.matrices(false));
+        }
         match (subgroup_lanes > 1, packed_integers, options.checked) {
             (true, ..) => Some(options.subgroups(false)),
             (false, true, _) => Some(options.packed_integers(false)),

@@ -2,11 +2,12 @@
 //!
 //! A kernel's file is WGSL with four additions, each on a line of its own: `#include NAME` (a file of
 //! `shaders/shared`), `#if FLAG`, `#else`, `#endif`; and `{{NAME}}` where a number goes. Numbers, flags and the
-//! layout of `params` come from Rust, so that each is stated once.
+//! layout of `params` come from Rust, so that each is stated once. What a file enables is put before everything else.
 
 use std::{
     fmt::{self, Write as _},
     hash::{Hash, Hasher},
+    ops::RangeInclusive,
 };
 
 use super::cache::hash;
@@ -18,6 +19,8 @@ pub(crate) struct Variant {
     pub subgroup_lanes: u32,
     /// Whether four products of 8-bit integers are one instruction.
     pub packed_integers: bool,
+    /// Rows and columns of the cooperative matrices of f16 that a subgroup multiplies; 0 where none are used.
+    pub matrices: u32,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
     /// Invocations that a workgroup may have.
@@ -30,7 +33,26 @@ impl fmt::Display for Variant {
             1 => f.write_str("no subgroups")?,
             lanes => write!(f, "subgroups of {lanes} and more")?,
         }
-        if self.packed_integers { f.write_str(", packed integers") } else { Ok(()) }
+        if self.packed_integers {
+            f.write_str(", packed integers")?;
+        }
+        match self.matrices {
+            0 => Ok(()),
+            side => write!(f, ", matrices of {side} x {side}"),
+        }
+    }
+}
+
+impl Variant {
+    /// Workgroup memory that kernels of cooperative matrices take, no less.
+    pub(super) const fn matrix_bytes(side: u32) -> u32 {
+        if side == 16 { 40 << 10 } else { 32 << 10 }
+    }
+
+    /// Invocations that a subgroup of theirs has: so many that a workgroup's subgroups are no more than the pieces of a tile,
+    /// and as many or more than its pieces across.
+    pub(super) const fn matrix_lanes(side: u32) -> RangeInclusive<u32> {
+        if side == 16 { 32..=128 } else { 8..=64 }
     }
 }
 
@@ -98,12 +120,16 @@ const SHARED: &[(&str, &str)] = &[
     ("list", include_str!("../../shaders/shared/list.wgsl")),
     ("listed", include_str!("../../shaders/shared/listed.wgsl")),
     ("lookups", include_str!("../../shaders/shared/lookups.wgsl")),
+    ("matrices", include_str!("../../shaders/shared/matrices.wgsl")),
+    ("multiply", include_str!("../../shaders/shared/multiply.wgsl")),
     ("products", include_str!("../../shaders/shared/products.wgsl")),
     ("ranked", include_str!("../../shaders/shared/ranked.wgsl")),
     ("rounded", include_str!("../../shaders/shared/rounded.wgsl")),
     ("queue", include_str!("../../shaders/shared/queue.wgsl")),
+    ("queues", include_str!("../../shaders/shared/queues.wgsl")),
     ("sort", include_str!("../../shaders/shared/sort.wgsl")),
     ("tile", include_str!("../../shaders/shared/tile.wgsl")),
+    ("winners", include_str!("../../shaders/shared/winners.wgsl")),
 ];
 
 /// What every kernel can say the number of a workgroup by: all of its parts together are one dispatch.
@@ -121,8 +147,9 @@ impl Kernel {
 
     /// The WGSL, complete.
     pub(crate) fn render(&self) -> String {
+        let enabled: String = self.enabled().flat_map(|line| [line, "\n"]).collect();
         let mut text = format!(
-            "// {}: {} ({})\n{}@group(0) @binding(0) var<uniform> params: Params;\n\n{WORKGROUP_NUMBER}\n",
+            "{enabled}// {}: {} ({})\n{}@group(0) @binding(0) var<uniform> params: Params;\n\n{WORKGROUP_NUMBER}\n",
             self.name,
             self.entry,
             self.variant_name(),
@@ -133,6 +160,11 @@ impl Kernel {
             text = text.replace(&format!("{{{{{name}}}}}"), &value.to_string());
         }
         text
+    }
+
+    /// The language's extensions that the template enables, which come before everything else.
+    fn enabled(&self) -> impl Iterator<Item = &'static str> {
+        self.source.lines().filter(|line| line.starts_with("enable "))
     }
 
     /// The entry point, flags and numbers, in words that can stand in a file's name.
@@ -152,6 +184,7 @@ impl Kernel {
                 (Some("#if"), Some(flag)) => open.push(self.flags.contains(&flag)),
                 (Some("#else"), _) => open.iter_mut().last().into_iter().for_each(|taken| *taken = !*taken),
                 (Some("#endif"), _) => drop(open.pop()),
+                (Some("enable"), _) => {}
                 _ if open.contains(&false) => {}
                 (Some("#include"), Some(name)) => {
                     let shared = SHARED.iter().find(|(known, _)| *known == name);
@@ -187,14 +220,15 @@ pub struct RenderedShader {
 }
 
 /// Every kernel in the variants of typical devices: with subgroups of 4, 32 and without; with 16, 32 and 64 KiB of
-/// workgroup memory; with workgroups of 256 and of 1024 invocations.
+/// workgroup memory; with workgroups of 256 and of 1024 invocations; without cooperative matrices and with those of 8 x 8 and
+/// of 16 x 16.
 #[must_use]
 pub fn rendered_shaders() -> Vec<RenderedShader> {
-    let variants = [(1, 16, 256), (4, 16, 256), (32, 32, 1024), (32, 64, 1024)];
+    let variants = [(1, 0, 16, 256), (4, 0, 16, 256), (32, 8, 32, 1024), (32, 16, 64, 1024)];
     let mut kernels = vec![];
-    for (subgroup_lanes, kibibytes, invocations) in variants {
+    for (subgroup_lanes, matrices, kibibytes, invocations) in variants {
         let workgroup_bytes = kibibytes << 10;
-        let variant = Variant { subgroup_lanes, packed_integers: true, workgroup_bytes, invocations };
+        let variant = Variant { subgroup_lanes, packed_integers: true, matrices, workgroup_bytes, invocations };
         kernels.extend(crate::ops::kernels(variant));
     }
     #[cfg(feature = "cli")]

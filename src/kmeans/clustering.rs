@@ -116,7 +116,7 @@ impl Clustering {
             let end = (first + ASSIGNED_AT_ONCE).min(rows.rows());
             let points = self.device.upload(rows.read(first..end)?, rows.columns())?;
             let mut work = self.device.work();
-            let nearest = ops::nearest(&mut work, &points, &self.device_centroids, self.metric)?;
+            let nearest = ops::nearest_among(&mut work, &points, rows.rows(), &self.device_centroids, self.metric)?;
             labels.extend(work.read(nearest.labels).await?);
             let read = self.device.work().read(nearest.distances).await?;
             distances.extend(read.into_iter().map(|distance| score(distance.into(), self.metric) as f32));

@@ -91,7 +91,7 @@ impl Elsewhere<'_> {
             |piece| ready(self.load(piece)),
             |_, rows: &DeviceArray<f32>| {
                 let mut work = self.work();
-                let nearest = ops::nearest(&mut work, rows, centroids, metric)?;
+                let nearest = ops::nearest_among(&mut work, rows, self.source.rows(), centroids, metric)?;
                 labels.push(nearest.labels);
                 distances.push(nearest.distances);
                 work.begin()

@@ -39,6 +39,7 @@ mod integers;
 mod knn;
 mod lanes;
 mod lists;
+mod matrices;
 mod nearest;
 mod normalise;
 mod panels;
@@ -71,7 +72,7 @@ pub use group::{Grouping, group};
 pub use knn::knn;
 pub(crate) use knn::knn_alike;
 pub use lists::{Codebook, Lists};
-pub(crate) use nearest::Moving;
+pub(crate) use nearest::{Moving, nearest_among};
 pub use nearest::{Nearest, nearest};
 pub use normalise::normalise;
 pub use pq_encode::pq_encode;
@@ -230,6 +231,7 @@ pub(crate) fn kernels(variant: crate::device::Variant) -> Vec<crate::device::Ker
         pq_scan::gpu::kernels,
         pq_tables::gpu::kernels,
         pq_terms::gpu::kernels,
+        matrices::kernels,
         products::kernels,
         rename::gpu::kernels,
         rerank::gpu::kernels,

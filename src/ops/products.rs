@@ -2,7 +2,7 @@
 //!
 //! Squared distances are compared by |c|²/2 - r·c of rows and centroids less a centre: one operation a term where a
 //! squared difference takes two. What rounding leaves open, by the bound of `shaders/shared/doubt.wgsl`, differences
-//! decide.
+//! decide. Where a subgroup multiplies matrices of f16, those come before: see `matrices`.
 //!
 //! On an H100, whose threads do 58 TFLOP/s of multiply-adds in registers, assigning 1,048,576 rows of 128 to 1,024 centroids
 //! goes at 31.5 TFLOP/s, and `PyTorch`'s `a @ b.T` of a transposed shape (1,024 and 1,048,576 rows), in f32 by cuBLAS, at 35.
@@ -10,8 +10,6 @@
 //! # What was tried and is not done
 //! - The next step's numbers asked for before this one's are multiplied: 0.97 of the speed on the H100 (122 registers).
 //! - Subgroups of 8 x 4 threads of the 16 x 16, whose reads of workgroup memory share more: 0.92 to 0.99.
-//! - Cooperative matrices: wgpu 30 has those of 8 x 8 in f32, which Metal has; drivers of AMD and NVIDIA multiply f16, which
-//!   would leave as much in doubt as 8-bit integers: see [`round`](super::round).
 
 use super::{is_l2, tile::THREADS};
 use crate::{

@@ -18,6 +18,9 @@ pub(super) const QUEUED: usize = 256;
 /// Bytes that the candidates of one batch of queries, or their queues, may take.
 pub(super) const SCRATCH_BYTES: usize = 64 << 20;
 
+/// Workgroups of large tiles that run at the same time on a large GPU.
+pub(super) const PARALLEL_GROUPS: usize = 256;
+
 /// Workgroups that keep a large GPU busy.
 const BUSY_GROUPS: usize = 1024;
 

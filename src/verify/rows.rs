@@ -71,6 +71,29 @@ const SHAPES: [(usize, usize, usize, usize, Values); 10] = [
     (3, 5000, 2, 300, Values::Duplicates),
 ];
 
+/// Shapes of which cooperative matrices choose the candidates, where a device has them.
+const MATRIX_SHAPES: [(usize, usize, usize, usize, Values); 3] =
+    [(66, 8193, 33, 10, Values::Uniform), (130, 8500, 64, 3, Values::Far), (70, 9000, 40, 100, Values::Duplicates)];
+
+fn matrix_checks(device: &Device) -> impl Iterator<Item = Planned<'_>> {
+    MATRIX_SHAPES.into_iter().flat_map(|(queries, rows, dimension, k, values)| {
+        let knn_case = Case { queries, rows, dimension, k, values, metric: Metric::L2 };
+        let nearest_case = Case { queries: rows, rows: queries, k: 1, ..knn_case };
+        let planned = |operation, case: Case, worst_error| Planned {
+            operation,
+            shape: case.words(),
+            tolerance: values.tolerance(),
+            worst_error,
+        };
+        let product_case = Case { metric: Metric::InnerProduct, ..knn_case };
+        [
+            planned("knn", knn_case, knn(device, knn_case).boxed()),
+            planned("knn", product_case, knn(device, product_case).boxed()),
+            planned("nearest", nearest_case, nearest(device, nearest_case).boxed()),
+        ]
+    })
+}
+
 fn cases() -> impl Iterator<Item = Case> {
     SHAPES.into_iter().flat_map(|(queries, rows, dimension, k, values)| {
         METRICS.into_iter().map(move |metric| Case { queries, rows, dimension, k, values, metric })
@@ -82,6 +105,7 @@ pub(super) async fn check(verifier: &mut Verifier<'_>) -> Result<()> {
     for case in cases() {
         verifier.run(checks(device, case)).await?;
     }
+    verifier.run(matrix_checks(device).collect()).await?;
     for shape in [(1, 1, 3), (3, 1000, 10), (2, 700, 300), (40, 5, 8), (2, 5000, 2), (2, 9000, 700)] {
         for values in [Values::Uniform, Values::Duplicates] {
             verifier.run(vec![selection(device, shape, values)]).await?;
@@ -101,7 +125,9 @@ pub(super) fn brief(device: &Device) -> Vec<Planned<'_>> {
     let many = Case { queries, rows, dimension, k, values, metric: Metric::L2 };
     let selections =
         [selection(device, (2, 5000, 300), Values::Duplicates), selection(device, (2, 5000, 2), Values::Uniform)];
-    cases.chain([many]).flat_map(|case| checks(device, case)).chain(selections).collect()
+    // Of the first shape.
+    let by_matrices = matrix_checks(device).take(3).filter(|_| device.multiplies_matrices());
+    cases.chain([many]).flat_map(|case| checks(device, case)).chain(selections).chain(by_matrices).collect()
 }
 
 fn checks(device: &Device, case: Case) -> Vec<Planned<'_>> {

@@ -17,7 +17,13 @@ use crate::{DeviceArray, Metric, Result, Work, device::Backend};
 /// x 128 rows at a time, and is bound by multiply-adds. For squared distances products of what is centred choose some
 /// more candidates than k, differences rank them, and queries of which rounding might hide a neighbour are listed on the
 /// GPU and searched by differences, in the same submission. A sample of a long base is searched first, a sixty-fourth of
-/// it or more, for what no neighbour is further away than; up to 8,192 rows are all candidates.
+/// it or more (a sixteenth by matrices), for what no neighbour is further away than; up to 8,192 rows are all candidates.
+///
+/// Where a Vulkan driver multiplies cooperative matrices of f16 with sums of f32, 65 queries and more, 8,193 rows and more of 32
+/// columns and more are compared by these for k up to 228, for inner products as well: rows and queries are rounded on the GPU, the base 256
+/// MiB at a time, each product goes with a bound of what that may have changed, and f32 decides as above. On an H100
+/// 1,000,000 x 128 take 3.0 ms for 1,024 queries, 87 TFLOP/s of products, and by products of f32 9.9 ms; a tenth of the
+/// 3.0 ms is rounding the base, which reads it once and writes half as much.
 ///
 /// Up to 32 queries meet the base eight at a time: eight invocations share a row, of which they read 128 consecutive
 /// bytes at a time where columns divide by 4, and add up at its end. That is bound by reading the base: eight queries take

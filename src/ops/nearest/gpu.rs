@@ -1,4 +1,4 @@
-//! Bindings and dispatch of `shaders/nearest.wgsl` and `shaders/nearest_products.wgsl`.
+//! Bindings and dispatch of `shaders/nearest.wgsl`, `shaders/nearest_products.wgsl` and `shaders/nearest_matrices.wgsl`.
 
 use super::Nearest;
 use crate::{
@@ -6,6 +6,7 @@ use crate::{
     device::{Kernel, Part, Recording, Segment, Variant, bounded_segments, params, segments},
     ops::{
         is_l2,
+        matrices::{self, DIFFERENCE, MEASURE_BYTES},
         products::{self, Centre, Packed, SIDE},
         tile::{TILE, Tiling},
     },
@@ -36,7 +37,22 @@ params! {
     }
 }
 
-pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
+params! {
+    struct MatrixParams {
+        rows: u32,
+        row_place: u32,
+        output_place: u32,
+        columns: u32,
+        centroids: u32,
+        centroid_place: u32,
+        centroid_number: u32,
+        tiles: u32,
+        depth: u32,
+        centroid_measures: u32,
+    }
+}
+
+pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
     let kernels = |metric| {
         [
             by_products(metric),
@@ -45,7 +61,8 @@ pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
             by_differences(metric, Tiling::TALL, false),
         ]
     };
-    [Metric::L2, Metric::InnerProduct].into_iter().flat_map(kernels).collect()
+    let matrices = (variant.matrices > 0).then(|| by_matrices(variant));
+    [Metric::L2, Metric::InnerProduct].into_iter().flat_map(kernels).chain(matrices).collect()
 }
 
 /// By differences; `listed` rows alone, or all.
@@ -77,9 +94,23 @@ fn by_products(metric: Metric) -> Kernel {
     }
 }
 
+fn by_matrices(variant: Variant) -> Kernel {
+    let mut numbers = matrices::numbers(variant);
+    numbers.push(("TILE", TILE as u32));
+    Kernel {
+        name: "nearest_matrices",
+        source: include_str!("../../../shaders/nearest_matrices.wgsl"),
+        params: MatrixParams::WGSL,
+        entry: "main",
+        numbers,
+        flags: vec!["L2", "MATRICES"],
+    }
+}
+
 pub(super) fn nearest(
     recording: &mut Recording,
     rows: &DeviceArray<f32>,
+    all: usize,
     centroids: &DeviceArray<f32>,
     metric: Metric,
 ) -> Result<Nearest> {
@@ -89,7 +120,9 @@ pub(super) fn nearest(
     let per_part = [rows.rows_per_part(), nearest.labels.rows_per_part()];
     let call = Call { rows, centroids, metric, nearest: &nearest };
     let most_packed = products::most_packed(recording.device(), rows.columns());
-    if most_packed > 0 && products::pay(rows.rows(), centroids.rows(), rows.columns()) {
+    if is_l2(metric) && matrices::pay(recording.device(), centroids.rows(), all, rows.columns()) {
+        call.all_by_matrices(recording, &per_part)?;
+    } else if most_packed > 0 && products::pay(all, centroids.rows(), rows.columns()) {
         let most_rows = recording.device().max_workgroups().saturating_mul(TILE);
         let centre = Centre::of(recording, centroids, metric)?;
         for stretch in bounded_segments(centroids.rows(), &[centroids.rows_per_part()], most_packed) {
@@ -152,16 +185,87 @@ impl Call<'_> {
         }
         recording.expect(segment.rows * stretch.rows * self.rows.columns());
         recording.dispatch(by_products(self.metric), &params, &buffers, segment.rows.div_ceil(SIDE))?;
-        self.by_differences(recording, segment, stretch, Some(&list))
+        // A squared difference is two operations where a product is one.
+        self.by_differences(recording, segment, stretch, Some((&list, 2, "nearest_products")))
     }
 
-    /// Compares the rows of a list, or all of a segment.
+    /// Compares all rows with all centroids by matrices.
+    fn all_by_matrices(&self, recording: &mut Recording, per_part: &[usize]) -> Result<()> {
+        let &Call { rows, centroids, metric, .. } = self;
+        let (row_bytes, columns) = (matrices::row_bytes(rows.columns()), rows.columns());
+        let most_rows = matrices::most_rows(recording.device(), rows.rows(), columns);
+        let most_measured = recording.device().max_part() as usize / MEASURE_BYTES / 2 / SIDE * SIDE;
+        let most_rows = most_rows.min(recording.device().max_workgroups().saturating_mul(TILE)).min(most_measured);
+        let centre = Centre::of(recording, centroids, metric)?;
+        let unused = recording.largest()?;
+        let stretches = bounded_segments(centroids.rows(), &[centroids.rows_per_part()], most_rows);
+        let segments = bounded_segments(rows.rows(), per_part, most_rows);
+        let longest = |segments: &[Segment]| {
+            segments.iter().map(|segment| segment.rows).max().unwrap_or(0).next_multiple_of(SIDE)
+        };
+        let (most_centroids, most_rows) = (longest(&stretches), longest(&segments));
+        let packed_centroids = recording.scratch(most_centroids * row_bytes)?;
+        let packed_rows = recording.scratch(most_rows * row_bytes)?;
+        let measures = recording.scratch((most_rows + most_centroids) * MEASURE_BYTES)?;
+        for stretch in &stretches {
+            let packed = matrices::Packed { rows: &packed_centroids, measures: &measures, measures_place: most_rows };
+            packed.pack(recording, centroids, stretch, &centre, &unused)?;
+            for segment in &segments {
+                let packed = matrices::Packed { rows: &packed_rows, measures: &measures, measures_place: 0 };
+                packed.pack(recording, rows, segment, &centre, &unused)?;
+                let buffers = [("packed", &packed_rows), ("base", &packed_centroids), ("measures", &measures)];
+                self.by_matrices(recording, segment, stretch, most_rows, &buffers)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares a segment of rows with a stretch of centroids, then by differences those that are in doubt.
+    fn by_matrices(
+        &self,
+        recording: &mut Recording,
+        segment: &Segment,
+        stretch: &Segment,
+        centroid_measures: usize,
+        packed: &[(&'static str, &Part)],
+    ) -> Result<()> {
+        let list = recording.list(segment.rows)?;
+        let (rows_part, row_place) = self.rows.part(segment.first_row)?;
+        let (labels_part, output_place) = self.nearest.labels.part(segment.first_row)?;
+        let (centroids_part, centroid_place) = self.centroids.part(stretch.first_row)?;
+        let params = MatrixParams {
+            rows: segment.rows as u32,
+            row_place: row_place as u32,
+            output_place: output_place as u32,
+            columns: self.rows.columns() as u32,
+            centroids: stretch.rows as u32,
+            centroid_place: centroid_place as u32,
+            centroid_number: stretch.first_row as u32,
+            tiles: stretch.rows.div_ceil(SIDE) as u32,
+            depth: matrices::depth(self.rows.columns()) as u32,
+            centroid_measures: centroid_measures as u32,
+        };
+        let mut buffers = vec![
+            ("rows", rows_part),
+            ("centroids", centroids_part),
+            ("labels", labels_part),
+            ("distances", self.nearest.distances.part(segment.first_row)?.0),
+            ("listed", &list),
+        ];
+        buffers.extend(packed.iter().copied());
+        let variant = recording.device().variant();
+        recording.expect(segment.rows * stretch.rows * self.rows.columns());
+        recording.dispatch(by_matrices(variant), &params, &buffers, segment.rows.div_ceil(SIDE))?;
+        self.by_differences(recording, segment, stretch, Some((&list, DIFFERENCE, "nearest_matrices")))
+    }
+
+    /// Compares the rows of a list, each difference taking as long as so many terms of another kernel, or all of a segment.
     fn by_differences(
         &self,
         recording: &mut Recording,
         segment: &Segment,
         stretch: &Segment,
-        list: Option<&Part>,
+        list: Option<(&Part, usize, &'static str)>,
     ) -> Result<()> {
         let (rows_part, row_place) = self.rows.part(segment.first_row)?;
         let (labels_part, output_place) = self.nearest.labels.part(segment.first_row)?;
@@ -181,7 +285,7 @@ impl Call<'_> {
             ("labels", labels_part),
             ("distances", self.nearest.distances.part(segment.first_row)?.0),
         ];
-        let Some(list) = list else {
+        let Some((list, terms, paced_as)) = list else {
             let tiling = if self.centroids.rows() > Tiling::FEW { Tiling::SQUARE } else { Tiling::TALL };
             let kernel = by_differences(self.metric, tiling, false);
             recording.expect(segment.rows * stretch.rows * self.rows.columns());
@@ -189,8 +293,7 @@ impl Call<'_> {
         };
         buffers.push(("listed", list));
         let kernel = by_differences(self.metric, Tiling::SQUARE, true);
-        // A squared difference is two operations where a product is one.
-        recording.expect_at_most(2 * segment.rows * stretch.rows * self.rows.columns(), "nearest_products");
+        recording.expect_at_most(terms * segment.rows * stretch.rows * self.rows.columns(), paced_as);
         recording.dispatch_listed(kernel, &params, &buffers, (list, 0), segment.rows.div_ceil(TILE))
     }
 }

@@ -23,6 +23,9 @@ params! {
 pub(in crate::ops) enum Naming<'a> {
     /// By the number of their row.
     Rows,
+    /// The same; each is compared by one invocation, term after term, so that distances have the bits of those that tiles
+    /// of differences find, and it does not matter which of the two came to a row.
+    Alone,
     /// So that this has where their row is.
     Places(&'a DeviceArray<u32>),
     /// By the number of their row, and afterwards as this says.
@@ -32,10 +35,15 @@ pub(in crate::ops) enum Naming<'a> {
 impl Naming<'_> {
     fn flag(self) -> Option<&'static str> {
         match self {
-            Naming::Rows => None,
+            Naming::Rows | Naming::Alone => None,
             Naming::Places(_) => Some("PLACES"),
             Naming::After(_) => Some("NAMES"),
         }
+    }
+
+    /// Invocations that share a candidate.
+    fn lanes(self, variant: Variant) -> usize {
+        if matches!(self, Naming::Alone) { 1 } else { lanes::count(variant) }
     }
 }
 
@@ -43,11 +51,14 @@ pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
     let names = variant.packed_integers.then_some(Some("NAMES"));
     let namings = || [None, Some("PLACES")].into_iter().chain(names);
     let metrics = [Metric::L2, Metric::InnerProduct].into_iter();
-    metrics.flat_map(|metric| namings().map(move |naming| kernel(variant, metric, naming))).collect()
+    let shared = lanes::count(variant);
+    let alone = [Metric::L2, Metric::InnerProduct].map(|metric| kernel(variant, metric, None, 1));
+    let kernels = metrics.flat_map(|metric| namings().map(move |naming| kernel(variant, metric, naming, shared)));
+    kernels.chain(alone).collect()
 }
 
-fn kernel(variant: Variant, metric: Metric, naming: Option<&'static str>) -> Kernel {
-    let mut flags = lanes::flags(variant);
+fn kernel(variant: Variant, metric: Metric, naming: Option<&'static str>, lanes: usize) -> Kernel {
+    let mut flags = if lanes > 1 { lanes::flags(variant) } else { vec![] };
     if is_l2(metric) {
         flags.push("L2");
     }
@@ -57,7 +68,7 @@ fn kernel(variant: Variant, metric: Metric, naming: Option<&'static str>) -> Ker
         source: include_str!("../../../shaders/rerank.wgsl"),
         params: Params::WGSL,
         entry: "main",
-        numbers: vec![("THREADS", THREADS as u32), ("LANES", lanes::count(variant) as u32)],
+        numbers: vec![("THREADS", THREADS as u32), ("LANES", lanes as u32)],
         flags,
     }
 }
@@ -75,7 +86,7 @@ pub(in crate::ops) fn rerank(
     rows.check_on(recording.device(), "rows")?;
     candidates.check_on(recording.device(), "candidates")?;
     let names = match naming {
-        Naming::Rows => None,
+        Naming::Rows | Naming::Alone => None,
         Naming::Places(places) => Some(("places", places)),
         Naming::After(names) => Some(("names", names)),
     };
@@ -107,8 +118,9 @@ pub(in crate::ops) fn rerank(
             if let Some((what, names)) = names {
                 buffers.push((what, names.whole("bytes of places")?));
             }
-            let groups = (batch.rows * columns).div_ceil(THREADS / lanes::count(variant));
-            recording.dispatch(kernel(variant, metric, naming.flag()), &params, &buffers, groups)?;
+            let lanes = naming.lanes(variant);
+            let groups = (batch.rows * columns).div_ceil(THREADS / lanes);
+            recording.dispatch(kernel(variant, metric, naming.flag(), lanes), &params, &buffers, groups)?;
         }
         Ok(())
     })

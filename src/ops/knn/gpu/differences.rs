@@ -7,7 +7,7 @@ use crate::{
     ops::{
         Ranked,
         select::gpu::{choose, merge_listed},
-        selection::{self, Candidates, QUEUE, QUEUED, SCRATCH_BYTES},
+        selection::{self, Candidates, PARALLEL_GROUPS, QUEUE, QUEUED, SCRATCH_BYTES},
     },
 };
 
@@ -48,7 +48,9 @@ pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
             kernels.extend([1, 65, QUEUED].map(|keep| kernel(variant, metric, way, keep)));
         }
     }
-    kernels.extend([1, 65, QUEUED].map(|keep| listed(variant, keep)));
+    for metric in [Metric::L2, Metric::InnerProduct] {
+        kernels.extend([1, 65, QUEUED].map(|keep| listed(variant, metric, keep)));
+    }
     kernels
 }
 
@@ -65,9 +67,9 @@ fn kernel(variant: Variant, metric: Metric, way: Way, keep: usize) -> Kernel {
     }
 }
 
-/// The kernel for listed queries and squared distances.
-fn listed(variant: Variant, keep: usize) -> Kernel {
-    let mut kernel = kernel(variant, Metric::L2, Way::Square, keep);
+/// The kernel for listed queries.
+fn listed(variant: Variant, metric: Metric, keep: usize) -> Kernel {
+    let mut kernel = kernel(variant, metric, Way::Square, keep);
     kernel.flags.push("LISTED");
     kernel
 }
@@ -116,7 +118,9 @@ pub(super) fn knn(
     let mut all_slabs = 0;
     let mut slabs = vec![];
     for stretch in segments(base.rows(), &[base.rows_per_part()]) {
-        let count = selection::slabs(tiles, stretch.rows, way.least_rows()).min((most_groups / tiles.max(1)).max(1));
+        // Few rows are shared out more finely, so that they keep a GPU busy.
+        let least = (stretch.rows * tiles / PARALLEL_GROUPS).clamp(way.right(), way.least_rows());
+        let count = selection::slabs(tiles, stretch.rows, least).min((most_groups / tiles.max(1)).max(1));
         slabs.push(Slabs { stretch, count, first: all_slabs });
         all_slabs += count;
     }
@@ -166,9 +170,12 @@ fn scan(
     Ok(())
 }
 
-/// The search for queries that are listed on the GPU, by squared distances.
+/// The search for queries that are listed on the GPU.
 pub(super) struct Listed {
     k: usize,
+    metric: Metric,
+    /// A term takes as long as so many of another kernel.
+    pace: (usize, &'static str),
     stretches: Vec<Segment>,
     most_groups: usize,
     queues: Part,
@@ -177,14 +184,20 @@ pub(super) struct Listed {
 
 impl Listed {
     /// Makes room to look for the `k` closest rows of `base`, at most [`QUEUED`].
-    pub(super) fn new(recording: &mut Recording, base: &DeviceArray<f32>, k: usize) -> Result<Self> {
+    pub(super) fn new(
+        recording: &mut Recording,
+        base: &DeviceArray<f32>,
+        k: usize,
+        metric: Metric,
+        pace: (usize, &'static str),
+    ) -> Result<Self> {
         let way = Way::Square;
         let stretches = segments(base.rows(), &[base.rows_per_part()]);
         let most_groups = (most_groups(way, k) / stretches.len().max(1)).max(1);
         let lines = most_groups * way.left() * size_of::<Ranked>();
         let queues = recording.scratch(lines * capacity(k, way))?;
         let candidates = recording.scratch(lines * k * stretches.len())?;
-        Ok(Listed { k, stretches, most_groups, queues, candidates })
+        Ok(Listed { k, metric, pace, stretches, most_groups, queues, candidates })
     }
 
     /// Most queries of a list.
@@ -202,7 +215,7 @@ impl Listed {
         list: &Part,
         found: &DeviceArray<Ranked>,
     ) -> Result<()> {
-        let Listed { k, stretches, most_groups, queues, candidates } = self;
+        let Listed { k, metric, pace: (terms, paced_as), stretches, most_groups, queues, candidates } = self;
         let most_slabs = base.rows().div_ceil(Way::Square.least_rows());
         share_out(recording, list, *most_groups, most_slabs)?;
         let (queries_part, query_place) = queries.part(batch.first_row)?;
@@ -229,9 +242,14 @@ impl Listed {
                 ("queues", queues),
                 ("candidates", candidates),
             ];
-            // A squared difference is two operations where a product is one.
-            recording.expect_at_most(2 * batch.rows * stretch.rows * queries.columns(), "knn_products");
-            recording.dispatch_listed(listed(recording.device().variant(), *k), &params, &buffers, (list, 0), most)?;
+            recording.expect_at_most(terms * batch.rows * stretch.rows * queries.columns(), paced_as);
+            recording.dispatch_listed(
+                listed(recording.device().variant(), *metric, *k),
+                &params,
+                &buffers,
+                (list, 0),
+                most,
+            )?;
         }
         let candidates = Candidates { buffer: candidates.clone(), columns: stretches.len() * k };
         merge_listed(recording, batch.rows, list, &candidates, *k, found.part(batch.first_row)?)

@@ -10,7 +10,7 @@ use crate::{
         products::{self, Centre, Packed, SIDE},
         rerank,
         select::gpu::merge,
-        selection::{self, Candidates, QUEUE, QUEUED, SCRATCH_BYTES},
+        selection::{self, Candidates, PARALLEL_GROUPS, QUEUE, QUEUED, SCRATCH_BYTES},
         tile::{THREADS, TILE},
     },
 };
@@ -45,14 +45,12 @@ params! {
         keep: u32,
         kept_place: u32,
         found_place: u32,
+        halves_place: u32,
     }
 }
 
 /// Fewest rows worth a workgroup of their own, whole tiles, where there are workgroups enough with so many.
 const LEAST_ROWS: usize = 8 * SIDE;
-
-/// Workgroups that run at the same time on a large GPU.
-const PARALLEL_GROUPS: usize = 256;
 
 /// One of so many tiles is in the sample that tells where queues begin. That spares most of the queueing, and all cuts but
 /// perhaps the last: on an H100 1,000,000 x 128 took 12.7 ms for 1,024 queries and k = 10 without, 15.1 ms for k = 40.
@@ -62,11 +60,11 @@ const SPREAD: usize = 64;
 const ALL_ROWS: usize = 8192;
 
 /// Bytes that the queues of a dispatch may take: what a binding has everywhere.
-const QUEUE_BYTES: usize = 128 << 20;
+pub(super) const QUEUE_BYTES: usize = 128 << 20;
 
 /// What becomes of a tile's distances.
 #[derive(Clone, Copy)]
-enum Form {
+pub(super) enum Form {
     /// Rows are queued, those alone that are within limits if there are some.
     Queued { capacity: usize, limited: bool },
     /// The nearest of each tile is kept.
@@ -75,17 +73,26 @@ enum Form {
     All,
 }
 
+/// Half the squared norms of queries.
+pub(super) enum Halves<'a> {
+    /// Of a batch.
+    Products(&'a Part),
+    /// Of all, the first of four numbers.
+    Matrices(&'a Part),
+}
+
 pub(crate) fn kernels(_: Variant) -> Vec<Kernel> {
     let queued = |keep, limited| Form::Queued { capacity: capacity(keep), limited };
     let forms =
         [queued(1, false), queued(1, true), queued(QUEUED, false), queued(QUEUED, true), Form::Sample, Form::All];
     let of = |metric| forms.map(|form| kernel(metric, form));
-    [of(Metric::L2), of(Metric::InnerProduct)].concat().into_iter().chain([doubt()]).collect()
+    let doubts = [doubt(false, Metric::L2), doubt(true, Metric::L2), doubt(true, Metric::InnerProduct)];
+    [of(Metric::L2), of(Metric::InnerProduct)].concat().into_iter().chain(doubts).collect()
 }
 
 /// Length of a query's queue: room for another tile, and for as many again as are kept where that fits, so that queues
 /// are cut less often.
-fn capacity(keep: usize) -> usize {
+pub(super) fn capacity(keep: usize) -> usize {
     (2 * keep + SIDE).next_power_of_two().min(QUEUE)
 }
 
@@ -113,19 +120,21 @@ fn kernel(metric: Metric, form: Form) -> Kernel {
     }
 }
 
-fn doubt() -> Kernel {
+/// By products of f32, or of `matrices`.
+fn doubt(matrices: bool, metric: Metric) -> Kernel {
+    let flags = [("MATRICES", matrices), ("L2", is_l2(metric))];
     Kernel {
         name: "knn_doubt",
         source: include_str!("../../../../shaders/knn_doubt.wgsl"),
         params: DoubtParams::WGSL,
         entry: "doubt",
         numbers: vec![("THREADS", THREADS as u32), ("TILE", TILE as u32)],
-        flags: vec![],
+        flags: flags.into_iter().filter_map(|(flag, holds)| holds.then_some(flag)).collect(),
     }
 }
 
-/// How many candidates are kept. Inner products are final.
-fn to_keep(k: usize, metric: Metric) -> usize {
+/// How many candidates are kept: what rounding leaves open are few. Inner products are final.
+pub(super) fn to_keep(k: usize, metric: Metric) -> usize {
     if is_l2(metric) { k.saturating_add(8.max(k / 8)) } else { k }
 }
 
@@ -154,11 +163,15 @@ pub(super) fn knn(
     if !is_l2(metric) {
         return Ok(kept);
     }
-    let found = rerank::gpu::rerank(recording, queries, base, rerank::gpu::Naming::Rows, &kept, k, metric)?;
-    let listed = Listed::new(recording, base, k)?;
+    let found = rerank::gpu::rerank(recording, queries, base, rerank::gpu::Naming::Alone, &kept, k, metric)?;
+    // A squared difference is two operations where a product is one.
+    let listed = Listed::new(recording, base, k, metric, (2, "knn_products"))?;
     let per_part = [queries.rows_per_part(), kept.rows_per_part(), found.rows_per_part()];
     for batch in bounded_segments(queries.rows(), &per_part, listed.most()) {
-        let list = search.doubtful(recording, &batch, &found)?;
+        let unused = recording.largest()?;
+        let halves = search.centre.measure(recording, queries, &batch, &unused)?;
+        let list =
+            doubtful(recording, (queries, base), &batch, (&kept, &found), Halves::Products(&halves), (metric, &reach))?;
         listed.search(recording, queries, base, &batch, &list, &found)?;
     }
     Ok(found)
@@ -173,16 +186,16 @@ struct Stretch {
 }
 
 /// How a stretch is scanned.
-struct Scan {
-    form: Form,
+pub(super) struct Scan {
+    pub form: Form,
     /// Rows, of every so many-th tile.
-    scanned: usize,
-    spread: usize,
-    slabs: usize,
-    first_slab: usize,
+    pub scanned: usize,
+    pub spread: usize,
+    pub slabs: usize,
+    pub first_slab: usize,
     /// Slabs of all stretches, and candidates of each.
-    all_slabs: usize,
-    room: usize,
+    pub all_slabs: usize,
+    pub room: usize,
 }
 
 /// What the batches of a search share.
@@ -191,7 +204,6 @@ struct Search<'a> {
     base: &'a DeviceArray<f32>,
     kept: &'a DeviceArray<Ranked>,
     centre: Centre,
-    reach: &'a Part,
     stretches: Vec<Stretch>,
     /// Tiles of the first stretch's sample, if that is worth having.
     sample: Option<usize>,
@@ -228,7 +240,8 @@ impl<'a> Search<'a> {
             all_slabs += if all { slabs * SIDE } else { slabs };
             stretches.push(Stretch { rows, halves, slabs, first_slab });
         }
-        let sample = stretches.first().filter(|_| !all).and_then(|stretch| sample_tiles(stretch.rows.rows, keep));
+        let sample =
+            stretches.first().filter(|_| !all).and_then(|stretch| sample_tiles(stretch.rows.rows, keep, SPREAD));
         let (form, room) = if all {
             (Form::All, 1)
         } else {
@@ -249,7 +262,6 @@ impl<'a> Search<'a> {
             base,
             kept,
             centre,
-            reach,
             stretches,
             sample,
             form,
@@ -331,45 +343,55 @@ impl<'a> Search<'a> {
         let candidates = Candidates { buffer: self.candidates.clone(), columns };
         merge(recording, batch.rows, &candidates, self.kept.columns(), self.kept.part(batch.first_row)?)
     }
+}
 
-    /// A list of a batch's queries whose neighbours are not certain.
-    fn doubtful(&self, recording: &mut Recording, batch: &Segment, found: &DeviceArray<Ranked>) -> Result<Part> {
-        let list = recording.list(batch.rows)?;
-        let unused = recording.largest()?;
-        let halves = self.centre.measure(recording, self.queries, batch, &unused)?;
-        let (kept_part, kept_place) = self.kept.part(batch.first_row)?;
-        let (found_part, found_place) = found.part(batch.first_row)?;
-        let params = DoubtParams {
-            queries: batch.rows as u32,
-            rows: self.base.rows() as u32,
-            columns: self.queries.columns() as u32,
-            k: found.columns() as u32,
-            keep: self.kept.columns() as u32,
-            kept_place: kept_place as u32,
-            found_place: found_place as u32,
-        };
-        let buffers =
-            [("kept", kept_part), ("found", found_part), ("halves", &halves), ("reach", self.reach), ("listed", &list)];
-        recording.dispatch(doubt(), &params, &buffers, batch.rows.div_ceil(THREADS))?;
-        Ok(list)
-    }
+/// A list of a batch's queries whose neighbours are not certain. `halves` are half their squared norms, by products of f32, or
+/// what was measured of them by matrices, and where the batch's begin.
+pub(super) fn doubtful(
+    recording: &mut Recording,
+    (queries, base): (&DeviceArray<f32>, &DeviceArray<f32>),
+    batch: &Segment,
+    (kept, found): (&DeviceArray<Ranked>, &DeviceArray<Ranked>),
+    halves: Halves,
+    (metric, reach): (Metric, &Part),
+) -> Result<Part> {
+    let list = recording.list(batch.rows)?;
+    let (kept_part, kept_place) = kept.part(batch.first_row)?;
+    let (found_part, found_place) = found.part(batch.first_row)?;
+    let (matrices, halves, halves_place) = match halves {
+        Halves::Products(halves) => (false, halves, 0),
+        Halves::Matrices(measures) => (true, measures, batch.first_row),
+    };
+    let params = DoubtParams {
+        queries: batch.rows as u32,
+        rows: base.rows() as u32,
+        columns: queries.columns() as u32,
+        k: found.columns() as u32,
+        keep: kept.columns() as u32,
+        kept_place: kept_place as u32,
+        found_place: found_place as u32,
+        halves_place: halves_place as u32,
+    };
+    let buffers = [("kept", kept_part), ("found", found_part), ("halves", halves), ("reach", reach), ("listed", &list)];
+    recording.dispatch(doubt(matrices, metric), &params, &buffers, batch.rows.div_ceil(THREADS))?;
+    Ok(list)
 }
 
 /// Slabs of so many rows: enough for the workgroups that run at the same time, of whole tiles.
-fn slabs(query_tiles: usize, rows: usize, most_groups: usize) -> usize {
+pub(super) fn slabs(query_tiles: usize, rows: usize, most_groups: usize) -> usize {
     let least = (rows * query_tiles / PARALLEL_GROUPS).clamp(SIDE, LEAST_ROWS);
     selection::slabs(query_tiles, rows, least).min((most_groups / query_tiles.max(1)).max(1))
 }
 
 /// Candidates of a slab: more than are kept, so that queues of about that length need not be sorted at the end.
-fn room(keep: usize) -> usize {
+pub(super) fn room(keep: usize) -> usize {
     (keep + keep / 2 + 16).min(capacity(keep))
 }
 
-/// Tiles of a sample of so many rows, if it is small beside them. The `keep` nearest of all rows are no further away than
+/// Tiles of a sample of so many rows, one of `spread` or more, if it is small beside them. The `keep` nearest of all rows are no further away than
 /// the last of the `keep` nearest of its tiles, and hardly nearer if these are many more.
-fn sample_tiles(rows: usize, keep: usize) -> Option<usize> {
+pub(super) fn sample_tiles(rows: usize, keep: usize, spread: usize) -> Option<usize> {
     let tiles = rows / SIDE;
-    let sample = (tiles / SPREAD).max(2 * keep);
+    let sample = (tiles / spread).max(2 * keep);
     (8 * sample <= tiles).then_some(sample)
 }
