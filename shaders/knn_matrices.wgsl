@@ -2,9 +2,9 @@ enable f16;
 enable wgpu_cooperative_matrix;
 // As `knn_products`, by cooperative matrices of rows rounded to f16, with sums of f32: each of a query's rows of a slab of the
 // base is as near as it can be by half its squared norm less its product with the query, less what rounding both may have
-// changed (for inner products without the norm). A workgroup takes SIDE queries and streams the slab past them; a subgroup has a piece of each tile, 2 x 4 matrices
-// of {{MATRIX}} x {{MATRIX}}, and settles them one after the other through workgroup memory. SAMPLE: only the least of each
-// tile is kept.
+// changed (for inner products without the norm). A workgroup takes SIDE queries and streams the slab past them; a subgroup has
+// a piece of each tile, 2 x 4 matrices of {{MATRIX}} x {{MATRIX}}, and settles them one after the other through workgroup
+// memory. SAMPLE: only the least of each tile is kept.
 
 @group(0) @binding(1) var<storage, read> base: array<vec4<f16>>;
 @group(0) @binding(2) var<storage, read> base_measures: array<vec4<f32>>;

@@ -1,7 +1,7 @@
-// Rows, less a centre for squared distances, as cooperative matrices take them: rounded to f16, each scaled by a power of two of its own, so that its
-// norm is 2^13 to 2^14, in tiles of SIDE rows, {{DEPTH}} columns after {{DEPTH}}. What is needed to tell distances from their
-// products goes with each row; where there is no row, the largest number. LANES invocations share a row. WIDE: rows are made
-// of fours of numbers.
+// Rows, less a centre for squared distances, as cooperative matrices take them: rounded to f16, each scaled by a power of two
+// of its own, so that its norm is 2^13 to 2^14, in tiles of SIDE rows, {{DEPTH}} columns after {{DEPTH}}. What is needed to
+// tell distances from their products goes with each row; where there is no row, the largest number. LANES invocations share a
+// row. WIDE: rows are made of fours of numbers.
 
 #if WIDE
 @group(0) @binding(1) var<storage, read> rows: array<vec4<f32>>;

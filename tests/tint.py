@@ -3,7 +3,8 @@
 
     cellprobe shaders --dump wgsl && tests/tint.py wgsl/*.wgsl
 
-Those that enable an extension of wgpu's own are left out. Tint is stricter than naga: it must see that a barrier is met by all invocations. Needs Chromium 144 or later; no GPU.
+Tint is stricter than naga: it must see that a barrier is met by all invocations. Files that enable an extension of wgpu's
+own are left out. Needs Chromium 144 or later; no GPU.
 """
 
 import http.server

@@ -20,7 +20,8 @@ static FOUND: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 impl Device {
     /// Compares the main operations with the CPU's on small data and gives the device in the first variant of its kernels
     /// that is right: itself, unless its driver miscompiles them. Then, in this order, it is the same device without
-    /// cooperative matrices, without subgroup operations, without packed integers, and with bounds checks and loop guards; a warning is logged, and [`Device::variant`] says so.
+    /// cooperative matrices, without subgroup operations, without packed integers, and with bounds checks and loop guards; a
+    /// warning is logged, and [`Device::variant`] says so.
     ///
     /// Devices that this crate opens have been tested: see [`Options::self_test`]. One that was
     /// [handed over](Device::from_wgpu) is tested when this is called, which submits work of its own and waits for it;

@@ -21,7 +21,7 @@ use crate::{DeviceArray, Metric, Result, Work, device::Backend};
 ///
 /// Where a Vulkan driver multiplies cooperative matrices of f16 with sums of f32, 65 queries and more, 8,193 rows and more of 32
 /// columns and more are compared by these for k up to 228, for inner products as well: rows and queries are rounded on the GPU, the base 256
-/// MiB at a time, each product goes with a bound of what that may have changed, and f32 decides as above. On an H100
+/// MiB at a time or a quarter of it, each product goes with a bound of what that may have changed, and f32 decides as above. On an H100
 /// 1,000,000 x 128 take 3.0 ms for 1,024 queries, 87 TFLOP/s of products, and by products of f32 9.9 ms; a tenth of the
 /// 3.0 ms is rounding the base, which reads it once and writes half as much.
 ///

@@ -1,4 +1,5 @@
-//! Closest rows on a GPU: by products where they pay, of f16 where subgroups multiply matrices, otherwise by differences; what no queue holds goes on lists.
+//! Closest rows on a GPU: by products where they pay, of f16 where subgroups multiply matrices, otherwise by differences; what
+//! no queue holds goes on lists.
 
 mod differences;
 mod matrices;

@@ -388,8 +388,8 @@ pub(super) fn room(keep: usize) -> usize {
     (keep + keep / 2 + 16).min(capacity(keep))
 }
 
-/// Tiles of a sample of so many rows, one of `spread` or more, if it is small beside them. The `keep` nearest of all rows are no further away than
-/// the last of the `keep` nearest of its tiles, and hardly nearer if these are many more.
+/// Tiles of a sample of so many rows, one of `spread` or more, if it is small beside them. The `keep` nearest of all rows are
+/// no further away than the last of the `keep` nearest of its tiles, and hardly nearer if these are many more.
 pub(super) fn sample_tiles(rows: usize, keep: usize, spread: usize) -> Option<usize> {
     let tiles = rows / SIDE;
     let sample = (tiles / spread).max(2 * keep);
