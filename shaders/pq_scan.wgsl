@@ -104,7 +104,7 @@ fn open_lists(thread: u32, first_probe: u32, rank: u32) -> u32 {
                 blocks = (end - 1u) / 32u + 1u - begin / 32u;
                 list.offset = begin / 32u;
                 list.begin = begin;
-                list.entries = select(Count(), Count(end - begin), probing);
+                list.entries = select(Count(0u), Count(end - begin), probing);
             }
 #if ADD_PROBE
 #if TWO_QUERIES

@@ -137,7 +137,7 @@ fn sums_of(thread: u32, tables: Count, blocks: vec4<u32>, columns: Columns) -> S
 fn sums_of(thread: u32, tables: Count, blocks: vec4<u32>) -> Sums {
 #endif
     let lane = thread % 32u;
-    var sums = Sums();
+    var sums: Sums;
 #if BUNDLES
     for (var first = 0u; first < params.bundles; first += {{BUNDLES}}u) {
 #if PARTS

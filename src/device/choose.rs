@@ -3,6 +3,10 @@
 //! Behind GL, of 4.3 or ES 3.1 and later with eight storage buffers a shader stage, all operations are there and right, but
 //! not in all variants: without subgroups, without [checks](super::Options::checked), and with no pipeline cache but the
 //! driver's own, which compiles at the first dispatch rather than ahead of it.
+//!
+//! Direct3D 12 needs Microsoft's DXC: `dxcompiler.dll`, 1.8.2502 or later, beside the program or on the `PATH`, or wgpu's
+//! feature `static-dxc`. Without it wgpu falls back to FXC, which Windows has: that takes no barrier after a loop that
+//! threads leave at different times, and 10 GB and more for the tiles of `knn`.
 
 use super::{gpu::Gpu, matrices};
 use crate::{Error, Result};
@@ -97,6 +101,15 @@ fn is_software(info: &wgpu::AdapterInfo) -> bool {
         || ["llvmpipe", "softpipe", "swiftshader", "microsoft basic render"].iter().any(|known| name.contains(known))
 }
 
+/// Why an adapter cannot be used at all, if so.
+fn unusable(backend: wgpu::Backend, features: wgpu::Features, limits: &wgpu::Limits) -> Option<String> {
+    // wgpu does not tell by what it compiles; with FXC there are no subgroups, with DXC there are.
+    if backend == wgpu::Backend::Dx12 && !features.contains(wgpu::Features::SUBGROUP) {
+        return Some("Direct3D 12 needs dxcompiler.dll, 1.8.2502 or later, beside the program".into());
+    }
+    Gpu::missing(limits).err().map(|error| error.to_string())
+}
+
 fn summarise(adapter: &wgpu::Adapter, index: usize) -> AdapterSummary {
     let info = adapter.get_info();
     let limits = adapter.limits();
@@ -104,7 +117,7 @@ fn summarise(adapter: &wgpu::Adapter, index: usize) -> AdapterSummary {
     AdapterSummary {
         index,
         software: is_software(&info),
-        unusable: Gpu::missing(&limits).err().map(|error| error.to_string()),
+        unusable: unusable(info.backend, features, &limits),
         auto: false,
         features: [
             (features.contains(wgpu::Features::SUBGROUP), "subgroups"),
@@ -169,4 +182,19 @@ pub(super) fn named<'a>(found: &'a [Found], wanted: &str, part: &str) -> Result<
             found: if names.is_empty() { "cpu only".into() } else { names.join(", ") },
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn direct3d_without_dxc_is_not_usable() {
+        let (none, subgroups) = (wgpu::Features::empty(), wgpu::Features::SUBGROUP);
+        let reason = |backend, features| unusable(backend, features, &wgpu::Limits::default());
+        assert!(reason(wgpu::Backend::Dx12, none).is_some_and(|reason| reason.contains("dxcompiler.dll")));
+        assert_eq!(reason(wgpu::Backend::Dx12, subgroups), None);
+        assert_eq!(reason(wgpu::Backend::Vulkan, none), None);
+        assert!(unusable(wgpu::Backend::Vulkan, none, &wgpu::Limits::downlevel_webgl2_defaults()).is_some());
+    }
 }

@@ -118,6 +118,9 @@ impl Compiled {
     }
 }
 
+/// Direct3D's compiler: wgpu has one for all threads, and Microsoft's DXC is for one thread at a time. Two that compiled hung.
+static COMPILER: Mutex<()> = Mutex::new(());
+
 fn compile(gpu: &Gpu, kernel: &Kernel, names: &[&'static str]) -> Result<Compiled> {
     let text = kernel.render();
     #[cfg(test)]
@@ -139,6 +142,8 @@ fn compile(gpu: &Gpu, kernel: &Kernel, names: &[&'static str]) -> Result<Compile
         entries.push(layout_entry(place, wgpu::BufferBindingType::Storage { read_only }));
         places.push((*name, place));
     }
+    let behind_d3d = gpu.inner().device.adapter_info().backend == wgpu::Backend::Dx12;
+    let _turn = behind_d3d.then(|| COMPILER.lock().unwrap_or_else(PoisonError::into_inner));
     gpu.catching(0, || {
         let descriptor = wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(text.into()) };
         let module = if gpu.inner().options.checked {
