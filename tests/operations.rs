@@ -31,21 +31,6 @@ fn nearest_is_the_closest_centroid() {
     });
 }
 
-fn check_nearest(device: &Device, rows: &[f32], centroids: &[f32], dimension: usize, metric: Metric, kind: Kind) {
-    let mut work = device.work();
-    let (on_device, among) = (upload(device, rows, dimension), upload(device, centroids, dimension));
-    let nearest = ops::nearest(&mut work, &on_device, &among, metric).unwrap();
-    work.submit().unwrap();
-    let labels = read(device.work(), nearest.labels);
-    let distances = read(device.work(), nearest.distances);
-    let expected = reference::nearest(rows, centroids, dimension, metric);
-    assert_eq!((labels.len(), distances.len()), (expected.len(), expected.len()));
-    for (row, expected) in expected.iter().enumerate() {
-        let exact = judge(&rows[row * dimension..][..dimension], centroids, metric);
-        assert_neighbours(&[Ranked::new(distances[row], labels[row])], &[*expected], kind, exact);
-    }
-}
-
 #[test]
 fn knn_are_the_closest_rows() {
     on_devices(&(shapes(20, 400), ks()), |device, ((queries, base, dimension, metric, kind, seed), k)| {
@@ -53,32 +38,6 @@ fn knn_are_the_closest_rows() {
         let (queries, base) = (numbers.vector(kind, queries * dimension), numbers.vector(kind, base * dimension));
         check_knn(device, &queries, &base, dimension, k, metric, kind);
     });
-}
-
-/// Rows between which products leave much open: in two clusters far from each other and from the origin, every third
-/// one like another.
-fn clusters(numbers: &mut Numbers, rows: usize, dimension: usize) -> Vec<f32> {
-    let mut all = numbers.vector(Kind::Even, rows * dimension);
-    for row in 0..rows {
-        let far = 5e3 + numbers.below(2) as f32 * 1e4;
-        all[row * dimension..][..dimension].iter_mut().for_each(|value| *value += far);
-        if row % 3 == 2 {
-            all.copy_within((row - 2) * dimension..(row - 1) * dimension, row * dimension);
-        }
-    }
-    all
-}
-
-/// Queries, rows, dimension: enough of each for products, and none a whole number of tiles.
-const MANY: [(usize, usize, usize); 4] = [(65, 65, 8), (66, 130, 100), (200, 129, 9), (70, 1100, 12)];
-
-/// Vectors of both sides for every kind, and in clusters.
-fn many(queries: usize, rows: usize, dimension: usize) -> Vec<(Kind, Vec<f32>, Vec<f32>)> {
-    let mut numbers = Numbers::new((queries * rows * dimension) as u64);
-    let kinds = [Kind::Whole, Kind::Even, Kind::Far]
-        .map(|kind| (kind, numbers.vector(kind, queries * dimension), numbers.vector(kind, rows * dimension)));
-    let apart = (Kind::Far, clusters(&mut numbers, queries, dimension), clusters(&mut numbers, rows, dimension));
-    kinds.into_iter().chain([apart]).collect()
 }
 
 #[test]
@@ -157,26 +116,6 @@ fn knn_of_no_rows_is_padding() {
         let mut work = device.work();
         let found = ops::knn(&mut work, &queries, &base, 3, Metric::L2).unwrap();
         assert_eq!(read(work, found), [Ranked::NONE; 6]);
-    }
-}
-
-fn check_knn(device: &Device, queries: &[f32], base: &[f32], dimension: usize, k: usize, metric: Metric, kind: Kind) {
-    let mut work = device.work();
-    let (on_device, among) = (upload(device, queries, dimension), upload(device, base, dimension));
-    let found = ops::knn(&mut work, &on_device, &among, k, metric).unwrap();
-    assert_eq!((found.rows(), found.columns()), (queries.len() / dimension, k));
-    let found = read(work, found);
-    let expected = reference::knn(queries, base, dimension, k, metric);
-    for ((query, found), expected) in queries.chunks(dimension).zip(found.chunks(k)).zip(expected) {
-        assert_neighbours(found, &expected, kind, judge(query, base, metric));
-    }
-}
-
-/// The true distance of a query to row `id` of `rows`, and its rounding.
-fn judge(query: &[f32], rows: &[f32], metric: Metric) -> impl Fn(u32) -> (f64, f64) {
-    move |id| {
-        let row = &rows[id as usize * query.len()..][..query.len()];
-        (reference::distance(query, row, metric), distance_rounding(query, row, metric))
     }
 }
 
@@ -346,26 +285,6 @@ fn flat_scan(
     found
 }
 
-/// Rows that rounding tells little about, or nothing.
-fn hard_to_round(numbers: &mut Numbers, rows: usize, dimension: usize) -> Vec<(Kind, Vec<f32>)> {
-    let even = numbers.vector(Kind::Even, rows * dimension);
-    let by_row = |change: fn(usize, f32) -> f32| -> Vec<f32> {
-        even.iter().enumerate().map(|(place, &value)| change(place / dimension, value)).collect()
-    };
-    vec![
-        (Kind::Far, clusters(numbers, rows, dimension)),
-        // Of different lengths, some of them zero.
-        (Kind::Even, by_row(|row, value| value * [0.0, 1e-3, 1.0, 1e4][row % 4])),
-        // One direction.
-        (Kind::Even, by_row(|row, value| if row % 3 == 0 { 1e-3 * value } else { 1.0 })),
-        // So small, or so large, that squares of their units are no floats.
-        (Kind::Even, by_row(|_, value| 1e-17 * value)),
-        (Kind::Even, by_row(|row, value| if row % 5 == 0 { 1e16 * value } else { value })),
-        (Kind::Whole, vec![3.0; rows * dimension]),
-        (Kind::Even, even),
-    ]
-}
-
 #[test]
 fn rounded_rows_change_nothing_that_is_found() {
     for device in &devices_in_variants() {
@@ -384,65 +303,6 @@ fn rounded_rows_change_nothing_that_is_found() {
                     let found = flat_scan(device, vectors, (&offsets, &ids), (&probes, 4), k, metric);
                     assert!(found.chunks(k).all(<[Ranked]>::is_sorted), "{kind:?}, {metric}, on {device:?}");
                 }
-            }
-        }
-    }
-}
-
-/// The devices that multiply cooperative matrices, and compute them rightly. `CELLPROBE_TEST_MATRICES` wants one at least.
-fn with_matrices(devices: Vec<Device>) -> Vec<Device> {
-    let own =
-        |device: &Device| device.variant().split(", as ").next().is_some_and(|kernels| kernels.contains("matrices"));
-    let found: Vec<_> = devices.into_iter().filter(own).collect();
-    assert!(
-        !found.is_empty() || std::env::var_os("CELLPROBE_TEST_MATRICES").is_none(),
-        "no device multiplies matrices"
-    );
-    if found.is_empty() {
-        eprintln!("\n*** NOT TESTED: cooperative matrices, which no device here multiplies ***\n");
-    }
-    found
-}
-
-#[test]
-fn matrices_go_through_many_tiles() {
-    const DIMENSION: usize = 32;
-    let mut numbers = Numbers::new(9);
-    // Of so many rows a sample is taken, and what is near lies in it alone, or outside of it alone; so many queries leave a
-    // slab more tiles than one without.
-    for (queries, rows, k) in [(67, 40_000, 10), (1030, 8200, 3)] {
-        let asked = numbers.vector(Kind::Even, queries * DIMENSION);
-        let even = numbers.vector(Kind::Even, rows * DIMENSION);
-        let near = |eighth: usize| -> Vec<f32> {
-            let is_near = |place: usize| place / DIMENSION / 128 % 8 == eighth;
-            let value = |(place, value): (usize, &f32)| if is_near(place) { *value } else { value + 9.0 };
-            even.iter().enumerate().map(value).collect()
-        };
-        let bases = [(near(0), Metric::L2), (near(1), Metric::L2), (even.clone(), Metric::InnerProduct)];
-        for device in &with_matrices(devices()) {
-            for (base, metric) in &bases {
-                check_knn(device, &asked, base, DIMENSION, k, *metric, Kind::Even);
-            }
-        }
-    }
-}
-
-#[test]
-fn matrices_change_nothing_that_is_found() {
-    for device in &with_matrices(devices_in_variants()) {
-        for (few, many, dimension) in [(65, 8193, 45), (130, 8300, 32)] {
-            let mut numbers = Numbers::new((many * dimension) as u64);
-            for (kind, rows) in hard_to_round(&mut numbers, many, dimension) {
-                let mut others = rows[..(few - 3) * dimension].to_vec();
-                others.extend(numbers.vector(Kind::Even, dimension));
-                // Far from all rows.
-                others.extend(numbers.vector(Kind::Far, dimension));
-                others.extend(vec![-1e6; dimension]);
-                // Among others that are not whole.
-                let kind = if matches!(kind, Kind::Whole) { Kind::Even } else { kind };
-                check_knn(device, &others, &rows, dimension, 10, Metric::L2, kind);
-                check_knn(device, &others, &rows, dimension, 10, Metric::InnerProduct, kind);
-                check_nearest(device, &rows, &others, dimension, Metric::L2, kind);
             }
         }
     }

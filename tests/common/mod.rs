@@ -1,6 +1,7 @@
 //! What the tests share: the devices they run on, data, and how answers are judged.
 #![allow(dead_code, unused_imports, reason = "each test file takes what it needs")]
 
+mod closest;
 mod inputs;
 pub mod npy;
 pub mod program;
@@ -12,6 +13,7 @@ use cellprobe::{
     device::{Options, adapters},
     wgpu,
 };
+pub use closest::*;
 pub use inputs::*;
 
 /// Bytes that a binding may have on the devices that split everything.
