@@ -4,7 +4,7 @@ use std::{collections::HashSet, path::PathBuf};
 
 use cellprobe::device::{RenderedShader, rendered_shaders};
 use naga::{
-    AddressSpace, Module, ShaderStage,
+    AddressSpace, GlobalVariable, Module, ShaderStage,
     back::{hlsl, msl},
     valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
 };
@@ -40,11 +40,15 @@ fn hlsl(shader: &RenderedShader, module: &Module, info: &ModuleInfo, checked: bo
     text
 }
 
+/// What lies in workgroup memory.
+fn shared(module: &Module) -> impl Iterator<Item = &GlobalVariable> {
+    let variables = module.global_variables.iter().map(|(_, variable)| variable);
+    variables.filter(|variable| variable.space == AddressSpace::WorkGroup)
+}
+
 /// Bytes of workgroup memory, rounded up as Vulkan counts them.
 fn workgroup_bytes(module: &Module) -> u32 {
-    let variables = module.global_variables.iter().map(|(_, variable)| variable);
-    let shared = variables.filter(|variable| variable.space == AddressSpace::WorkGroup);
-    shared.map(|variable| module.types[variable.ty].inner.size(module.to_ctx()).next_multiple_of(16)).sum()
+    shared(module).map(|variable| module.types[variable.ty].inner.size(module.to_ctx()).next_multiple_of(16)).sum()
 }
 
 /// Whether its workgroup memory is not more than a device of Direct3D's has.
@@ -87,8 +91,7 @@ fn every_kernel_can_be_had_in_metals_language() {
             let (_, translation) = msl::write_string(&module, &info, &options, &pipeline)
                 .unwrap_or_else(|error| panic!("{}: {error}", title(&shader)));
             // Metal takes no more of them.
-            let shared = module.global_variables.iter().filter(|(_, one)| one.space == AddressSpace::WorkGroup);
-            assert!(shared.count() <= 31, "{}", title(&shader));
+            assert!(shared(&module).count() <= 31, "{}", title(&shader));
             for name in translation.entry_point_names {
                 name.unwrap_or_else(|error| panic!("{}: {error:?}", title(&shader)));
             }

@@ -103,7 +103,7 @@ fn is_software(info: &wgpu::AdapterInfo) -> bool {
 
 /// Why an adapter cannot be used at all, if so.
 fn unusable(backend: wgpu::Backend, features: wgpu::Features, limits: &wgpu::Limits) -> Option<String> {
-    // wgpu does not tell by what it compiles; with FXC there are no subgroups, with DXC there are.
+    // wgpu does not tell by what it compiles; with FXC there are no subgroups, with DXC there are where the GPU has them.
     if backend == wgpu::Backend::Dx12 && !features.contains(wgpu::Features::SUBGROUP) {
         return Some("Direct3D 12 needs dxcompiler.dll, 1.8.2502 or later, beside the program".into());
     }
@@ -176,7 +176,12 @@ pub(super) fn named<'a>(found: &'a [Found], wanted: &str, part: &str) -> Result<
         }),
     };
     matching.filter(|(_, summary)| usable(summary)).map(|(adapter, _)| adapter).ok_or_else(|| {
-        let names: Vec<_> = found.iter().map(|(_, s)| format!("gpu:{} {} ({})", s.index, s.name, s.backend)).collect();
+        let name = |(_, summary): &Found| {
+            let AdapterSummary { index, name, backend, unusable, .. } = summary;
+            let reason = unusable.as_ref().map_or_else(String::new, |reason| format!(", unusable: {reason}"));
+            format!("gpu:{index} {name} ({backend}{reason})")
+        };
+        let names: Vec<_> = found.iter().map(name).collect();
         Error::NoDevice {
             wanted: wanted.into(),
             found: if names.is_empty() { "cpu only".into() } else { names.join(", ") },
