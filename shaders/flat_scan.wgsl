@@ -1,6 +1,7 @@
 // Exact distances over the probed lists, selection fused. A workgroup takes a query and its share of every probed
 // list; LANES invocations share a row, and {{ROUNDS}} rounds of rows go between two looks at the queue. LONG: which is in
-// storage. LISTED: of the queries that `round_doubt` listed, in as many slabs as were planned.
+// storage. LISTED: of the queries that `round_doubt` listed, in as many slabs as were planned. MASKED: of the entries that a
+// mask has.
 
 @group(0) @binding(1) var<storage, read> queries: array<f32>;
 @group(0) @binding(2) var<storage, read> rows: array<f32>;
@@ -10,6 +11,10 @@
 @group(0) @binding(6) var<storage, read_write> candidates: array<vec2<u32>>;
 #if LISTED
 @group(0) @binding(7) var<storage, read> listed: array<u32>;
+#endif
+#if MASKED
+@group(0) @binding(8) var<storage, read> masks: array<u32>;
+#include masked
 #endif
 
 #include ranked
@@ -68,8 +73,13 @@ fn main(
         for (var position = first; position < end; position += {{THREADS}}u) {
             for (var round = 0u; round < {{ROUNDS}}u; round++) {
                 let mine = position + round * ({{THREADS}}u / {{LANES}}u) + here.row;
-                let distance = exact_distance(thread, here.lane, params.query_place + query, mine - params.first_row, mine < end);
-                if (mine < end && here.lane == 0u) {
+#if MASKED
+                let wanted = mine < end && is_set(mine);
+#else
+                let wanted = mine < end;
+#endif
+                let distance = exact_distance(thread, here.lane, params.query_place + query, mine - params.first_row, wanted);
+                if (wanted && here.lane == 0u) {
                     queue_offer(ranked(distance, ids[mine]));
                 }
             }

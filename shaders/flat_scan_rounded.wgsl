@@ -1,12 +1,16 @@
 // What the rows of the probed lists are no nearer than, by rows and queries rounded to integers (see `round.wgsl`), selection
 // fused: the entries that may be nearest are kept. A workgroup takes a query and its share of the entries that the probed
-// lists have together, a thread an entry, so that lists need not be long.
+// lists have together, a thread an entry, so that lists need not be long. MASKED: of the entries that a mask has.
 
 @group(0) @binding(1) var<storage, read> queries: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> offsets: array<u32>;
 @group(0) @binding(4) var<storage, read> probes: array<vec2<u32>>;
 @group(0) @binding(5) var<storage, read_write> candidates: array<vec2<u32>>;
+#if MASKED
+@group(0) @binding(6) var<storage, read> masks: array<u32>;
+#include masked
+#endif
 
 #include ranked
 #include queue
@@ -100,7 +104,13 @@ fn main(
                     rank++;
                 }
                 let place = position + thread + shifts[rank];
+#if MASKED
+                if (is_set(params.first_entry + place)) {
+                    queue_offer(ranked(least_at(place, query), params.first_entry + place));
+                }
+#else
                 queue_offer(ranked(least_at(place, query), params.first_entry + place));
+#endif
             }
             queue_settle(thread, params.keep, false);
         }

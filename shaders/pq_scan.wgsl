@@ -2,7 +2,7 @@
 // share of the blocks of 32 codes that the probed lists lie in, 32 threads a block and four blocks a thread at a time, so
 // that lists need neither begin at a block nor be long. The queries' tables lie in workgroup memory, as much of them at
 // a time as there is room for. How codes and tables are laid out, and why, is said in `src/ops/pq_scan/gpu`. LONG: what
-// is kept lies in storage.
+// is kept lies in storage. MASKED: of the entries that a mask has; then queries are in no order.
 
 @group(0) @binding(1) var<storage, read> tables: array<vec4<f32>>;
 #if BUNDLES
@@ -30,6 +30,9 @@ const BLOCK_SIZE = 32u;
 #endif
 #if ORDERED
 @group(0) @binding(6) var<storage, read> order: array<u32>;
+#endif
+#if MASKED
+@group(0) @binding(6) var<storage, read> masks: array<u32>;
 #endif
 @group(0) @binding(7) var<storage, read_write> candidates: array<vec2<u32>>;
 #if TERMS
@@ -138,6 +141,9 @@ struct Block {
     first: u32,
     // The first entry of their list, and how many follow for each query.
     begin: u32,
+#if MASKED
+    mask: u32,
+#endif
     entries: Count,
 #if ADD_PROBE
     distances: Sum,
@@ -162,6 +168,9 @@ fn open_tile(thread: u32, first: u32, end: u32, rank: ptr<function, u32>) {
             block.place = (number - params.first_entry / 32u) * params.words * BLOCK_SIZE;
             block.first = 32u * number;
             block.begin = list.begin;
+#if MASKED
+            block.mask = masks[number];
+#endif
             block.entries = list.entries;
 #if ADD_PROBE
             block.distances = list.distances;
@@ -174,8 +183,8 @@ fn open_tile(thread: u32, first: u32, end: u32, rank: ptr<function, u32>) {
 
 #include lookups
 
-// Those of four entries that are near enough to a query, and of a list that it probes. Few are, so that the lists are
-// asked last.
+// Those of four entries that are near enough to a query, of a list that it probes and wanted. Few are, so that the lists
+// are asked last.
 fn near(side: u32, blocks: vec4<u32>, entries: vec4<u32>, distances: vec4<f32>) -> vec4<u32> {
     let bound = select(distance_of(queue_bounds[side]), MOST, is_none(queue_bounds[side]));
     let near = distances <= vec4<f32>(bound);
@@ -201,7 +210,19 @@ fn near(side: u32, blocks: vec4<u32>, entries: vec4<u32>, distances: vec4<f32>) 
         tile_blocks[blocks.w].entries,
     );
 #endif
-    return select(vec4<u32>(NOTHING), entries, near & (entries - begin < count));
+    let wanted = near & (entries - begin < count);
+#if MASKED
+    let mask = vec4<u32>(
+        tile_blocks[blocks.x].mask,
+        tile_blocks[blocks.y].mask,
+        tile_blocks[blocks.z].mask,
+        tile_blocks[blocks.w].mask,
+    );
+    let is_set = (mask >> (entries % vec4<u32>(32u)) & vec4<u32>(1u)) != vec4<u32>();
+    return select(vec4<u32>(NOTHING), entries, wanted & is_set);
+#else
+    return select(vec4<u32>(NOTHING), entries, wanted);
+#endif
 }
 
 // Offers an entry to a query. False where it is to be offered again.

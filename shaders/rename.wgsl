@@ -1,4 +1,4 @@
-// Candidates under other names. A thread writes a candidate.
+// Candidates under other names, those from `first_name` on, in rows of as many columns or more. A thread writes a candidate.
 
 @group(0) @binding(1) var<storage, read> candidates: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read> names: array<u32>;
@@ -16,7 +16,8 @@ fn main(
     if (number >= params.candidates) { return; }
     var candidate = candidates[params.candidate_place + number];
     if (!is_none(candidate)) {
-        candidate.x = names[candidate.x];
+        candidate.x = names[params.first_name + candidate.x];
     }
-    renamed[params.output_place + number] = candidate;
+    let place = number / params.columns * params.output_columns + number % params.columns;
+    renamed[params.output_place + place] = candidate;
 }

@@ -4,7 +4,7 @@ mod common;
 
 use cellprobe::{
     Device, Metric,
-    ops::{self, Grouping, Ranked, reference},
+    ops::{self, Grouping, Mask, Ranked, Subset, reference},
 };
 use common::*;
 use proptest::prelude::*;
@@ -268,10 +268,10 @@ fn flat_scan(
     (queries, rows, dimension): (&[f32], &[f32], usize),
     (offsets, ids): (&[u32], &[u32]),
     (probes, nprobe): (&[Ranked], usize),
-    k: usize,
-    metric: Metric,
+    mask: Option<&[u32]>,
+    (k, metric): (usize, Metric),
 ) -> Vec<Ranked> {
-    let lists = upload_lists(device, offsets, ids);
+    let lists = masked(device, &upload_lists(device, offsets, ids), mask);
     let (queries, rows) = (upload(device, queries, dimension), upload(device, rows, dimension));
     let probes = upload(device, probes, nprobe);
     let scan = |rounded_first: bool| {
@@ -298,9 +298,13 @@ fn rounded_rows_change_nothing_that_is_found() {
                 // Far from all rows.
                 queries.extend(numbers.vector(Kind::Far, dimension));
                 queries.extend(vec![-1e6; dimension]);
-                for (metric, k) in [(Metric::L2, 10), (Metric::InnerProduct, 3), (Metric::L2, 160)] {
+                let mask = numbers.mask(ids.len());
+                for (metric, k, masked) in
+                    [(Metric::L2, 10, false), (Metric::L2, 10, true), (Metric::InnerProduct, 3, true), (Metric::L2, 160, false)]
+                {
                     let vectors = (&queries[..], &rows[..], dimension);
-                    let found = flat_scan(device, vectors, (&offsets, &ids), (&probes, 4), k, metric);
+                    let mask = masked.then_some(&mask[..]);
+                    let found = flat_scan(device, vectors, (&offsets, &ids), (&probes, 4), mask, (k, metric));
                     assert!(found.chunks(k).all(<[Ranked]>::is_sorted), "{kind:?}, {metric}, on {device:?}");
                 }
             }
@@ -310,21 +314,58 @@ fn rounded_rows_change_nothing_that_is_found() {
 
 #[test]
 fn flat_scan_finds_the_closest_of_the_probed_lists() {
-    let lists = (1..12usize, 0..400usize, 1..5usize, ks());
-    on_devices(&(shapes(20, 2), lists), |device, (shape, (nlist, entries, nprobe, k))| {
+    let lists = (1..12usize, 0..400usize, 1..5usize, ks(), any::<bool>());
+    on_devices(&(shapes(20, 2), lists), |device, (shape, (nlist, entries, nprobe, k, masked))| {
         let (queries, _, dimension, metric, kind, seed) = shape;
         let mut numbers = Numbers::new(seed);
         let (queries, rows) = (numbers.vector(kind, queries * dimension), numbers.vector(kind, entries * dimension));
         let (offsets, ids) = numbers.lists(nlist, entries);
         let probes = numbers.probes(kind, nlist, queries.len() / dimension, nprobe);
-        let found = flat_scan(device, (&queries, &rows, dimension), (&offsets, &ids), (&probes, nprobe), k, metric);
-        let lists = reference::ProbedLists { offsets: &offsets, ids: &ids, probes: &probes, nprobe };
+        let mask = masked.then(|| numbers.mask(entries));
+        let (mask, vectors) = (mask.as_deref(), (&queries[..], &rows[..], dimension));
+        let found = flat_scan(device, vectors, (&offsets, &ids), (&probes, nprobe), mask, (k, metric));
+        let lists = reference::ProbedLists { offsets: &offsets, ids: &ids, probes: &probes, nprobe, mask };
         let expected = reference::flat_scan(&queries, &rows, dimension, &lists, k, metric);
         assert_eq!(found.len(), expected.len() * k);
         for ((query, found), expected) in queries.chunks(dimension).zip(found.chunks(k)).zip(expected) {
             let exact = judge(query, &rows, metric);
             let entry = |id| ids.iter().position(|&other| other == id).unwrap_or_default();
             assert_neighbours(found, &expected, kind, |id| exact(entry(id) as u32));
+        }
+    });
+}
+
+#[test]
+fn mask_has_the_entries_of_the_rows_that_are_set() {
+    on_devices(&(0..300usize, 1..9000usize, any::<u64>()), |device, (entries, rows, seed)| {
+        let mut numbers = Numbers::new(seed);
+        let (words, ids) = (numbers.mask(rows), numbers.labels(rows, entries));
+        let is_set = |row: usize| words[row / 32] >> (row % 32) & 1 == 1;
+        let mask = |work: &mut _| ops::mask(work, &Mask::new(device, rows, is_set).unwrap(), &upload(device, &ids, 1)).unwrap();
+        let mut work = device.work();
+        let found = mask(&mut work);
+        assert_eq!(found.len(), entries);
+        assert_eq!(read(work, found.words().clone()), reference::mask(&words, &ids));
+    });
+}
+
+#[test]
+fn knn_among_some_rows_are_the_closest_of_these() {
+    on_devices(&(shapes(20, 400), ks()), |device, ((queries, base, dimension, metric, kind, seed), k)| {
+        let mut numbers = Numbers::new(seed);
+        let (queries, base) = (numbers.vector(kind, queries * dimension), numbers.vector(kind, base * dimension));
+        let words = numbers.mask(base.len() / dimension);
+        let is_set = |row: usize| words[row / 32] >> (row % 32) & 1 == 1;
+        let among = Subset::new(device, base.len() / dimension, is_set).unwrap();
+        let mut work = device.work();
+        let (left, right) = (upload(device, &queries, dimension), upload(device, &base, dimension));
+        let found = ops::knn_among(&mut work, &left, &right, &among, k, metric).unwrap();
+        let found = read(work, found);
+        let ranked = reference::knn(&queries, &base, dimension, usize::MAX, metric);
+        assert_eq!(found.len(), ranked.len() * k);
+        for ((query, found), ranked) in queries.chunks(dimension).zip(found.chunks(k)).zip(ranked) {
+            let expected: Vec<_> = ranked.into_iter().filter(|&(row, _)| is_set(row as usize)).take(k).collect();
+            assert_neighbours(found, &expected, kind, judge(query, &base, metric));
         }
     });
 }
@@ -385,6 +426,10 @@ fn arguments_that_do_not_fit_are_errors() {
         assert_eq!(error_of(ops::rerank(work, &two, &two, None, &ranked, 1, l2)), "Length");
         assert_eq!(error_of(ops::flat_scan(work, &two, &two, None, &lists, &ranked, 1, l2)), "Length");
         assert_eq!(error_of(ops::flat_scan(work, &three, &three, None, &lists, &ranked, 0, l2)), "Parameter");
+        let short = lists.masked(Mask::new(device, 1, |_| true).unwrap());
+        assert_eq!(error_of(ops::flat_scan(work, &three, &three, None, &short, &ranked, 1, l2)), "Length");
+        let one = Subset::new(device, 1, |_| true).unwrap();
+        assert_eq!(error_of(ops::knn_among(work, &three, &three, &one, 1, l2)), "Length");
         let other = ops::round(work, &two, Metric::InnerProduct).unwrap();
         assert_eq!(error_of(ops::flat_scan(work, &three, &three, Some(&other), &lists, &ranked, 1, l2)), "Length");
         let other = ops::round(work, &three, Metric::InnerProduct).unwrap();
@@ -400,6 +445,10 @@ fn arguments_that_do_not_fit_are_errors() {
             assert_eq!(error_of(ops::normalise(work, &elsewhere)), "OtherDevice");
             assert_eq!(error_of(ops::concat(work, &three, &elsewhere)), "OtherDevice");
             assert_eq!(error_of(ops::rename(work, &ranked, &upload(other, &[0], 1))), "OtherDevice");
+            let there = Mask::new(other, 2, |_| true).unwrap();
+            assert_eq!(error_of(ops::mask(work, &there, &numbers)), "OtherDevice");
+            let masked = lists.masked(there);
+            assert_eq!(error_of(ops::flat_scan(work, &three, &three, None, &masked, &ranked, 1, l2)), "OtherDevice");
         }
     }
 }

@@ -206,14 +206,16 @@ struct Lists {
     k: usize,
     with_terms: bool,
     add_probe: bool,
+    /// Whether some of the entries alone are looked at.
+    with_mask: bool,
 }
 
 #[test]
 fn pq_scan_finds_the_smallest_sums_of_the_probed_lists() {
     let lists = (1..12usize, 0..400usize, 1..5usize, prop_oneof![Just(1), 1..20usize, 257..400usize]);
-    on_devices(&(cases(20), lists, any::<[bool; 2]>()), |device, (case, lists, [with_terms, add_probe])| {
+    on_devices(&(cases(20), lists, any::<[bool; 3]>()), |device, (case, lists, [with_terms, add_probe, with_mask])| {
         let (nlist, entries, nprobe, k) = lists;
-        check_scan(device, &case, &Lists { nlist, entries, nprobe, k, with_terms, add_probe });
+        check_scan(device, &case, &Lists { nlist, entries, nprobe, k, with_terms, add_probe, with_mask });
     });
 }
 
@@ -241,7 +243,8 @@ fn pq_scan_takes_codes_of_any_length() {
             for kind in [Kind::Whole, Kind::Even] {
                 let case = Case { rows: 3, m, nbits, dsub: 1, kind, seed: seed as u64 };
                 let with_terms = kind == Kind::Even;
-                check_scan(device, &case, &Lists { nlist, entries, nprobe: nlist, k, with_terms, add_probe: true });
+                let (add_probe, with_mask) = (true, kind == Kind::Whole);
+                check_scan(device, &case, &Lists { nlist, entries, nprobe: nlist, k, with_terms, add_probe, with_mask });
             }
         }
     }
@@ -261,7 +264,10 @@ fn pq_scan_gives_each_of_many_queries_its_own() {
     for device in &devices() {
         for (rows, m, nbits, k, [with_terms, add_probe]) in shapes {
             let case = Case { rows, m, nbits, dsub: 1, kind: Kind::Whole, seed: 5 };
-            check_scan(device, &case, &Lists { nlist: 9, entries: 400, nprobe: 4, k, with_terms, add_probe });
+            for with_mask in [false, true] {
+                let lists = Lists { nlist: 9, entries: 400, nprobe: 4, k, with_terms, add_probe, with_mask };
+                check_scan(device, &case, &lists);
+            }
         }
     }
 }
@@ -276,7 +282,8 @@ fn pq_scan_finds_as_many_as_are_wanted() {
         {
             for kind in [Kind::Whole, Kind::Even] {
                 let case = Case { rows, m, nbits, dsub: 1, kind, seed: 3 };
-                let lists = Lists { nlist, entries, nprobe: nlist, k, with_terms: true, add_probe: true };
+                let with_mask = kind == Kind::Even;
+                let lists = Lists { nlist, entries, nprobe: nlist, k, with_terms: true, add_probe: true, with_mask };
                 check_scan(device, &case, &lists);
             }
         }
@@ -312,7 +319,7 @@ fn pq_scan_does_not_depend_on_the_other_queries() {
 
 /// Scans of random codes give what the reference gives.
 fn check_scan(device: &Device, case: &Case, lists: &Lists) {
-    let &Lists { nlist, entries, nprobe, k, with_terms, add_probe } = lists;
+    let &Lists { nlist, entries, nprobe, k, with_terms, add_probe, with_mask } = lists;
     let mut data = case.data();
     let columns = case.m << case.nbits;
     let tables = data.numbers.vector(case.kind, case.rows * columns);
@@ -320,6 +327,8 @@ fn check_scan(device: &Device, case: &Case, lists: &Lists) {
     let (offsets, ids) = data.numbers.lists(nlist, entries);
     let terms = with_terms.then(|| data.numbers.vector(case.kind, entries));
     let probes = data.numbers.probes(case.kind, nlist, case.rows, nprobe);
+    let mask = with_mask.then(|| data.numbers.mask(entries));
+    let mask = mask.as_deref();
     let codewords = case.codewords(&data);
     let mut work = device.work();
     let interleaved = case.interleaved(device, &mut work, &data, &codes);
@@ -328,7 +337,7 @@ fn check_scan(device: &Device, case: &Case, lists: &Lists) {
         &upload(device, &tables, columns),
         &case.codebook(device, &data),
         &interleaved,
-        &upload_lists(device, &offsets, &ids),
+        &masked(device, &upload_lists(device, &offsets, &ids), mask),
         terms.as_ref().map(|terms| upload(device, terms, 1)).as_ref(),
         &upload(device, &probes, nprobe),
         add_probe,
@@ -336,7 +345,7 @@ fn check_scan(device: &Device, case: &Case, lists: &Lists) {
     )
     .unwrap();
     let found = read(work, found);
-    let lists = reference::ProbedLists { offsets: &offsets, ids: &ids, probes: &probes, nprobe };
+    let lists = reference::ProbedLists { offsets: &offsets, ids: &ids, probes: &probes, nprobe, mask };
     let terms = terms.as_deref();
     let search = |k| reference::pq_scan(&tables, &codewords, &codes, terms, &lists, add_probe, k);
     let (expected, all) = (search(k), search(usize::MAX));

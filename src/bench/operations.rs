@@ -205,7 +205,7 @@ impl Inputs {
         let codes = ops::gather(w, &codes, &grouping.order)?;
         let interleaved = ops::pq_interleave(w, &codes, &codebook)?;
         let entry_labels = ops::gather(w, &nearest.labels, &grouping.order)?;
-        let lists = Lists { offsets: grouping.offsets.clone(), ids: grouping.order.clone() };
+        let lists = Lists::new(grouping.offsets.clone(), grouping.order.clone());
         let positions = ops::group(w, &lists.ids, n)?.order;
         let terms = ops::pq_terms(w, &codes, &codebook, &centroids, &entry_labels, &origin)?;
         let tables = ops::pq_tables(w, &queries, &codebook, Table::Residual(&origin))?;

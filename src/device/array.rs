@@ -192,6 +192,11 @@ impl<T: Pod> DeviceArray<T> {
         DeviceArray { rows: self.rows * times, columns, storage }
     }
 
+    /// The first of the rows, at most all, of an array on a GPU.
+    pub(crate) fn first(&self, rows: usize) -> Self {
+        DeviceArray { rows: rows.min(self.rows), ..self.clone() }
+    }
+
     /// The elements, row after row, if they are on the CPU.
     pub(crate) fn host(&self, what: &'static str) -> Result<&[T]> {
         match &self.storage {

@@ -120,6 +120,7 @@ const SHARED: &[(&str, &str)] = &[
     ("list", include_str!("../../shaders/shared/list.wgsl")),
     ("listed", include_str!("../../shaders/shared/listed.wgsl")),
     ("lookups", include_str!("../../shaders/shared/lookups.wgsl")),
+    ("masked", include_str!("../../shaders/shared/masked.wgsl")),
     ("matrices", include_str!("../../shaders/shared/matrices.wgsl")),
     ("multiply", include_str!("../../shaders/shared/multiply.wgsl")),
     ("products", include_str!("../../shaders/shared/products.wgsl")),

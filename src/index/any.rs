@@ -5,9 +5,17 @@ use std::path::Path;
 use ndarray::ArrayView2;
 
 use super::{
-    Adding, ExactRows, FlatIndex, IvfFlatIndex, IvfPqIndex, Kind, MultiDeviceIndex, Placement, PqIndex, Search,
-    StreamedIndex, Training, factory::Factory, files, flat::Flat, ids::Ids, ivf::Ivf, ivf_flat::IvfFlat, ivf_pq::IvfPq,
-    parts::Begun, pq::Pq,
+    Accepted, Adding, ExactRows, Filter, FlatIndex, IvfFlatIndex, IvfPqIndex, Kind, MultiDeviceIndex, Placement,
+    PqIndex, Search, StreamedIndex, Training,
+    factory::Factory,
+    files,
+    flat::Flat,
+    ids::Ids,
+    ivf::Ivf,
+    ivf_flat::IvfFlat,
+    ivf_pq::IvfPq,
+    parts::{Begun, OfPart},
+    pq::Pq,
 };
 use crate::{
     Device, DeviceArray, Metric, Neighbors, Result, Work,
@@ -275,6 +283,33 @@ impl Index {
         each!(self, index => index.exact_rows(rows))
     }
 
+    /// A filter for searches that may find only rows whose identifiers `accepts`: see
+    /// [`VectorIndex::filter`](super::VectorIndex::filter).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn filter(&self, accepts: impl FnMut(i64) -> bool) -> Result<Filter> {
+        each!(self, index => index.filter(accepts))
+    }
+
+    /// Removes the rows whose identifiers `removes`: see [`VectorIndex::remove`](super::VectorIndex::remove).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn remove(&mut self, removes: impl FnMut(i64) -> bool) -> Result<usize> {
+        each!(self, index => index.remove(removes))
+    }
+
+    /// A bit for each row.
+    pub(super) fn accepting(&self, accepts: impl FnMut(i64) -> bool) -> Vec<u32> {
+        each!(self, index => index.accepting(accepts))
+    }
+
+    /// Bits of rows as searches take them.
+    pub(super) fn accepted(&self, words: Vec<u32>) -> Result<Accepted> {
+        each!(self, index => index.accepted(words))
+    }
+
     /// The same index on another device.
     ///
     /// # Errors
@@ -333,11 +368,11 @@ impl Index {
         &self,
         queries: ArrayView2<'_, f32>,
         search: &Search<'_>,
-        exact: Option<&DeviceArray<f32>>,
+        part: OfPart<'_>,
         candidates: usize,
         bytes: usize,
     ) -> Result<Begun<'_>> {
-        each!(self, index => index.begin(queries, search, exact, candidates, bytes))
+        each!(self, index => index.begin(queries, search, part, candidates, bytes))
     }
 
     /// Bytes on a device that its centroids take, and at most each of its rows while it is put there.

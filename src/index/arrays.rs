@@ -1,6 +1,6 @@
 //! Rows, queries and results that are on the index's device and stay there.
 
-use super::{ExactRows, Found, Kind, Search, VectorIndex, Wanted};
+use super::{ExactRows, Filter, Found, Kind, Search, VectorIndex, Wanted};
 use crate::{
     DeviceArray, Error, Metric, Neighbors, Result, Work,
     ops::{self, Ranked},
@@ -111,9 +111,10 @@ impl<K: Kind> VectorIndex<K> {
         search: &Search<'_>,
         k: usize,
     ) -> Result<DeviceArray<Ranked>> {
-        let Search { nprobe, rerank, .. } = *search;
+        let Search { nprobe, rerank, filter, .. } = *search;
+        let accepted = filter.map(Filter::on_one_device).transpose()?;
         let candidates = rerank.map_or(k, |_| search.candidates().min(self.ntotal()));
-        let found = self.kind.search(&self.context, work, queries, Wanted { k: candidates, nprobe })?;
+        let found = self.kind.search(&self.context, work, queries, Wanted { k: candidates, nprobe, accepted })?;
         let exact = rerank.map(|(exact, _)| exact.on_one_device()).transpose()?;
         Ok(self.settled(work, queries, &found, exact, k)?.unwrap_or(found.hits))
     }

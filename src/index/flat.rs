@@ -3,11 +3,15 @@
 use ndarray::ArrayView2;
 
 use super::{
-    Context, Found, Kind, Training, VectorIndex, Wanted,
+    Accepted, Context, Found, Kind, Training, VectorIndex, Wanted, filter,
     ivf::{Entries, every_entry},
     kind,
 };
-use crate::{Device, DeviceArray, Metric, Result, Work, kmeans::Warning, ops};
+use crate::{
+    Device, DeviceArray, Error, Metric, Result, Work,
+    kmeans::Warning,
+    ops::{self, Subset},
+};
 
 /// Exact search over all vectors.
 pub type FlatIndex = VectorIndex<Flat>;
@@ -74,12 +78,26 @@ impl Kind for Flat {
         Ok(Flat::of(rows))
     }
 
-    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted) -> Result<Found> {
+    fn accepted(&self, context: &Context, words: Vec<u32>, rows: usize) -> Result<Accepted> {
+        match &self.ranked {
+            None => Subset::new(&context.device, rows, |row| filter::is_set(&words, row)).map(Accepted::Rows),
+            Some(_) => filter::row_mask(context, words, rows).map(Accepted::Entries),
+        }
+    }
+
+    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted<'_>) -> Result<Found> {
         let hits = match &self.ranked {
-            None => ops::knn(work, queries, &self.rows, wanted.k, context.metric)?,
+            None => match wanted.accepted {
+                None => ops::knn(work, queries, &self.rows, wanted.k, context.metric)?,
+                Some(Accepted::Rows(among)) => {
+                    ops::knn_among(work, queries, &self.rows, among, wanted.k, context.metric)?
+                }
+                Some(Accepted::Entries(_)) => return Err(Error::OtherDevice { what: "a filter" }),
+            },
             Some(entries) => {
                 let probes = every_entry(&context.device, queries.rows())?;
-                ops::flat_scan(work, queries, &self.rows, None, &entries.lists, &probes, wanted.k, context.metric)?
+                let lists = wanted.of_lists(&entries.lists)?;
+                ops::flat_scan(work, queries, &self.rows, None, &lists, &probes, wanted.k, context.metric)?
             }
         };
         Ok(Found { hits, probes: None })

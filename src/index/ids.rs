@@ -30,7 +30,8 @@ impl Ids {
         self.count
     }
 
-    /// With `count` more rows, which have the identifiers `ids` or else go on from their number.
+    /// With `count` more rows, which have the identifiers `ids` or else go on from their number or, if some of these are
+    /// taken, from past the largest.
     pub(super) fn extended(&self, count: usize, ids: Option<&[i64]>) -> Result<Self> {
         let total = self.count + count;
         if total > u32::MAX as usize - 1 {
@@ -49,7 +50,13 @@ impl Ids {
                 return Err(Error::Length { what: "ids", expected: count, found: ids.len() });
             }
             Some(ids) => all.extend_from_slice(ids),
-            None => all.extend(self.count as i64..total as i64),
+            None => {
+                let numbers = self.count as i64..total as i64;
+                let past = all.iter().max().map_or(0, |id| id.saturating_add(1));
+                let taken = all.iter().any(|id| numbers.contains(id)) && past <= i64::MAX - count as i64;
+                let first = if taken { past } else { numbers.start };
+                all.extend(first..first + count as i64);
+            }
         }
         if let Some(negative) = all.iter().find(|&&id| id < 0) {
             return Err(Error::parameter("id", negative, "0 or above"));

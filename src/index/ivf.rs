@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView2};
 
-use super::{Context, Training, kind};
+use super::{Accepted, Context, Training, filter, kind};
 use crate::{
     Device, DeviceArray, Metric, Result, Work,
     kmeans::{KMeans, Warning},
@@ -32,21 +32,21 @@ impl Entries {
     /// The rows `rows`, list after list as `offsets` says.
     pub(super) fn new(device: &Device, offsets: Vec<u32>, rows: Vec<u32>) -> Result<Self> {
         let rows = device.upload(rows, 1)?;
-        Ok(Entries { lists: Lists { offsets: device.upload(offsets, 1)?, ids: rows.clone() }, rows })
+        Ok(Entries { lists: Lists::new(device.upload(offsets, 1)?, rows.clone()), rows })
     }
 
     pub(super) fn with_ranks(&self, context: &Context, ranks: &DeviceArray<u32>) -> Result<Self> {
         let mut work = context.device.work();
         let ids = ops::gather(&mut work, ranks, &self.rows)?;
         work.submit()?;
-        Ok(Entries { rows: self.rows.clone(), lists: Lists { offsets: self.lists.offsets.clone(), ids } })
+        Ok(Entries { rows: self.rows.clone(), lists: Lists::new(self.lists.offsets.clone(), ids) })
     }
 
     pub(super) async fn moved(&self, from: &Device, to: &Device) -> Result<Self> {
         let rows = kind::moved(&self.rows, from, to).await?;
         let offsets = kind::moved(&self.lists.offsets, from, to).await?;
         let ids = kind::moved(&self.lists.ids, from, to).await?;
-        Ok(Entries { rows, lists: Lists { offsets, ids } })
+        Ok(Entries { rows, lists: Lists::new(offsets, ids) })
     }
 
     /// These rows alone, which ascend and are numbered anew, and the entries that they were.
@@ -144,7 +144,7 @@ impl Ivf {
             context.device.upload((first as u32..(first + labels.rows() - old.rows()) as u32).collect(), 1)?;
         let rows = ops::concat(work, &self.entries.rows, &numbers)?;
         let rows = ops::gather(work, &rows, &grouping.order)?;
-        let lists = Lists { offsets: grouping.offsets, ids: rows.clone() };
+        let lists = Lists::new(grouping.offsets, rows.clone());
         Ok(Regrouping { order: grouping.order, entries: Entries { rows, lists } })
     }
 
@@ -157,6 +157,15 @@ impl Ivf {
     pub(super) async fn selected(&self, context: &Context, rows: &[u32]) -> Result<(Self, DeviceArray<u32>)> {
         let (entries, chosen) = self.entries.selected(&context.device, rows).await?;
         Ok((Ivf { centroids: self.centroids.clone(), entries }, chosen))
+    }
+
+    /// What of `rows` rows, a bit each, a search may find.
+    pub(super) fn accepted(&self, context: &Context, words: Vec<u32>, rows: usize) -> Result<Accepted> {
+        let mask = filter::row_mask(context, words, rows)?;
+        let mut work = context.device.work();
+        let mask = ops::mask(&mut work, &mask, &self.entries.rows)?;
+        work.submit()?;
+        Ok(Accepted::Entries(mask))
     }
 
     pub(super) async fn moved(&self, context: &Context, device: &Device) -> Result<Self> {

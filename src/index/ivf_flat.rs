@@ -2,7 +2,7 @@
 
 use ndarray::ArrayView2;
 
-use super::{Context, Found, Kind, Training, VectorIndex, Wanted, ivf::Ivf, kind};
+use super::{Accepted, Context, Found, Kind, Training, VectorIndex, Wanted, ivf::Ivf, kind};
 use crate::{
     Device, DeviceArray, Error, Metric, Result, Work,
     kmeans::Warning,
@@ -156,12 +156,16 @@ impl Kind for IvfFlat {
         Ok(IvfFlat { trained: Some(Trained::new(context, ivf, rows)?), ..self.clone() })
     }
 
-    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted) -> Result<Found> {
+    fn accepted(&self, context: &Context, words: Vec<u32>, rows: usize) -> Result<Accepted> {
+        self.trained()?.ivf.accepted(context, words, rows)
+    }
+
+    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted<'_>) -> Result<Found> {
         let trained @ Trained { ivf, rows, .. } = self.trained()?;
         let probes = ivf.probes(context, work, queries, wanted.nprobe.unwrap_or(self.nprobe))?;
         let rounded = trained.rounded_for(queries.rows(), probes.columns());
-        let lists = &ivf.entries.lists;
-        let hits = ops::flat_scan(work, queries, rows, rounded, lists, &probes, wanted.k, context.metric)?;
+        let lists = wanted.of_lists(&ivf.entries.lists)?;
+        let hits = ops::flat_scan(work, queries, rows, rounded, &lists, &probes, wanted.k, context.metric)?;
         Ok(Found { hits, probes: Some(probes) })
     }
 

@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use super::{
-    Context, Found, Kind, Training, VectorIndex, Wanted,
+    Accepted, Context, Found, Kind, Training, VectorIndex, Wanted,
     ivf::Ivf,
     kind,
     pq::{codes_moved, codes_selected, no_codes, plain_table, quantizer_training},
@@ -308,10 +308,14 @@ impl Kind for IvfPq {
         Ok(IvfPq { trained: Some(trained), ..self.clone() })
     }
 
-    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted) -> Result<Found> {
+    fn accepted(&self, context: &Context, words: Vec<u32>, rows: usize) -> Result<Accepted> {
+        self.trained()?.ivf.accepted(context, words, rows)
+    }
+
+    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted<'_>) -> Result<Found> {
         let Trained { ivf, quantizer, codes, residuals } = self.trained()?;
         let codebook = quantizer.codebook();
-        let lists = &ivf.entries.lists;
+        let lists = &wanted.of_lists(&ivf.entries.lists)?;
         let probes = ivf.probes(context, work, queries, wanted.nprobe.unwrap_or(self.nprobe))?;
         let Some(Residuals { origin, terms, .. }) = residuals else {
             let tables = ops::pq_tables(work, queries, codebook, plain_table(context.metric))?;

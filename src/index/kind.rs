@@ -5,7 +5,11 @@ use std::future::Future;
 use ndarray::ArrayView2;
 
 use super::Training;
-use crate::{Device, DeviceArray, Metric, Result, Work, kmeans::Warning, ops::Ranked};
+use crate::{
+    Device, DeviceArray, Error, Metric, Result, Work,
+    kmeans::Warning,
+    ops::{Lists, Mask, Ranked, Subset},
+};
 
 /// What every index has.
 #[derive(Clone, Debug)]
@@ -17,9 +21,30 @@ pub struct Context {
 
 /// What a search is to find.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted {
+pub struct Wanted<'a> {
     pub(super) k: usize,
     pub(super) nprobe: Option<usize>,
+    pub(super) accepted: Option<&'a Accepted>,
+}
+
+/// Which rows a search may find, as an index's operations take them.
+#[derive(Clone, Debug)]
+pub enum Accepted {
+    /// Of an index without lists.
+    Rows(Subset),
+    /// Entries of lists.
+    Entries(Mask),
+}
+
+impl Wanted<'_> {
+    /// The lists of which the wanted entries are scanned.
+    pub(super) fn of_lists(&self, lists: &Lists) -> Result<Lists> {
+        match self.accepted {
+            None => Ok(lists.clone()),
+            Some(Accepted::Entries(mask)) => Ok(lists.masked(mask.clone())),
+            Some(Accepted::Rows(_)) => Err(Error::OtherDevice { what: "a filter" }),
+        }
+    }
 }
 
 /// What a search found.
@@ -73,11 +98,18 @@ pub trait Kind: Clone + Send + Sync {
     /// Itself with these of its rows alone, which ascend and are numbered anew.
     fn selected(&self, context: &Context, rows: &[u32]) -> impl Future<Output = Result<Self>> + Send;
 
+    /// What of `rows` rows, a bit each, a search may find.
+    ///
+    /// # Errors
+    /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    fn accepted(&self, context: &Context, words: Vec<u32>, rows: usize) -> Result<Accepted>;
+
     /// The nearest rows of each query.
     ///
     /// # Errors
     /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
-    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted) -> Result<Found>;
+    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted<'_>)
+    -> Result<Found>;
 
     /// What [`Kind::search`] found, by distances that are accurate and in their order; nothing where it is so already.
     ///

@@ -36,6 +36,7 @@ mod any;
 mod arrays;
 mod factory;
 mod files;
+mod filter;
 mod flat;
 mod ids;
 mod ivf;
@@ -55,10 +56,11 @@ use ndarray::{ArrayView2, Axis, s};
 
 pub use add::Adding;
 pub use any::Index;
+pub use filter::Filter;
 pub use flat::FlatIndex;
 pub use ivf_flat::IvfFlatIndex;
 pub use ivf_pq::IvfPqIndex;
-pub use kind::{Context, Found, Kind, Wanted};
+pub use kind::{Accepted, Context, Found, Kind, Wanted};
 pub use multi_device::{MultiDeviceIndex, Placement};
 pub use pq::PqIndex;
 pub use search::{ExactRows, Search};
@@ -277,7 +279,7 @@ impl<K: Kind> VectorIndex<K> {
     ///
     /// # Errors
     /// As [`VectorIndex::search`]; [`Error::Parameter`] for an nprobe or a factor of 0, [`Error::Length`] or
-    /// [`Error::OtherDevice`] for rows to re-rank by that are not this index's.
+    /// [`Error::OtherDevice`] for rows to re-rank by or a filter that are not this index's.
     pub fn search_with(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
         block_on(self.search_with_async(queries, search))
     }

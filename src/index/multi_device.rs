@@ -5,9 +5,9 @@ use std::fmt;
 use ndarray::{ArrayView2, s};
 
 use super::{
-    CHUNK_BYTES, ExactRows, Index, Search,
+    CHUNK_BYTES, ExactRows, Filter, Index, Search, filter,
     ids::Ids,
-    parts::{Begun, Merging},
+    parts::{Begun, Merging, OfPart},
 };
 use crate::{Device, DeviceArray, Error, Metric, Neighbors, Result, device::block_on, rows};
 
@@ -184,6 +184,26 @@ impl MultiDeviceIndex {
         Ok(ExactRows::of_parts(self.ntotal(), parts))
     }
 
+    /// A filter for searches that may find only rows whose identifiers `accepts`, each device's on that device: see
+    /// [`VectorIndex::filter`](super::VectorIndex::filter).
+    ///
+    /// # Errors
+    /// As there, of whichever device fails.
+    pub fn filter(&self, mut accepts: impl FnMut(i64) -> bool) -> Result<Filter> {
+        self.check_trained()?;
+        let all = filter::words(self.ntotal(), |row| accepts(self.ids.of(row as u32)));
+        let count = self.parts.len();
+        let parts = self.parts.iter().enumerate().map(|(number, part)| {
+            part.accepted(match self.placement {
+                Placement::Sharded => {
+                    filter::words(part.ntotal(), |row| filter::is_set(&all, row * count + number))
+                }
+                Placement::Replicated => all.clone(),
+            })
+        });
+        Ok(Filter::of_parts(self.ntotal(), filter::count(&all), parts.collect::<Result<_>>()?))
+    }
+
     /// The `k` nearest rows of each query.
     ///
     /// # Errors
@@ -209,6 +229,7 @@ impl MultiDeviceIndex {
         search.check(self.ntotal())?;
         rows::check_dimension("queries", queries, self.dimension())?;
         let exact = search.rerank.map(|(exact, _)| self.checked(exact)).transpose()?;
+        let accepted = search.filter.map(|filter| filter.on_devices(self.parts.len())).transpose()?;
         let candidates = search.candidates().min(self.ntotal());
         let share = match self.placement {
             Placement::Sharded => queries.nrows(),
@@ -224,8 +245,11 @@ impl MultiDeviceIndex {
                 Placement::Replicated => (number * share).min(queries.nrows()),
             };
             let queries = queries.slice_move(s![first..(first + share).min(queries.nrows()), ..]);
-            let exact = exact.and_then(|exact| exact.get(number));
-            begun.push((first, self.parts[number].begin(queries, search, exact, candidates, CHUNK_BYTES)?));
+            let part = OfPart {
+                exact: exact.and_then(|exact| exact.get(number)),
+                accepted: accepted.and_then(|accepted| accepted.get(number)),
+            };
+            begun.push((first, self.parts[number].begin(queries, search, part, candidates, CHUNK_BYTES)?));
         }
         let mut merging = Merging::new(queries.nrows(), candidates);
         for (first, begun) in begun {

@@ -7,7 +7,7 @@ use futures::{FutureExt, future::BoxFuture};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
-use super::{Kind, Search, VectorIndex, Wanted};
+use super::{Accepted, Kind, Search, VectorIndex, Wanted};
 use crate::{
     DeviceArray, Metric, Neighbors, Result,
     ops::{self, Ranked},
@@ -15,6 +15,15 @@ use crate::{
 
 /// A search that a device is at work on, and what each query will have found.
 pub(super) type Begun<'a> = BoxFuture<'a, Result<Vec<Vec<Candidate>>>>;
+
+/// What of a search is a part's own.
+#[derive(Clone, Copy, Default)]
+pub(super) struct OfPart<'a> {
+    /// Rows to re-rank by.
+    pub exact: Option<&'a DeviceArray<f32>>,
+    /// The rows that may be found, if not all.
+    pub accepted: Option<&'a Accepted>,
+}
 
 /// A row that a part found.
 #[derive(Clone, Copy, Debug)]
@@ -28,16 +37,16 @@ pub(super) struct Candidate {
 
 impl<K: Kind> VectorIndex<K> {
     /// Begins to search for the `candidates` nearest rows of each query in this part of an index, without waiting for
-    /// it: on the CPU it is done at once. `exact` are this part's rows to re-rank by. Queries go in batches of at most
-    /// `bytes`.
+    /// it: on the CPU it is done at once. Queries go in batches of at most `bytes`.
     pub(super) fn begin(
         &self,
         queries: ArrayView2<'_, f32>,
         search: &Search<'_>,
-        exact: Option<&DeviceArray<f32>>,
+        part: OfPart<'_>,
         candidates: usize,
         bytes: usize,
     ) -> Result<Begun<'_>> {
+        let OfPart { exact, accepted } = part;
         let (count, k) = (queries.nrows(), candidates.min(self.ntotal()));
         if k == 0 {
             return Ok(futures::future::ready(Ok(vec![vec![]; count])).boxed());
@@ -48,7 +57,8 @@ impl<K: Kind> VectorIndex<K> {
             let mut work = self.device().work();
             search.watch.check()?;
             search.watch.cancel.into_iter().for_each(|cancel| work.cancelled_by(cancel));
-            let found = self.kind.search(&self.context, &mut work, &uploaded, Wanted { k, nprobe: search.nprobe })?;
+            let wanted = Wanted { k, nprobe: search.nprobe, accepted };
+            let found = self.kind.search(&self.context, &mut work, &uploaded, wanted)?;
             let read = match self.settled(&mut work, &uploaded, &found, exact, k)? {
                 Some(settled) => ops::concat(&mut work, &found.hits, &settled)?,
                 None => found.hits,

@@ -3,7 +3,7 @@
 use ndarray::ArrayView2;
 
 use super::{
-    Context, Found, Kind, Training, VectorIndex, Wanted,
+    Accepted, Context, Found, Kind, Training, VectorIndex, Wanted, filter,
     ivf::{Entries, every_entry},
 };
 use crate::{
@@ -166,12 +166,16 @@ impl Kind for Pq {
         Ok(Pq { trained: Some(Trained { quantizer: quantizer.clone(), codes, entries }), ..self.clone() })
     }
 
-    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted) -> Result<Found> {
+    fn accepted(&self, context: &Context, words: Vec<u32>, rows: usize) -> Result<Accepted> {
+        filter::row_mask(context, words, rows).map(Accepted::Entries)
+    }
+
+    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted<'_>) -> Result<Found> {
         let Trained { quantizer, codes, entries } = self.trained()?;
         let probes = every_entry(&context.device, queries.rows())?;
         let tables = ops::pq_tables(work, queries, quantizer.codebook(), plain_table(context.metric))?;
-        let (codebook, lists) = (quantizer.codebook(), &entries.lists);
-        let hits = ops::pq_scan(work, &tables, codebook, codes, lists, None, &probes, false, wanted.k)?;
+        let (codebook, lists) = (quantizer.codebook(), wanted.of_lists(&entries.lists)?);
+        let hits = ops::pq_scan(work, &tables, codebook, codes, &lists, None, &probes, false, wanted.k)?;
         Ok(Found { hits, probes: None })
     }
 

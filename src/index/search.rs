@@ -1,6 +1,6 @@
 //! How to search.
 
-use super::steps::Watch;
+use super::{Filter, steps::Watch};
 use crate::{DeviceArray, Error, Result, device::Cancel};
 
 /// How to search.
@@ -9,6 +9,7 @@ pub struct Search<'a> {
     pub(super) k: usize,
     pub(super) nprobe: Option<usize>,
     pub(super) rerank: Option<(&'a ExactRows, usize)>,
+    pub(super) filter: Option<&'a Filter>,
     pub(super) watch: Watch<'a>,
 }
 
@@ -48,7 +49,7 @@ impl<'a> Search<'a> {
     /// The `k` nearest rows.
     #[must_use]
     pub fn new(k: usize) -> Self {
-        Search { k, nprobe: None, rerank: None, watch: Watch::default() }
+        Search { k, nprobe: None, rerank: None, filter: None, watch: Watch::default() }
     }
 
     /// Visits the `nprobe` lists nearest to each query, or all there are, instead of as many as the index says.
@@ -63,6 +64,13 @@ impl<'a> Search<'a> {
     #[must_use]
     pub fn rerank(mut self, rows: &'a ExactRows, factor: usize) -> Self {
         self.rerank = Some((rows, factor));
+        self
+    }
+
+    /// Finds none but the rows that the filter accepts.
+    #[must_use]
+    pub fn filter(mut self, filter: &'a Filter) -> Self {
+        self.filter = Some(filter);
         self
     }
 
@@ -99,6 +107,7 @@ impl<'a> Search<'a> {
         if self.nprobe == Some(0) {
             return Err(Error::parameter("nprobe", 0, "at least 1"));
         }
+        self.filter.map_or(Ok(()), |filter| filter.check(ntotal))?;
         match self.rerank {
             Some((_, 0)) => Err(Error::parameter("rerank factor", 0, "at least 1")),
             Some((exact, _)) if exact.count != ntotal => {

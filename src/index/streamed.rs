@@ -4,7 +4,13 @@ use std::{fmt, ops::Range};
 
 use ndarray::{Array2, ArrayView2};
 
-use super::{FlatIndex, Index, Kind, Search, flat::Flat, parts::Merging};
+use super::{
+    FlatIndex, Index, Kind, Search,
+    filter::{self, Filter},
+    flat::Flat,
+    kind::Accepted,
+    parts::{Merging, OfPart},
+};
 use crate::{
     Device, Error, Metric, Neighbors, Result,
     device::{block_on, double_buffered},
@@ -141,6 +147,21 @@ impl<'a> StreamedIndex<'a> {
         }
     }
 
+    /// A filter for searches that may find only rows whose identifiers `accepts`, a bit a row in the host's memory: see
+    /// [`VectorIndex::filter`](super::VectorIndex::filter).
+    #[must_use]
+    pub fn filter(&self, mut accepts: impl FnMut(i64) -> bool) -> Filter {
+        let pieces = match &self.pieces {
+            Pieces::Parts(parts) => parts.iter().map(|part| part.accepting(&mut accepts)).collect(),
+            Pieces::Rows(source, per_piece) => {
+                let firsts = (0..source.rows()).step_by(*per_piece);
+                let rows = |first| filter::words(*per_piece.min(&(source.rows() - first)), |row| accepts((first + row) as i64));
+                firsts.map(rows).collect()
+            }
+        };
+        Filter::of_pieces(self.ntotal, pieces)
+    }
+
     /// The `k` nearest rows of each query.
     ///
     /// # Errors
@@ -168,23 +189,38 @@ impl<'a> StreamedIndex<'a> {
         if search.rerank.is_some() {
             return Err(Error::OtherDevice { what: "rows to re-rank by" });
         }
+        let accepted = search.filter.map(|filter| filter.words(self.pieces())).transpose()?;
         let candidates = search.k.min(self.ntotal);
         let mut merging = Merging::new(queries.nrows(), candidates);
         // Without queries nothing has to be moved.
         let pieces = if queries.nrows() == 0 { 0 } else { self.pieces() };
         double_buffered(
             pieces,
-            |number| self.piece(number, search),
-            |_, piece: &Index| piece.begin(queries, search, None, candidates, self.batch),
+            |number| self.piece(number, search, accepted.and_then(|accepted| accepted.get(number))),
+            |_, (piece, accepted): &(Index, Option<Accepted>)| {
+                let part = OfPart { exact: None, accepted: accepted.as_ref() };
+                piece.begin(queries, search, part, candidates, self.batch)
+            },
             |found| merging.add(0, found),
         )
         .await?;
         Ok(merging.finish(search.k, self.metric))
     }
 
-    /// A piece on the device.
-    async fn piece(&self, number: usize, search: &Search<'_>) -> Result<Index> {
+    /// A piece on the device, and what of it may be found.
+    async fn piece(
+        &self,
+        number: usize,
+        search: &Search<'_>,
+        words: Option<&Vec<u32>>,
+    ) -> Result<(Index, Option<Accepted>)> {
         search.watch.check()?;
+        let piece = self.piece_of_rows(number).await?;
+        let accepted = words.map(|words| piece.accepted(words.clone())).transpose()?;
+        Ok((piece, accepted))
+    }
+
+    async fn piece_of_rows(&self, number: usize) -> Result<Index> {
         match &self.pieces {
             Pieces::Parts(parts) => parts[number].to_device_async(&self.device).await,
             Pieces::Rows(source, per_piece) => {

@@ -7,7 +7,11 @@ use std::array;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{panels::Merge, prefetch::prefetch_after, top::Top};
+use super::{
+    panels::Merge,
+    prefetch::prefetch_after,
+    top::{Offered, Top},
+};
 
 /// Rows that meet queries at a time: one is slower at d = 100, four at d = 784 (both 1.2 for five queries).
 const ROWS: usize = 2;
@@ -41,7 +45,7 @@ pub(super) fn nearest(queries: &[f32], base: &[f32], dimension: usize, keep: usi
 }
 
 /// Offers the squared differences of each query to rows, numbered from `first` on, to what is kept for it.
-pub(super) fn offer(queries: &[f32], rows: &[f32], first: u32, dimension: usize, tops: &mut [Top]) {
+pub(super) fn offer<K: Offered>(queries: &[f32], rows: &[f32], first: u32, dimension: usize, tops: &mut [K]) {
     Arch::new().dispatch(Offer { queries, rows, first, dimension, tops });
 }
 
@@ -51,16 +55,16 @@ pub(super) fn least(dimension: usize, distance: f64) -> f64 {
     distance - (2.0 * dimension as f64 + 8.0) * f64::from(f32::EPSILON / 2.0) * distance - f64::from(f32::MIN_POSITIVE)
 }
 
-struct Offer<'a> {
+struct Offer<'a, K> {
     queries: &'a [f32],
     rows: &'a [f32],
     /// Number of the first row.
     first: u32,
     dimension: usize,
-    tops: &'a mut [Top],
+    tops: &'a mut [K],
 }
 
-impl WithSimd for Offer<'_> {
+impl<K: Offered> WithSimd for Offer<'_, K> {
     type Output = ();
 
     #[inline(always)]
@@ -88,7 +92,7 @@ impl WithSimd for Offer<'_> {
     }
 }
 
-impl Offer<'_> {
+impl<K: Offered> Offer<'_, K> {
     /// What there is of `N` queries.
     #[inline(always)]
     fn meet<S: Simd, const N: usize>(self, simd: S) {
@@ -102,7 +106,7 @@ impl Offer<'_> {
             let sums = squared_differences(simd, rows, queries);
             for (top, sums) in tops.iter_mut().zip(sums) {
                 for (row, sum) in sums.into_iter().enumerate().take(count) {
-                    top.offer(simd.reduce_sum_f32s(sum), first + (ROWS * number + row) as u32);
+                    top.offer_one(simd.reduce_sum_f32s(sum), first + (ROWS * number + row) as u32);
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! What several operations take together: inverted lists and codebooks.
 
+use super::mask::{Bits, Mask};
 use crate::{DeviceArray, Error, Result};
 
 /// Entries in inverted lists: entry `i` of list `l` for `offsets[l] <= i < offsets[l + 1]`.
@@ -9,9 +10,23 @@ pub struct Lists {
     pub offsets: DeviceArray<u32>,
     /// Each entry's row number, one column: a permutation of 0..n.
     pub ids: DeviceArray<u32>,
+    /// Which entries scans look at, if not at all.
+    pub mask: Option<Mask>,
 }
 
 impl Lists {
+    /// Lists of which scans look at all entries.
+    #[must_use]
+    pub fn new(offsets: DeviceArray<u32>, ids: DeviceArray<u32>) -> Self {
+        Lists { offsets, ids, mask: None }
+    }
+
+    /// The same lists, of which scans look at these entries alone.
+    #[must_use]
+    pub fn masked(&self, mask: Mask) -> Self {
+        Lists { mask: Some(mask), ..self.clone() }
+    }
+
     /// Number of lists.
     #[must_use]
     pub fn nlist(&self) -> usize {
@@ -30,9 +45,26 @@ impl Lists {
         offsets.windows(2).all(|ends| ids.get(ends[0] as usize..ends[1] as usize).is_some_and(<[u32]>::is_sorted))
     }
 
+    /// Fails unless what is masked are its entries.
+    pub(super) fn check_mask(&self) -> Result<()> {
+        self.mask.as_ref().map_or(Ok(()), |mask| mask.check(self.entries()))
+    }
+
     pub(super) fn check_on(&self, gpu: &crate::device::Gpu) -> Result<()> {
         self.offsets.check_on(gpu, "list offsets")?;
+        self.mask.as_ref().map_or(Ok(()), |mask| mask.words().check_on(gpu, "a mask"))?;
         self.ids.check_on(gpu, "ids")
+    }
+
+    /// The buffer of the mask as scans on a GPU take it.
+    pub(super) fn mask_buffer(&self) -> Result<Option<(&'static str, &crate::device::Part)>> {
+        let words = self.mask.as_ref().map(|mask| mask.words().whole("bytes of a mask"));
+        words.transpose().map(|words| words.map(|words| ("masks", words)))
+    }
+
+    /// The mask, if lists are on the CPU.
+    pub(super) fn host_mask(&self) -> Result<Option<Bits<'_>>> {
+        self.mask.as_ref().map(Mask::host).transpose()
     }
 }
 

@@ -39,6 +39,7 @@ mod integers;
 mod knn;
 mod lanes;
 mod lists;
+mod mask;
 mod matrices;
 mod nearest;
 mod normalise;
@@ -69,9 +70,10 @@ pub use flat_scan::flat_scan;
 pub(crate) use gather::concat_all;
 pub use gather::{concat, gather};
 pub use group::{Grouping, group};
-pub use knn::knn;
+pub use knn::{Subset, knn, knn_among};
 pub(crate) use knn::knn_alike;
 pub use lists::{Codebook, Lists};
+pub use mask::{Mask, mask};
 pub(crate) use nearest::{Moving, nearest_among};
 pub use nearest::{Nearest, nearest};
 pub use normalise::normalise;
@@ -98,7 +100,7 @@ pub mod ceilings {}
 /// The same operations in f64, one row at a time: what tests and `verify` trust.
 pub mod reference {
     pub use super::{
-        cast::reference::*, flat_scan::reference::*, gather::reference::*, group::reference::*, knn::reference::*,
+        cast::reference::*, flat_scan::reference::*, gather::reference::*, group::reference::*, knn::reference::*, mask::reference::*,
         nearest::reference::*, normalise::reference::*, pq_encode::reference::*, pq_rerank::reference::*,
         pq_scan::reference::*, pq_tables::reference::*, pq_terms::reference::*, rename::reference::*,
         rerank::reference::*, segment_sums::reference::*, select::reference::*, update_centroids::reference::*,
@@ -181,6 +183,8 @@ pub mod reference {
         pub probes: &'a [Ranked],
         /// Number of probes a query.
         pub nprobe: usize,
+        /// Words of the mask of the entries that are looked at, if not all are.
+        pub mask: Option<&'a [u32]>,
     }
 
     impl ProbedLists<'_> {
@@ -190,7 +194,8 @@ pub mod reference {
             let entries = |&probe: &Ranked| {
                 let list = probe.id() as usize;
                 let range = self.offsets[list] as usize..self.offsets[list + 1] as usize;
-                range.map(move |entry| (entry, self.ids[entry], probe))
+                let is_wanted = |entry: &usize| self.mask.is_none_or(|mask| mask[entry / 32] >> (entry % 32) & 1 == 1);
+                range.filter(is_wanted).map(move |entry| (entry, self.ids[entry], probe))
             };
             probes.flat_map(entries).collect()
         }
@@ -223,6 +228,7 @@ pub(crate) fn kernels(variant: crate::device::Variant) -> Vec<crate::device::Ker
         gather::gpu::kernels,
         group::gpu::kernels,
         knn::gpu::kernels,
+        mask::gpu::kernels,
         nearest::gpu::kernels,
         normalise::gpu::kernels,
         pq_encode::gpu::kernels,

@@ -8,7 +8,7 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::{Ranked, panels::Merge, row, top::Top};
+use super::{Ranked, mask::Bits, panels::Merge, row, top::Top};
 
 /// Inverted lists and the ones to scan for each query.
 pub(super) struct Probed<'a> {
@@ -17,6 +17,8 @@ pub(super) struct Probed<'a> {
     pub entries: usize,
     pub probes: &'a [Ranked],
     pub nprobe: usize,
+    /// Which entries are offered, if not all.
+    pub mask: Option<Bits<'a>>,
 }
 
 /// Entries that one thread scans before another may take over.
@@ -228,7 +230,8 @@ impl Probed<'_> {
     /// Number of entries that a query is offered.
     pub(super) fn offered(&self, query: usize) -> usize {
         let probes = row(self.probes, self.nprobe, query).iter().filter(|probe| !probe.is_none());
-        probes.map(|&probe| self.entries_of(probe).len()).sum()
+        let offered = |entries: Range<usize>| self.mask.map_or(entries.len(), |mask| mask.count(entries));
+        probes.map(|&probe| offered(self.entries_of(probe))).sum()
     }
 
     fn entries_of(&self, probe: Ranked) -> Range<usize> {

@@ -5,6 +5,7 @@ use pulp::Simd;
 
 use super::{
     Ranked,
+    mask::Bits,
     panels::{Keep, Merge, VECTORS},
 };
 
@@ -126,6 +127,50 @@ impl Keep for Top {
     #[inline(always)]
     fn offer<S: Simd>(&mut self, simd: S, first: u32, distances: [S::f32s; VECTORS]) {
         self.offer_lanes(simd, distances, |lane| Some(first + lane as u32));
+    }
+}
+
+/// Offers of some rows alone.
+pub(super) struct Masked<'a> {
+    pub top: Top,
+    pub mask: Bits<'a>,
+}
+
+impl<'a> Masked<'a> {
+    /// Has `offer` make offers to these, of which only what the mask has is taken.
+    pub(super) fn each(tops: &mut [Top], mask: Bits<'a>, offer: impl FnOnce(&mut [Masked<'a>])) {
+        let mut masked: Vec<_> = tops.iter_mut().map(|top| Masked { top: top.take(), mask }).collect();
+        offer(&mut masked);
+        tops.iter_mut().zip(masked).for_each(|(top, masked)| *top = masked.top);
+    }
+}
+
+impl Keep for Masked<'_> {
+    #[inline(always)]
+    fn offer<S: Simd>(&mut self, simd: S, first: u32, distances: [S::f32s; VECTORS]) {
+        let row = |lane| Some(first + lane as u32).filter(|&row| self.mask.is_set(row as usize));
+        self.top.offer_lanes(simd, distances, row);
+    }
+}
+
+/// What is offered rows one by one.
+pub(super) trait Offered {
+    fn offer_one(&mut self, distance: f32, row: u32);
+}
+
+impl Offered for Top {
+    #[inline(always)]
+    fn offer_one(&mut self, distance: f32, row: u32) {
+        self.offer(distance, row);
+    }
+}
+
+impl Offered for Masked<'_> {
+    #[inline(always)]
+    fn offer_one(&mut self, distance: f32, row: u32) {
+        if distance <= self.top.threshold() && self.mask.is_set(row as usize) {
+            self.top.offer(distance, row);
+        }
     }
 }
 

@@ -158,8 +158,10 @@ fn checks(device: &Device, data: Data) -> Vec<Planned<'_>> {
         planned("pq_tables", ", l2", pq_tables(device, shared(), Kind::L2).boxed()),
         planned("pq_tables", ", ip", pq_tables(device, shared(), Kind::InnerProduct).boxed()),
         planned("pq_tables", ", of residuals", pq_tables(device, shared(), Kind::Residual).boxed()),
-        planned("pq_scan", "", pq_scan(device, shared(), false).boxed()),
-        planned("pq_scan", ", of residuals", pq_scan(device, shared(), true).boxed()),
+        planned("pq_scan", "", pq_scan(device, shared(), false, false).boxed()),
+        planned("pq_scan", ", masked", pq_scan(device, shared(), false, true).boxed()),
+        planned("pq_scan", ", of residuals", pq_scan(device, shared(), true, false).boxed()),
+        planned("pq_scan", ", of residuals, masked", pq_scan(device, shared(), true, true).boxed()),
         planned("pq_rerank", "", pq_rerank(device, shared()).boxed()),
     ]
 }
@@ -264,7 +266,7 @@ async fn pq_tables(device: &Device, data: Arc<Data>, kind: Kind) -> Result<f64> 
     }))
 }
 
-async fn pq_scan(device: &Device, data: Arc<Data>, residual: bool) -> Result<f64> {
+async fn pq_scan(device: &Device, data: Arc<Data>, residual: bool, masked: bool) -> Result<f64> {
     let book = data.book();
     let columns = book.m << book.nbits;
     let mut random = Random::new(11);
@@ -276,19 +278,26 @@ async fn pq_scan(device: &Device, data: Arc<Data>, residual: bool) -> Result<f64
     let mut work = device.work();
     let codebook = data.codebook(device)?;
     let codes = data.interleaved(device, &mut work, &codebook)?;
+    let mask = masked.then(|| data.filed.mask());
     let found = ops::pq_scan(
         &mut work,
         &device.upload(tables.clone(), columns)?,
         &codebook,
         &codes,
-        &data.filed.on(device)?,
+        &data.filed.masked(device, mask.as_deref())?,
         uploaded.as_ref(),
         &device.upload(probes.clone(), nprobe + 1)?,
         residual,
         data.k,
     )?;
     let found = work.read(found).await?;
-    let lists = ProbedLists { offsets: &data.filed.offsets, ids: &data.filed.ids, probes: &probes, nprobe: nprobe + 1 };
+    let lists = ProbedLists {
+        offsets: &data.filed.offsets,
+        ids: &data.filed.ids,
+        probes: &probes,
+        nprobe: nprobe + 1,
+        mask: mask.as_deref(),
+    };
     let terms = terms.as_deref();
     let ranked = reference::pq_scan(&tables, &book, &data.codes, terms, &lists, residual, usize::MAX);
     let (positions, labels) = (data.filed.positions(), data.filed.labels());

@@ -116,10 +116,20 @@ impl Filed {
         positions
     }
 
+    /// Words of a mask of two entries in three.
+    pub(super) fn mask(&self) -> Vec<u32> {
+        let word = |ids: &[u32]| ids.iter().zip(0..).map(|(id, bit)| u32::from(id % 3 != 0) << bit).sum();
+        self.ids.chunks(32).map(word).collect()
+    }
+
+    /// The lists, of which scans look at the entries that the words of a mask have.
+    pub(super) fn masked(&self, device: &crate::Device, words: Option<&[u32]>) -> crate::Result<crate::ops::Lists> {
+        let mask = words.map(|words| crate::ops::Mask::of_words(device, self.ids.len(), words.to_vec())).transpose()?;
+        let lists = self.on(device)?;
+        Ok(mask.map_or_else(|| lists.clone(), |mask| lists.masked(mask)))
+    }
+
     pub(super) fn on(&self, device: &crate::Device) -> crate::Result<crate::ops::Lists> {
-        Ok(crate::ops::Lists {
-            offsets: device.upload(self.offsets.clone(), 1)?,
-            ids: device.upload(self.ids.clone(), 1)?,
-        })
+        Ok(crate::ops::Lists::new(device.upload(self.offsets.clone(), 1)?, device.upload(self.ids.clone(), 1)?))
     }
 }

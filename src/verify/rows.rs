@@ -140,8 +140,10 @@ fn checks(device: &Device, case: Case) -> Vec<Planned<'_>> {
     vec![
         planned("nearest", "", nearest(device, case).boxed()),
         planned("knn", "", knn(device, case).boxed()),
-        planned("flat_scan", "", flat_scan(device, case, false).boxed()),
-        planned("flat_scan", ", rounded first", flat_scan(device, case, true).boxed()),
+        planned("flat_scan", "", flat_scan(device, case, false, false).boxed()),
+        planned("flat_scan", ", masked", flat_scan(device, case, false, true).boxed()),
+        planned("flat_scan", ", rounded first", flat_scan(device, case, true, false).boxed()),
+        planned("flat_scan", ", rounded first, masked", flat_scan(device, case, true, true).boxed()),
         planned("rerank", "", rerank(device, case, false).boxed()),
         planned("rerank", ", rows out of order", rerank(device, case, true).boxed()),
     ]
@@ -180,7 +182,7 @@ async fn knn(device: &Device, case: Case) -> Result<f64> {
     Ok(case.error(&found, case.k, &ranked, |id| id, (&queries, &rows)))
 }
 
-async fn flat_scan(device: &Device, case: Case, rounded_first: bool) -> Result<f64> {
+async fn flat_scan(device: &Device, case: Case, rounded_first: bool, masked: bool) -> Result<f64> {
     let (queries, rows) = case.data();
     let mut random = Random::new(2);
     // Few lists, where more are wanted than a few lists have of many.
@@ -191,18 +193,19 @@ async fn flat_scan(device: &Device, case: Case, rounded_first: bool) -> Result<f
     let uploaded = device.upload(rows.clone(), case.dimension)?;
     let mut work = device.work();
     let rounded = if rounded_first { Some(ops::round(&mut work, &uploaded, case.metric)?) } else { None };
+    let mask = masked.then(|| filed.mask());
     let found = ops::flat_scan(
         &mut work,
         &device.upload(queries.clone(), case.dimension)?,
         &uploaded,
         rounded.as_ref(),
-        &filed.on(device)?,
+        &filed.masked(device, mask.as_deref())?,
         &device.upload(probes.clone(), nprobe + 1)?,
         case.k,
         case.metric,
     )?;
     let found = work.read(found).await?;
-    let lists = ProbedLists { offsets: &filed.offsets, ids: &filed.ids, probes: &probes, nprobe: nprobe + 1 };
+    let lists = ProbedLists { offsets: &filed.offsets, ids: &filed.ids, probes: &probes, nprobe: nprobe + 1, mask: mask.as_deref() };
     let ranked = reference::flat_scan(&queries, &rows, case.dimension, &lists, usize::MAX, case.metric);
     let positions = filed.positions();
     Ok(case.error(&found, case.k, &ranked, |id| positions[id as usize], (&queries, &rows)))

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use bytemuck::Pod;
 use cellprobe::{
     Device, DeviceArray, Metric, Work,
-    ops::{Lists, Ranked},
+    ops::{Lists, Mask, Ranked},
 };
 use proptest::{
     prelude::*,
@@ -84,6 +84,17 @@ impl Numbers {
         (0..length).map(|_| self.below(groups) as u32).collect()
     }
 
+    /// Words of a mask of which three bits in eight are set.
+    pub fn mask(&mut self, length: usize) -> Vec<u32> {
+        let mut word = || self.0.next_u64() as u32;
+        let words = (0..length.div_ceil(32)).map(|_| word() & (word() | word()));
+        let mut words: Vec<u32> = words.collect();
+        if let Some(last) = words.last_mut() {
+            *last &= u32::MAX >> (32 * length.div_ceil(32) - length);
+        }
+        words
+    }
+
     /// 0..length in any order.
     pub fn permutation(&mut self, length: usize) -> Vec<u32> {
         let mut order: Vec<u32> = (0..length as u32).collect();
@@ -117,7 +128,14 @@ impl Numbers {
 }
 
 pub fn upload_lists(device: &Device, offsets: &[u32], ids: &[u32]) -> Lists {
-    Lists { offsets: upload(device, offsets, 1), ids: upload(device, ids, 1) }
+    Lists::new(upload(device, offsets, 1), upload(device, ids, 1))
+}
+
+/// Lists of which scans look at the entries that the words of a mask have.
+pub fn masked(device: &Device, lists: &Lists, words: Option<&[u32]>) -> Lists {
+    let is_set = |words: &[u32], entry: usize| words[entry / 32] >> (entry % 32) & 1 == 1;
+    let mask = words.map(|words| Mask::new(device, lists.entries(), |entry| is_set(words, entry)).unwrap());
+    mask.map_or_else(|| lists.clone(), |mask| lists.masked(mask))
 }
 
 pub fn upload<T: Pod + Send + Sync>(device: &Device, data: &[T], columns: usize) -> DeviceArray<T> {

@@ -17,11 +17,12 @@ use crate::{
         few,
         integers::Integers,
         is_l2,
+        mask::Bits,
         panels::{BLOCK, Form, Groups, Keep, Panels, Reach, Sums, VECTORS, Vectors, width},
         row,
         scan::{Division, Probed, scan_lists},
         simd::{Product, Square},
-        top::Top,
+        top::{Masked, Top},
     },
 };
 
@@ -41,6 +42,7 @@ pub(super) struct Scan<'a> {
     pub ids: &'a [u32],
     pub probes: &'a [Ranked],
     pub nprobe: usize,
+    pub mask: Option<Bits<'a>>,
     pub metric: Metric,
 }
 
@@ -94,7 +96,11 @@ impl<'a> Scan<'a> {
             }
             let entries = piece.entries.clone();
             let rows = &self.rows[entries.start * self.dimension..entries.end * self.dimension];
-            few::offer(queries, rows, entries.start as u32, self.dimension, tops);
+            let first = entries.start as u32;
+            match self.mask {
+                None => few::offer(queries, rows, first, self.dimension, tops),
+                Some(mask) => Masked::each(tops, mask, |tops| few::offer(queries, rows, first, self.dimension, tops)),
+            }
         });
         self.ranked(&kept, k, |_, last| few::least(self.dimension, last))
     }
@@ -119,9 +125,11 @@ impl<'a> Scan<'a> {
             let groups = Groups::of(vectors, piece.probing.iter().map(|probing| probing.query as usize));
             for (block, tops) in tops.chunks_mut(BLOCK).enumerate() {
                 if let Some(names) = names {
-                    let ids = &names[entries.clone()];
-                    let mut kept: Vec<_> = tops.iter_mut().map(|top| Named { ids, top }).collect();
-                    panels.offer(0, &groups, block * BLOCK, sums, &mut kept);
+                    let named = |top| Named { names: &names[..entries.end], mask: self.mask, top };
+                    let mut kept: Vec<_> = tops.iter_mut().map(named).collect();
+                    panels.offer(entries.start, &groups, block * BLOCK, sums, &mut kept);
+                } else if let Some(mask) = self.mask {
+                    Masked::each(tops, mask, |tops| panels.offer(entries.start, &groups, block * BLOCK, sums, tops));
                 } else {
                     panels.offer(entries.start, &groups, block * BLOCK, sums, tops);
                 }
@@ -146,7 +154,8 @@ impl<'a> Scan<'a> {
     }
 
     fn lists(&self) -> Probed<'a> {
-        Probed { offsets: self.offsets, entries: self.ids.len(), probes: self.probes, nprobe: self.nprobe }
+        let Scan { offsets, probes, nprobe, mask, .. } = *self;
+        Probed { offsets, entries: self.ids.len(), probes, nprobe, mask }
     }
 
     /// Number of queries.
@@ -160,16 +169,19 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Keeps the nearest of rows that have names.
+/// Keeps the nearest of entries by their names.
 struct Named<'a> {
-    ids: &'a [u32],
+    names: &'a [u32],
+    mask: Option<Bits<'a>>,
     top: &'a mut Top,
 }
 
 impl Keep for Named<'_> {
     #[inline(always)]
     fn offer<S: Simd>(&mut self, simd: S, first: u32, distances: [S::f32s; VECTORS]) {
-        self.top.offer_lanes(simd, distances, |lane| self.ids.get(first as usize + lane).copied());
+        let is_set = |entry| self.mask.is_none_or(|mask| mask.is_set(entry));
+        let name = |entry| self.names.get(entry).copied().filter(|_| is_set(entry));
+        self.top.offer_lanes(simd, distances, |lane| name(first as usize + lane));
     }
 }
 
@@ -178,7 +190,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Integers, Scan};
-    use crate::{Metric, ops::Ranked};
+    use crate::{
+        Metric,
+        ops::{Ranked, mask::Bits},
+    };
 
     proptest! {
         /// Whatever products may confuse: duplicates, near-duplicates, far from the origin.
@@ -191,6 +206,7 @@ mod tests {
             steps in 1_u32..2000,
             offset in prop_oneof![Just(0.0_f32), Just(1000.0), Just(1e6)],
             threads in 1_usize..4,
+            masked in any::<bool>(),
             seed in any::<u32>(),
         ) {
             let mut state = seed;
@@ -211,6 +227,7 @@ mod tests {
             let offsets: Vec<u32> = (0..=lengths.len()).map(|list| lengths[..list].iter().sum()).collect();
             let entries = lengths.iter().sum::<u32>();
             let ids: Vec<u32> = (0..entries).rev().collect();
+            let words: Vec<u32> = (0..entries.div_ceil(32)).map(|_| next() & next() << 4).collect();
             let mut vectors = |rows: usize| -> Vec<f32> {
                 (0..rows * dimension).map(|_| offset + (next() % steps) as f32 / 7.0).collect()
             };
@@ -223,6 +240,7 @@ mod tests {
                 ids: &ids,
                 probes: &probes,
                 nprobe,
+                mask: masked.then(|| Bits::of(&words)),
                 metric: Metric::L2,
             };
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -7,7 +7,7 @@ pub(super) mod reference;
 use super::{Lists, Ranked, RoundedRows};
 use crate::{DeviceArray, Metric, Result, Work, device::Backend};
 
-/// The `k` closest of the rows in each query's probed lists, with the entries' row numbers, ordered by (distance,
+/// The `k` closest of the rows in each query's probed lists, of those that the lists' mask has if there is one, with the entries' row numbers, ordered by (distance,
 /// row number) and padded with [`Ranked::NONE`].
 ///
 /// `rounded` is a copy of the rows that a GPU looks through first, to read fewer bytes: see [`round`](super::round). What
@@ -40,6 +40,7 @@ pub fn flat_scan(
     super::check_k(k)?;
     super::check_columns("queries", queries, rows)?;
     super::check_rows("rows", rows, lists.entries())?;
+    lists.check_mask()?;
     super::check_rows("probes", probes, queries.rows())?;
     rounded.map_or(Ok(()), |rounded| rounded.check(rows, metric))?;
     match &mut work.0 {
@@ -52,6 +53,7 @@ pub fn flat_scan(
                 ids: lists.ids.host("ids")?,
                 probes: probes.host("probes")?,
                 nprobe: probes.columns(),
+                mask: lists.host_mask()?,
                 metric,
             };
             Ok(DeviceArray::on_host(cpu::flat_scan(&scan, k), k))

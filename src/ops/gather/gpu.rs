@@ -47,6 +47,17 @@ pub(super) fn gather<T: Pod>(
     rows.check_on(recording.device(), "rows")?;
     order.check_on(recording.device(), "order")?;
     let gathered: DeviceArray<T> = recording.array(order.rows(), rows.columns())?;
+    gather_into(recording, rows, (order, 0), &gathered)?;
+    Ok(gathered)
+}
+
+/// Writes as many rows as `gathered` has, those that `order` names from number `first` on.
+pub(in crate::ops) fn gather_into<T: Pod>(
+    recording: &mut Recording,
+    rows: &DeviceArray<T>,
+    (order, first): (&DeviceArray<u32>, usize),
+    gathered: &DeviceArray<T>,
+) -> Result<()> {
     let wide = rows.columns().is_multiple_of(WIDE);
     let columns = if wide { rows.columns() / WIDE } else { rows.columns() };
     for output in segments(gathered.rows(), &[gathered.rows_per_part()]) {
@@ -55,7 +66,7 @@ pub(super) fn gather<T: Pod>(
             let params = Params {
                 elements: elements as u32,
                 columns: columns as u32,
-                first_output: output.first_row as u32,
+                first_output: (first + output.first_row) as u32,
                 first_row: source.first_row as u32,
                 rows: source.rows as u32,
             };
@@ -67,5 +78,5 @@ pub(super) fn gather<T: Pod>(
             recording.dispatch(kernel(wide), &params, &buffers, elements.div_ceil(THREADS))?;
         }
     }
-    Ok(gathered)
+    Ok(())
 }

@@ -1,8 +1,11 @@
 //! Each query's k closest rows.
 
+mod among;
 mod cpu;
 pub(super) mod gpu;
 pub(super) mod reference;
+
+pub use among::{Subset, knn_among};
 
 use super::Ranked;
 use crate::{DeviceArray, Metric, Result, Work, device::Backend};

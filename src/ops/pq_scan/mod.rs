@@ -7,8 +7,8 @@ pub(super) mod reference;
 use super::{Codebook, Lists, PqCodes, Ranked};
 use crate::{DeviceArray, Error, Result, Work, device::Backend};
 
-/// The `k` smallest asymmetric distances of each query to the codes of its probed lists, with the entries' row
-/// numbers, ordered by (distance, row number) and padded with [`Ranked::NONE`].
+/// The `k` smallest asymmetric distances of each query to the codes of its probed lists, of those that the lists' mask has
+/// if there is one, with the entries' row numbers, ordered by (distance, row number) and padded with [`Ranked::NONE`].
 ///
 /// `tables` are from [`pq_tables`](super::pq_tables), `codes` one an entry of `lists`, `probes` the lists to
 /// scan, one row a query ([`Ranked::NONE`] is skipped; each list at most once). The distance of an entry is the sum
@@ -31,6 +31,7 @@ pub fn pq_scan(
 ) -> Result<DeviceArray<Ranked>> {
     super::check_k(k)?;
     codes.check(codebook, lists.entries())?;
+    lists.check_mask()?;
     super::check_rows("tables", tables, probes.rows())?;
     if let Some(terms) = terms {
         super::check_rows("terms", terms, lists.entries())?;
@@ -54,6 +55,7 @@ pub fn pq_scan(
                 terms,
                 probes: probes.host("probes")?,
                 nprobe: probes.columns(),
+                mask: lists.host_mask()?,
                 add_probe,
             };
             Ok(DeviceArray::on_host(cpu::pq_scan(&scan, k), k))

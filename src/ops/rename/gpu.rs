@@ -2,7 +2,7 @@
 
 use crate::{
     DeviceArray, Result,
-    device::{Kernel, Recording, Variant, params, segments},
+    device::{Kernel, Part, Recording, Segment, Variant, params, segments},
     ops::{Ranked, tile::THREADS},
 };
 
@@ -10,7 +10,10 @@ params! {
     struct Params {
         candidates: u32,
         candidate_place: u32,
+        columns: u32,
         output_place: u32,
+        output_columns: u32,
+        first_name: u32,
     }
 }
 
@@ -36,19 +39,35 @@ pub(super) fn rename(
 ) -> Result<DeviceArray<Ranked>> {
     candidates.check_on(recording.device(), "candidates")?;
     names.check_on(recording.device(), "names")?;
-    let columns = candidates.columns();
-    let renamed: DeviceArray<Ranked> = recording.array(candidates.rows(), columns)?;
+    let renamed: DeviceArray<Ranked> = recording.array(candidates.rows(), candidates.columns())?;
     for segment in segments(candidates.rows(), &[candidates.rows_per_part(), renamed.rows_per_part()]) {
-        let (part, row) = candidates.part(segment.first_row)?;
-        let (output, output_row) = renamed.part(segment.first_row)?;
-        let count = segment.rows * columns;
-        let params = Params {
-            candidates: count as u32,
-            candidate_place: (row * columns) as u32,
-            output_place: (output_row * columns) as u32,
-        };
-        let buffers = [("candidates", part), ("names", names.whole("bytes of names")?), ("renamed", output)];
-        recording.dispatch(kernel(), &params, &buffers, count.div_ceil(THREADS))?;
+        let output = renamed.part(segment.first_row)?;
+        rename_into(recording, candidates, &segment, (names, 0), output, (candidates.columns(), 0))?;
     }
     Ok(renamed)
+}
+
+/// Renames the candidates of a segment of rows by the names from number `first_name` on, to rows of `output_columns` from
+/// row `output_row` and column `first_column` of `output` on.
+pub(in crate::ops) fn rename_into(
+    recording: &mut Recording,
+    candidates: &DeviceArray<Ranked>,
+    segment: &Segment,
+    (names, first_name): (&DeviceArray<u32>, usize),
+    (output, output_row): (&Part, usize),
+    (output_columns, first_column): (usize, usize),
+) -> Result<()> {
+    let (part, row) = candidates.part(segment.first_row)?;
+    let columns = candidates.columns();
+    let count = segment.rows * columns;
+    let params = Params {
+        candidates: count as u32,
+        candidate_place: (row * columns) as u32,
+        columns: columns as u32,
+        output_place: (output_row * output_columns + first_column) as u32,
+        output_columns: output_columns as u32,
+        first_name: first_name as u32,
+    };
+    let buffers = [("candidates", part), ("names", names.whole("bytes of names")?), ("renamed", output)];
+    recording.dispatch(kernel(), &params, &buffers, count.div_ceil(THREADS))
 }

@@ -40,12 +40,13 @@ const LISTED_GROUPS: usize = 2048;
 
 pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
     let metrics = [Metric::L2, Metric::InnerProduct];
-    let listed = metrics.map(|metric| listed(variant, metric)).into_iter().filter(|_| variant.packed_integers);
-    let kernels = metrics.into_iter().flat_map(|metric| [false, true].map(|long| kernel(variant, metric, long)));
+    let all = metrics.into_iter().flat_map(|metric| [false, true].map(|masked| (metric, masked)));
+    let kernels = all.clone().flat_map(|all| [false, true].map(|long| kernel(variant, all, long)));
+    let listed = all.map(|all| listed(variant, all)).filter(|_| variant.packed_integers);
     kernels.chain(listed).chain(rounded::kernels(variant)).collect()
 }
 
-fn kernel(variant: Variant, metric: Metric, long: bool) -> Kernel {
+fn kernel(variant: Variant, (metric, masked): (Metric, bool), long: bool) -> Kernel {
     let mut numbers = selection::NUMBERS.to_vec();
     // As many rounds as it takes for every thread's worth of rows to have been offered.
     numbers.extend([("LANES", lanes::count(variant) as u32), ("ROUNDS", lanes::count(variant) as u32)]);
@@ -53,9 +54,8 @@ fn kernel(variant: Variant, metric: Metric, long: bool) -> Kernel {
     if is_l2(metric) {
         flags.push("L2");
     }
-    if long {
-        flags.push("LONG");
-    }
+    flags.extend(masked.then_some("MASKED"));
+    flags.extend(long.then_some("LONG"));
     Kernel {
         name: "flat_scan",
         source: include_str!("../../../../shaders/flat_scan.wgsl"),
@@ -67,8 +67,8 @@ fn kernel(variant: Variant, metric: Metric, long: bool) -> Kernel {
 }
 
 /// The kernel for listed queries.
-fn listed(variant: Variant, metric: Metric) -> Kernel {
-    let mut kernel = kernel(variant, metric, false);
+fn listed(variant: Variant, all: (Metric, bool)) -> Kernel {
+    let mut kernel = kernel(variant, all, false);
     kernel.flags.push("LISTED");
     kernel
 }
@@ -104,7 +104,7 @@ fn plain(recording: &mut Recording, scan: &Scan<'_>, k: usize) -> Result<DeviceA
     let Scan { queries, rows, lists, probes, metric } = *scan;
     let plan = ScanPlan::new(queries.rows(), lists, rows.rows_per_part(), probes.columns(), (k, LEAST_ROWS));
     let per_part = [queries.rows_per_part(), probes.rows_per_part()];
-    let kernel = kernel(recording.device().variant(), metric, plan.is_long());
+    let kernel = kernel(recording.device().variant(), (metric, lists.mask.is_some()), plan.is_long());
     plan.search(recording, queries.rows(), &per_part, |recording, batch, candidates| {
         for (stretch, first_slab) in plan.stretches() {
             let params = Params {
@@ -149,14 +149,15 @@ impl Scan<'_> {
         stretch: &Segment,
         candidates: &'a Part,
     ) -> Result<Vec<(&'static str, &'a Part)>> {
-        Ok(vec![
+        let buffers = [
             ("queries", self.queries.part(batch.first_row)?.0),
             ("rows", self.rows.part(stretch.first_row)?.0),
             ("offsets", self.lists.offsets.whole("bytes of list offsets")?),
             ("ids", self.lists.ids.whole("bytes of ids")?),
             ("probes", self.probes.part(batch.first_row)?.0),
             ("candidates", candidates),
-        ])
+        ];
+        Ok(buffers.into_iter().chain(self.lists.mask_buffer()?).collect())
     }
 }
 
@@ -198,7 +199,7 @@ impl Listed {
     ) -> Result<()> {
         let Listed { k, plan, groups, candidates, .. } = self;
         share_out(recording, list, *groups, plan.slabs)?;
-        let kernel = listed(recording.device().variant(), scan.metric);
+        let kernel = listed(recording.device().variant(), (scan.metric, scan.lists.mask.is_some()));
         let stretches: Vec<_> = plan.stretches().map(|(stretch, _)| stretch).collect();
         for (number, stretch) in stretches.iter().enumerate() {
             let params = Params {

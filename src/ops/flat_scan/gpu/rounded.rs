@@ -33,17 +33,20 @@ params! {
 const LEAST_ROWS: usize = 2048;
 
 pub(super) fn kernels(variant: Variant) -> Vec<Kernel> {
-    if variant.packed_integers { vec![kernel(Metric::L2), kernel(Metric::InnerProduct)] } else { vec![] }
+    if !variant.packed_integers {
+        return vec![];
+    }
+    [Metric::L2, Metric::InnerProduct].into_iter().flat_map(|metric| [kernel(metric, false), kernel(metric, true)]).collect()
 }
 
-fn kernel(metric: Metric) -> Kernel {
+fn kernel(metric: Metric, masked: bool) -> Kernel {
     Kernel {
         name: "flat_scan_rounded",
         source: include_str!("../../../../shaders/flat_scan_rounded.wgsl"),
         params: Params::WGSL,
         entry: "main",
         numbers: selection::NUMBERS.to_vec(),
-        flags: if is_l2(metric) { vec!["L2"] } else { vec![] },
+        flags: is_l2(metric).then_some("L2").into_iter().chain(masked.then_some("MASKED")).collect(),
     }
 }
 
@@ -86,15 +89,16 @@ pub(super) fn flat_scan(
                 all_slabs: plan.all_slabs() as u32,
                 keep: keep as u32,
             };
-            let buffers = [
+            let mut buffers = vec![
                 ("queries", &rounded),
                 ("rows", blocks.part(stretch.first_row)?),
                 ("offsets", lists.offsets.whole("bytes of list offsets")?),
                 ("probes", probes_part),
                 ("candidates", candidates),
             ];
+            buffers.extend(lists.mask_buffer()?);
             recording.expect(batch.rows * plan.probed(stretch) * queries.columns());
-            recording.dispatch(kernel(metric), &params, &buffers, batch.rows * plan.slabs)?;
+            recording.dispatch(kernel(metric, lists.mask.is_some()), &params, &buffers, batch.rows * plan.slabs)?;
         }
         Ok(())
     })?;

@@ -1,12 +1,14 @@
 //! Closest rows on a GPU: by products where they pay, of f16 where subgroups multiply matrices, otherwise by differences; what
 //! no queue holds goes on lists.
 
+mod among;
 mod differences;
 mod matrices;
 mod products;
 mod way;
 mod within;
 
+pub(super) use among::knn_among;
 pub(in crate::ops) use differences::share_out;
 
 use way::Way;

@@ -9,6 +9,7 @@ use std::{array, ops::Range};
 
 use crate::ops::{
     Codebook, Ranked,
+    mask::Bits,
     pq_interleave::cpu::{Codes, number_at, word_of},
     row,
     scan::{Probed, scan},
@@ -25,6 +26,7 @@ pub(super) struct Scan<'a> {
     pub terms: Option<&'a [f32]>,
     pub probes: &'a [Ranked],
     pub nprobe: usize,
+    pub mask: Option<Bits<'a>>,
     pub add_probe: bool,
 }
 
@@ -45,7 +47,8 @@ fn plain(input: &Scan<'_>, k: usize) -> Vec<Ranked> {
 
 impl<'a> Scan<'a> {
     fn lists(&self) -> Probed<'a> {
-        Probed { offsets: self.offsets, entries: self.ids.len(), probes: self.probes, nprobe: self.nprobe }
+        let Scan { offsets, probes, nprobe, mask, .. } = *self;
+        Probed { offsets, entries: self.ids.len(), probes, nprobe, mask }
     }
 
     fn queries(&self) -> usize {
@@ -64,6 +67,8 @@ impl<'a> Scan<'a> {
             nbits: self.codebook.nbits(),
             codes: self.codes.part(entries.clone()),
             ids: &self.ids[entries.clone()],
+            mask: self.mask,
+            first: entries.start,
             terms: self.terms.map(|terms| &terms[entries]),
             base: if self.add_probe { probe.distance() } else { 0.0 },
         }
@@ -77,6 +82,9 @@ struct Stretch<'a> {
     nbits: usize,
     codes: Codes<'a>,
     ids: &'a [u32],
+    mask: Option<Bits<'a>>,
+    /// The first entry.
+    first: usize,
     terms: Option<&'a [f32]>,
     base: f32,
 }
@@ -88,13 +96,19 @@ impl<'a> Stretch<'a> {
         Stretch {
             codes: self.codes.part(entries.clone()),
             ids: &self.ids[entries.clone()],
+            first: self.first + entries.start,
             terms: self.terms.map(|terms| &terms[entries]),
             ..*self
         }
     }
 
     fn scan(&self, top: &mut Top) {
-        (0..self.ids.len()).for_each(|entry| self.offer(entry, top));
+        (0..self.ids.len()).filter(|&entry| self.is_wanted(entry)).for_each(|entry| self.offer(entry, top));
+    }
+
+    /// Whether the mask has the entry.
+    fn is_wanted(&self, entry: usize) -> bool {
+        self.mask.is_none_or(|mask| mask.is_set(self.first + entry))
     }
 
     fn offer(&self, entry: usize, top: &mut Top) {
@@ -149,6 +163,7 @@ mod tests {
         DeviceArray,
         ops::{
             Codebook, Ranked,
+            mask::Bits,
             pq_interleave::cpu::{Codes, pack},
         },
     };
@@ -165,6 +180,7 @@ mod tests {
             k in 1_usize..40,
             steps in prop_oneof![Just(3_u32), Just(1 << 24)],
             with_terms in any::<bool>(),
+            masked in any::<bool>(),
             spread in prop_oneof![Just(0.0_f32), Just(1.0), Just(1e6)],
             seed in any::<u32>(),
         ) {
@@ -190,6 +206,7 @@ mod tests {
             let probes = (0..queries * lengths.len()).map(|probe| Ranked::new(number(0), (probe % lengths.len()) as u32));
             let probes: Vec<_> = probes.collect();
             let ids: Vec<u32> = (0..entries as u32).rev().collect();
+            let bits: Vec<u32> = (0..entries.div_ceil(32)).map(|_| next() & next()).collect();
             let scan = Scan {
                 tables: &tables,
                 codebook: &codebook,
@@ -199,6 +216,7 @@ mod tests {
                 terms: with_terms.then_some(&terms[..]),
                 probes: &probes,
                 nprobe: lengths.len(),
+                mask: masked.then(|| Bits::of(&bits)),
                 add_probe: true,
             };
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -225,29 +225,44 @@ struct Scan {
     ordered: bool,
     /// Whether what is kept lies in storage.
     long: bool,
+    masked: bool,
 }
 
 pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
     let mut kernels = probes::kernels();
     for (m, nbits) in [(4, 8), (8, 8), (12, 8), (16, 8), (24, 8), (32, 8), (64, 8), (16, 4), (64, 4), (48, 6)] {
         for (terms, add_probe) in [(false, false), (false, true), (true, true)] {
-            let scan = Scan { m, nbits, terms, add_probe, queries: 1, ordered: false, long: false };
+            let scan = Scan { m, nbits, terms, add_probe, queries: 1, ordered: false, long: false, masked: false };
             kernels.push(kernel(variant, scan));
             if holds_two(variant, Layout::new(variant, m, nbits), nbits) {
                 kernels.push(kernel(variant, Scan { queries: TWO, ..scan }));
             }
         }
     }
-    let scan = Scan { m: 16, nbits: 8, terms: true, add_probe: true, queries: 1, ordered: true, long: false };
+    let plain = Scan {
+        m: 16,
+        nbits: 8,
+        terms: true,
+        add_probe: true,
+        queries: 1,
+        ordered: false,
+        long: false,
+        masked: false,
+    };
+    let scan = Scan { ordered: true, ..plain };
     kernels.extend([scan, Scan { long: true, ..scan }].map(|scan| kernel(variant, scan)));
-    if holds_two(variant, Layout::new(variant, scan.m, scan.nbits), scan.nbits) {
-        kernels.push(kernel(variant, Scan { queries: TWO, ordered: false, long: true, ..scan }));
+    let masked = Scan { masked: true, ..plain };
+    let unprobed = Scan { terms: false, add_probe: false, ..masked };
+    kernels.extend([masked, unprobed, Scan { long: true, ..masked }].map(|scan| kernel(variant, scan)));
+    if holds_two(variant, Layout::new(variant, plain.m, plain.nbits), plain.nbits) {
+        let two = [Scan { long: true, ..plain }, masked, unprobed, Scan { long: true, ..masked }];
+        kernels.extend(two.map(|scan| kernel(variant, Scan { queries: TWO, ..scan })));
     }
     kernels
 }
 
 fn kernel(variant: Variant, scan: Scan) -> Kernel {
-    let Scan { m, nbits, terms, add_probe, queries, ordered, long } = scan;
+    let Scan { m, nbits, terms, add_probe, queries, ordered, long, masked } = scan;
     let held = Held::new(variant, Layout::new(variant, m, nbits), queries, nbits);
     let flags = [
         ("TWO_QUERIES", queries == TWO),
@@ -264,6 +279,7 @@ fn kernel(variant: Variant, scan: Scan) -> Kernel {
         ("ADD_PROBE", add_probe),
         ("ORDERED", ordered),
         ("LONG", long),
+        ("MASKED", masked),
         ("NAMES_LATER", !long),
     ];
     let mut numbers = vec![
@@ -314,7 +330,9 @@ pub(super) fn pq_scan(
         let mut params = scan_params(codebook, layout, tables, probes, batch, k, &plan)?;
         let probes_part = probes.part(batch.first_row)?.0;
         let cached = lists.ids.rows() * layout.words * size_of::<u32>() <= CACHED_BYTES;
-        let order = if queries == 1 && batch.rows >= ORDERED_QUERIES && lists.nlist() > 1 && !cached {
+        // A masked scan has no binding left for an order.
+        let may_order = queries == 1 && lists.nlist() > 1 && lists.mask.is_none();
+        let order = if may_order && batch.rows >= ORDERED_QUERIES && !cached {
             Some(probes::order(recording, batch, probes, lists.nlist())?)
         } else {
             None
@@ -336,8 +354,10 @@ pub(super) fn pq_scan(
                 ("candidates", candidates),
             ];
             buffers.extend(order.map(|order| ("order", order)));
+            buffers.extend(lists.mask_buffer()?);
             buffers.extend(terms.map(|terms| ("terms", terms)));
-            let scan = Scan { m, nbits, terms: terms.is_some(), add_probe, queries, ordered, long: plan.is_long() };
+            let (long, masked) = (plan.is_long(), lists.mask.is_some());
+            let scan = Scan { m, nbits, terms: terms.is_some(), add_probe, queries, ordered, long, masked };
             let kernel = kernel(variant, scan);
             recording.expect(batch.rows * plan.probed(stretch) * codebook.m());
             recording.dispatch(kernel, &params, &buffers, batch.rows.div_ceil(queries) * plan.slabs)?;

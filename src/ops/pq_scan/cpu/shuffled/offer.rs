@@ -56,7 +56,7 @@ fn offer_blocks(
         while lanes != 0 {
             let entry = block * LANES + lanes.trailing_zeros() as usize;
             lanes &= lanes - 1;
-            if entry < stretch.ids.len() {
+            if entry < stretch.ids.len() && stretch.is_wanted(entry) {
                 prefetch(stretch.codes.code(entry));
                 entries.push(entry);
             }

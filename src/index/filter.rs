@@ -1,0 +1,165 @@
+//! Which rows a search may find.
+
+use super::{Context, Kind, VectorIndex, kind::Accepted};
+use crate::{Error, Result, ops::Mask};
+
+/// Which rows of an index a search may find: see [`VectorIndex::filter`](super::VectorIndex::filter). FAISS calls it
+/// `IDSelector`.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    ntotal: usize,
+    accepted: usize,
+    parts: Parts,
+}
+
+/// What the parts of an index accept.
+#[derive(Clone, Debug)]
+enum Parts {
+    /// On their devices.
+    Here(Vec<Accepted>),
+    /// Not there yet: a bit for each row.
+    Words(Vec<Vec<u32>>),
+}
+
+impl Filter {
+    /// Number of rows that it accepts.
+    #[must_use]
+    pub fn accepted(&self) -> usize {
+        self.accepted
+    }
+
+    /// Number of rows of the index that it is for.
+    #[must_use]
+    pub fn ntotal(&self) -> usize {
+        self.ntotal
+    }
+
+    pub(super) fn of_parts(ntotal: usize, accepted: usize, parts: Vec<Accepted>) -> Self {
+        Filter { ntotal, accepted, parts: Parts::Here(parts) }
+    }
+
+    /// For parts that are not on a device yet.
+    pub(super) fn of_pieces(ntotal: usize, pieces: Vec<Vec<u32>>) -> Self {
+        Filter { ntotal, accepted: pieces.iter().map(|words| count(words)).sum(), parts: Parts::Words(pieces) }
+    }
+
+    /// What each of so many parts, on their devices, accepts.
+    pub(super) fn on_devices(&self, parts: usize) -> Result<&[Accepted]> {
+        match &self.parts {
+            Parts::Here(here) if here.len() == parts => Ok(here),
+            _ => Err(Error::OtherDevice { what: "a filter" }),
+        }
+    }
+
+    /// What an index on one device accepts.
+    pub(super) fn on_one_device(&self) -> Result<&Accepted> {
+        Ok(&self.on_devices(1)?[0])
+    }
+
+    /// What each of so many parts accepts, none of them on a device yet.
+    pub(super) fn words(&self, parts: usize) -> Result<&[Vec<u32>]> {
+        match &self.parts {
+            Parts::Words(words) if words.len() == parts => Ok(words),
+            _ => Err(Error::OtherDevice { what: "a filter" }),
+        }
+    }
+
+    pub(super) fn check(&self, ntotal: usize) -> Result<()> {
+        if self.ntotal == ntotal {
+            return Ok(());
+        }
+        Err(Error::Length { what: "rows of a filter", expected: ntotal, found: self.ntotal })
+    }
+}
+
+/// A bit for each of `rows` rows: whether it is accepted.
+pub(super) fn words(rows: usize, mut accepts: impl FnMut(usize) -> bool) -> Vec<u32> {
+    let word = |first: usize| {
+        (first..rows.min(first + 32)).fold(0, |word, row| word | u32::from(accepts(row)) << (row - first))
+    };
+    (0..rows).step_by(32).map(word).collect()
+}
+
+/// Whether the bit of a row is set.
+pub(super) fn is_set(words: &[u32], row: usize) -> bool {
+    words[row / 32] >> (row % 32) & 1 == 1
+}
+
+/// How many bits are set.
+pub(super) fn count(words: &[u32]) -> usize {
+    words.iter().map(|word| word.count_ones() as usize).sum()
+}
+
+impl<K: Kind> VectorIndex<K> {
+    /// A filter for searches that may find only rows whose identifiers `accepts`: see [`Search::filter`].
+    ///
+    /// It is made once, on the index's device, for any number of searches, which then find the nearest of the accepted
+    /// rows, `k` of them if there are as many in the lists that they visit. It takes a bit a row there; for a
+    /// [`FlatIndex`] on a GPU 4 bytes a row, and as many for each row that is accepted. Rows that come or go leave it
+    /// behind: make another one then.
+    ///
+    /// ```
+    /// use cellprobe::{Device, FlatIndex, Metric, Search};
+    /// # fn main() -> cellprobe::Result<()> {
+    /// let mut index = FlatIndex::new(&Device::auto(), 1, Metric::L2)?;
+    /// index.add_with_ids(ndarray::array![[0.0], [1.0], [2.0]].view(), &[10, 11, 12])?;
+    /// let even = index.filter(|id| id % 2 == 0)?;
+    /// let found = index.search_with(ndarray::array![[1.1]].view(), &Search::new(3).filter(&even))?;
+    /// let ids: Vec<i64> = found.row(0).iter().map(|neighbor| neighbor.id).collect();
+    /// assert_eq!(ids, [12, 10]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotTrained`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    ///
+    /// [`Search::filter`]: super::Search::filter
+    /// [`FlatIndex`]: super::FlatIndex
+    pub fn filter(&self, accepts: impl FnMut(i64) -> bool) -> Result<Filter> {
+        if !self.is_trained() {
+            return Err(Error::NotTrained { what: K::NAME });
+        }
+        let words = self.accepting(accepts);
+        Ok(Filter::of_parts(self.ntotal(), count(&words), vec![self.accepted(words)?]))
+    }
+
+    /// A bit for each row.
+    pub(super) fn accepting(&self, mut accepts: impl FnMut(i64) -> bool) -> Vec<u32> {
+        words(self.ntotal(), |row| accepts(self.ids.of(row as u32)))
+    }
+
+    /// Bits of rows as searches take them.
+    pub(super) fn accepted(&self, words: Vec<u32>) -> Result<Accepted> {
+        self.kind.accepted(&self.context, words, self.ntotal())
+    }
+
+    /// Removes the rows whose identifiers `removes`; the others keep theirs and their order. Gives how many it removed.
+    ///
+    /// What stays is put together anew, which takes as much memory again; rows added later without identifiers are numbered
+    /// on from [`VectorIndex::ntotal`] or, if some of these are taken, from past the largest.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. The index is then as it was.
+    pub fn remove(&mut self, removes: impl FnMut(i64) -> bool) -> Result<usize> {
+        crate::device::block_on(self.remove_async(removes))
+    }
+
+    /// [`VectorIndex::remove`] without blocking.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::remove`].
+    pub async fn remove_async(&mut self, mut removes: impl FnMut(i64) -> bool) -> Result<usize> {
+        let before = self.ntotal();
+        let stay: Vec<u32> = (0..before as u32).filter(|&row| !removes(self.ids.of(row))).collect();
+        if stay.len() < before {
+            *self = self.selected(&stay).await?;
+        }
+        Ok(before - stay.len())
+    }
+}
+
+/// A mask of rows that stand one after the other.
+pub(super) fn row_mask(context: &Context, words: Vec<u32>, rows: usize) -> Result<Mask> {
+    Mask::of_words(&context.device, rows, words)
+}

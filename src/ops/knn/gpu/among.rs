@@ -1,0 +1,52 @@
+//! Closest rows among some of the base: they are copied, so many at a time, and what is found there is named anew.
+
+use crate::{
+    DeviceArray, Metric, Result,
+    device::Recording,
+    ops::{Ranked, gather::gpu::gather_into, rename::gpu::rename_into, select::gpu::choose},
+};
+
+/// Bytes of rows that are copied at a time.
+const PIECE_BYTES: usize = 1 << 30;
+
+pub(in crate::ops::knn) fn knn_among(
+    recording: &mut Recording,
+    queries: &DeviceArray<f32>,
+    base: &DeviceArray<f32>,
+    among: &DeviceArray<u32>,
+    k: usize,
+    metric: Metric,
+) -> Result<DeviceArray<Ranked>> {
+    search(recording, queries, base, among, k, (metric, PIECE_BYTES))
+}
+
+fn search(
+    recording: &mut Recording,
+    queries: &DeviceArray<f32>,
+    base: &DeviceArray<f32>,
+    among: &DeviceArray<u32>,
+    k: usize,
+    (metric, piece_bytes): (Metric, usize),
+) -> Result<DeviceArray<Ranked>> {
+    among.check_on(recording.device(), "numbers of rows")?;
+    base.check_on(recording.device(), "base")?;
+    let most = (piece_bytes / (base.columns() * size_of::<f32>())).max(1);
+    // Pieces are alike, so that one after the other lies in the same place.
+    let pieces = among.rows().div_ceil(most).max(1);
+    let per_piece = among.rows().div_ceil(pieces);
+    let copied: DeviceArray<f32> = recording.array(per_piece, base.columns())?;
+    let mut found = vec![];
+    for piece in 0..pieces {
+        let first = (piece * per_piece).min(among.rows());
+        let rows = copied.first(per_piece.min(among.rows() - first));
+        gather_into(recording, base, (among, first), &rows)?;
+        found.push((first, super::knn(recording, queries, &rows, k, (metric, false))?));
+    }
+    let per_part: Vec<_> = found.iter().map(|(_, found)| found.rows_per_part()).collect();
+    choose(recording, queries.rows(), &per_part, pieces * k, k, |recording, batch, candidates| {
+        for (piece, (first, found)) in found.iter().enumerate() {
+            rename_into(recording, found, batch, (among, *first), (candidates, 0), (pieces * k, piece * k))?;
+        }
+        Ok(())
+    })
+}

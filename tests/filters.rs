@@ -1,0 +1,169 @@
+//! A filtered search finds the nearest of the rows that are accepted, and what was removed is not there any more.
+
+mod cases;
+mod common;
+
+use cases::{Built, Case, Contents, cases};
+use cellprobe::{
+    Device, Error, FlatIndex, Index, IvfFlatIndex, Metric, PqIndex, Search,
+    index::{Filter, Placement},
+};
+use common::{Kind, Numbers, devices, gpus};
+use ndarray::{Array2, Axis};
+use proptest::prelude::*;
+
+/// Accepts about `share` of 8 identifiers.
+fn accepts(share: u64, seed: u64) -> impl Fn(i64) -> bool + Copy {
+    move |id| (id as u64 ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61 < share
+}
+
+/// The index of a case's rows that are accepted, built of these alone.
+fn of_accepted(built: &Built, device: &Device, accepts: impl Fn(i64) -> bool) -> Index {
+    let numbers = (0..built.rows.nrows() as i64).collect();
+    let ids = built.ids.as_ref().unwrap_or(&numbers);
+    let (rows, ids): (Vec<usize>, Vec<i64>) = ids.iter().copied().enumerate().filter(|&(_, id)| accepts(id)).unzip();
+    let mut index = Index::from_stored(built.empty.clone(), device).unwrap();
+    index.add_with_ids(built.rows.select(Axis(0), &rows).view(), &ids).unwrap();
+    index
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_nearest_accepted_are_found(case in cases(), share in 0..9_u64) {
+        let built = Built::new(Case { queries: case.queries + 2 * (share as usize % 2), ..case });
+        let accepts = accepts(share, built.case.seed);
+        let search = built.case.search();
+        for device in &built.case.devices() {
+            let what = format!("{share} of 8 on {device:?}");
+            let index = built.index(device);
+            let filter = index.filter(accepts).unwrap();
+            let accepted = of_accepted(&built, device, accepts);
+            prop_assert_eq!((filter.accepted(), filter.ntotal()), (accepted.ntotal(), index.ntotal()));
+            let found = index.search_with(built.queries.view(), &search.filter(&filter)).unwrap();
+            Contents::of(&accepted).check_all(&built, &found, built.case.is_exact(), &what);
+
+            let exact = index.exact_rows(built.rows.view()).unwrap();
+            let reranked = index.search_with(built.queries.view(), &search.rerank(&exact, 500).filter(&filter)).unwrap();
+            let ids = |row: &[cellprobe::Neighbor]| row.iter().map(|one| one.id).collect::<Vec<_>>();
+            prop_assert!(reranked.rows().all(|row| ids(row).into_iter().all(accepts)), "re-ranked, {}", what);
+            let lengths = |found: &cellprobe::Neighbors| found.rows().map(<[_]>::len).collect::<Vec<_>>();
+            prop_assert_eq!(lengths(&reranked), lengths(&found), "re-ranked, {}", what);
+
+            for placement in [Placement::Sharded, Placement::Replicated] {
+                let parts = index.to_devices(&vec![device.clone(); 3], placement).unwrap();
+                let filter = parts.filter(accepts).unwrap();
+                prop_assert_eq!(filter.accepted(), accepted.ntotal());
+                let in_parts = parts.search_with(built.queries.view(), &search.filter(&filter)).unwrap();
+                Contents::of(&accepted).check_all(&built, &in_parts, built.case.is_exact(), &what);
+                if !device.is_gpu() {
+                    prop_assert_eq!(&in_parts, &found, "{:?}, {}", placement, what);
+                }
+            }
+
+            let streamed = index.streamed_to(device, 60_000).unwrap();
+            let filter = streamed.filter(accepts);
+            prop_assert_eq!(filter.accepted(), accepted.ntotal());
+            let streamed = streamed.search_with(built.queries.view(), &search.filter(&filter)).unwrap();
+            Contents::of(&accepted).check_all(&built, &streamed, built.case.is_exact(), &format!("streamed, {what}"));
+        }
+    }
+
+    #[test]
+    fn what_is_removed_was_never_there(case in cases(), share in 0..9_u64, after in 0..30_usize) {
+        let built = Built::new(case);
+        let accepts = accepts(share, built.case.seed);
+        for device in &built.case.devices() {
+            let what = format!("{share} of 8 on {device:?}");
+            let mut index = built.index(device);
+            let mut expected = of_accepted(&built, device, accepts);
+            let removed = index.remove(|id| !accepts(id)).unwrap();
+            prop_assert_eq!(removed, built.rows.nrows() - expected.ntotal(), "{}", what);
+            for _ in 0..2 {
+                prop_assert_eq!(index.to_stored().unwrap(), expected.to_stored().unwrap(), "{}", what);
+                let (mine, theirs) = (&index, &expected);
+                let search = |index: &Index| index.search_with(built.queries.view(), &built.case.search()).unwrap();
+                Contents::of(theirs).check_all(&built, &search(mine), built.case.is_exact(), &what);
+                // Rows added later have identifiers that no other has.
+                let more = built.queries.select(Axis(0), &vec![0; after]);
+                index.add(more.view()).unwrap();
+                let ids: Vec<i64> = (index.ntotal() - after..index.ntotal()).map(|row| index.id_of(row as u32).unwrap()).collect();
+                expected.add_with_ids(more.view(), &ids).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_filter_of_many_rows_and_queries() {
+    let (rows, columns) = (10_000, 24);
+    let mut numbers = Numbers::new(5);
+    let mut array = |rows: usize| Array2::from_shape_vec((rows, columns), numbers.vector(Kind::Even, rows * columns)).unwrap();
+    let (base, queries) = (array(rows), array(150));
+    let accepts = accepts(5, 1);
+    for device in &devices() {
+        for factory in ["Flat", "PQ12", "IVF8,Flat", "IVF8,PQ6x4"] {
+            let mut index = Index::new(&Device::cpu(), columns, factory, Metric::L2).unwrap();
+            index.train(base.view()).unwrap();
+            index.add(base.view()).unwrap();
+            let index = index.to_device(device).unwrap();
+            let mut left = index.clone();
+            left.remove(|id| !accepts(id)).unwrap();
+            let filter = index.filter(accepts).unwrap();
+            for k in [10, 300] {
+                let search = Search::new(k).nprobe(4);
+                let found = index.search_with(queries.view(), &search.filter(&filter)).unwrap();
+                let expected = left.search_with(queries.view(), &search).unwrap();
+                assert_eq!(found, expected, "{factory}, k = {k}, on {device:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_filter_is_of_one_index() {
+    let rows = Array2::from_shape_fn((300, 8), |(row, column)| ((row * 31 + column * 17) % 97) as f32);
+    for device in &devices() {
+        let mut flat = FlatIndex::new(device, 8, Metric::L2).unwrap();
+        let mut lists = IvfFlatIndex::new(device, 8, 4, Metric::L2).unwrap();
+        assert!(matches!(lists.filter(|_| true), Err(Error::NotTrained { .. })));
+        let codes = PqIndex::new(device, 8, 2, 4, Metric::L2).unwrap();
+        assert!(matches!(codes.filter(|_| true), Err(Error::NotTrained { .. })));
+        lists.train(rows.view()).unwrap();
+        flat.add(rows.view()).unwrap();
+        lists.add(rows.view()).unwrap();
+        let (of_flat, of_lists) = (flat.filter(|_| true).unwrap(), lists.filter(|_| true).unwrap());
+        let refused = |filter: &Filter, index: &Index| {
+            let error = index.search_with(rows.view(), &Search::new(3).filter(filter)).unwrap_err();
+            assert!(matches!(error, Error::OtherDevice { .. } | Error::Length { .. }), "{error:?}");
+        };
+        refused(&of_flat, &Index::IvfFlat(lists.clone()));
+        refused(&of_lists, &Index::Flat(flat.clone()));
+        lists.remove(|id| id == 7).unwrap();
+        refused(&of_lists, &Index::IvfFlat(lists.clone()));
+        for other in devices().iter().filter(|other| other.name() != device.name()) {
+            refused(&of_flat, &Index::Flat(flat.to_device(other).unwrap()));
+        }
+        let streamed = Index::Flat(flat.clone()).streamed_to(device, 1 << 20).unwrap();
+        assert!(streamed.search_with(rows.view(), &Search::new(3).filter(&of_flat)).is_err());
+    }
+}
+
+#[test]
+fn a_filtered_search_is_one_submission() {
+    let rows = Array2::from_shape_fn((500, 8), |(row, column)| ((row * 31 + column * 17) % 97) as f32);
+    for device in &gpus() {
+        for factory in ["Flat", "PQ4x4", "IVF4,Flat", "IVF4,PQ4x4"] {
+            let mut index = Index::new(device, 8, factory, Metric::L2).unwrap();
+            index.train(rows.view()).unwrap();
+            index.add(rows.view()).unwrap();
+            let filter = index.filter(|id| id % 3 > 0).unwrap();
+            let before = device.counters();
+            index.search_with(rows.view(), &Search::new(5).filter(&filter)).unwrap();
+            let counters = device.counters();
+            let spent = (counters.submissions - before.submissions, counters.read_backs - before.read_backs);
+            assert_eq!(spent, (1, 1), "{factory} on {device:?}");
+        }
+    }
+}
