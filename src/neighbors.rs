@@ -46,13 +46,19 @@ impl Neighbors {
         self.starts.push(self.found.len());
     }
 
+    /// Appends a query's neighbours.
+    pub(crate) fn push_neighbors(&mut self, neighbors: &[Neighbor]) {
+        self.found.extend_from_slice(neighbors);
+        self.starts.push(self.found.len());
+    }
+
     /// Number of queries.
     #[must_use]
     pub fn queries(&self) -> usize {
         self.starts.len() - 1
     }
 
-    /// Neighbours asked for.
+    /// Neighbours asked for; of a search [within a radius](crate::Search::within) the most that a query has.
     #[must_use]
     pub fn k(&self) -> usize {
         self.k

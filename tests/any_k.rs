@@ -139,7 +139,8 @@ fn scans_of_lists_find_as_many_as_are_wanted() {
                 )
                 .unwrap();
                 let found = read(work, found);
-                let lists = reference::ProbedLists { offsets: &offsets, ids: &ids, probes: &probes, nprobe, mask: None };
+                let lists =
+                    reference::ProbedLists { offsets: &offsets, ids: &ids, probes: &probes, nprobe, mask: None };
                 let expected = reference::flat_scan(&queries, &rows, dimension, &lists, k, Metric::L2);
                 assert_eq!(found.len(), expected.len() * k);
                 for (found, expected) in found.chunks(k).zip(expected) {

@@ -270,6 +270,66 @@ fn an_index_goes_from_build_to_add_to_search_to_info() -> Result {
 }
 
 #[test]
+fn only_what_is_allowed_is_found() -> Result {
+    let folder = Folder::new()?;
+    folder.build("IVF4,Flat")?;
+    let truth = truth(&base(), &queries(), ROWS);
+    let listed = Array1::from_iter((0..ROWS as i64).filter(|id| id % 3 == 0));
+    write_labels(folder.path("thirds.npy"), listed.view(), false)?;
+    for (option, allowed) in [("--allow", true), ("--deny", false)] {
+        for devices in ["cpu", "cpu,cpu"] {
+            let search = "search IVF4,Flat.index queries.npy -k 10 --nprobe 4 -o found.npy --force";
+            folder.json(&format!("{search} {option} thirds.npy --device {devices}"))?;
+            let found = read_ids(folder.path("found.npy"))?;
+            for (found, truth) in found.outer_iter().zip(truth.outer_iter()) {
+                let expected: Vec<i64> = truth.iter().copied().filter(|id| (id % 3 == 0) == allowed).take(10).collect();
+                assert_eq!(found.to_vec(), expected, "{option}, {devices}");
+            }
+        }
+    }
+    folder.fails("search IVF4,Flat.index queries.npy -k 1 --allow thirds.npy --deny thirds.npy", 2, &["--deny"])?;
+    folder.fails("search IVF4,Flat.index queries.npy -k 1 --allow missing.npy", 1, &["missing.npy"])?;
+    Ok(())
+}
+
+#[test]
+fn all_within_a_radius_are_found() -> Result {
+    let folder = Folder::new()?;
+    folder.build("Flat")?;
+    write_labels(folder.path("first.npy"), Array1::from_iter(0..300).view(), false)?;
+    for (options, ids) in [("", ROWS), ("--allow first.npy", 300)] {
+        let summary =
+            folder.json(&format!("range Flat.index queries.npy --radius 2 -o found.tsv --force {options}"))?;
+        let distance = |query: usize, row: usize| {
+            (&base().row(row) - &queries().row(query)).mapv(|difference| difference * difference).sum()
+        };
+        let mut expected: Vec<(usize, usize)> =
+            (0..QUERIES).flat_map(|query| (0..ids).map(move |row| (query, row))).collect();
+        expected.retain(|&(query, row)| distance(query, row) < 2.0);
+        assert!(expected.len() > 128 * QUERIES, "{}", expected.len());
+        assert_eq!(summary["found"], expected.len());
+        let text = fs::read_to_string(folder.path("found.tsv"))?;
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
+        assert_eq!(lines[0], ["query", "id", "score"]);
+        let mut found = vec![];
+        let mut last = (0, 0.0);
+        for line in &lines[1..] {
+            let (query, row, score): (usize, usize, f32) = (line[0].parse()?, line[1].parse()?, line[2].parse()?);
+            assert!((score - distance(query, row)).abs() < 1e-5, "{line:?}");
+            assert!((query, score) >= last, "{line:?}");
+            last = (query, score);
+            found.push((query, row));
+        }
+        found.sort_unstable();
+        assert_eq!(found, expected);
+    }
+    folder.fails("range Flat.index queries.npy", 2, &["--radius"])?;
+    folder.fails("range Flat.index queries.npy --radius NaN", 2, &["radius"])?;
+    folder.fails("range Flat.index queries.npy --radius 1 -o found.tsv", 1, &["found.tsv", "exists", "--force"])?;
+    Ok(())
+}
+
+#[test]
 fn fewer_than_k_are_padded() -> Result {
     let folder = Folder::new()?;
     write_vectors(folder.path("few.npy"), base().slice(s![..3, ..]), false)?;

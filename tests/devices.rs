@@ -251,8 +251,15 @@ fn a_search_is_one_submission_and_one_read_back() {
             for ids in [None, Some(&descending[..])] {
                 let index = built(device, factory, &rows, ids);
                 let exact = index.exact_rows(rows.view()).unwrap();
-                let searches =
-                    [Search::new(7).nprobe(3), Search::new(300).nprobe(4), Search::new(7).nprobe(3).rerank(&exact, 4)];
+                let filter = index.filter(|id| id % 3 > 0).unwrap();
+                let short = Search::new(7).nprobe(3);
+                let searches = [
+                    short,
+                    Search::new(300).nprobe(4),
+                    short.rerank(&exact, 4),
+                    short.filter(&filter),
+                    short.rerank(&exact, 4).filter(&filter),
+                ];
                 for search in searches {
                     let counted = asked_for(device, || drop(index.search_with(rows.view(), &search).unwrap()));
                     let once = Counters { submissions: 1, read_backs: 1, ..Counters::default() };

@@ -1,4 +1,4 @@
-//! A filtered search finds the nearest of the rows that are accepted, and what was removed is not there any more.
+//! A search finds the nearest of the rows that are accepted and within its radius, and nothing that was removed.
 
 mod cases;
 mod common;
@@ -8,7 +8,7 @@ use cellprobe::{
     Device, Error, FlatIndex, Index, IvfFlatIndex, Metric, PqIndex, Search,
     index::{Filter, Placement},
 };
-use common::{Kind, Numbers, devices, gpus};
+use common::{Kind, Numbers, devices};
 use ndarray::{Array2, Axis};
 use proptest::prelude::*;
 
@@ -95,11 +95,63 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_within_a_radius_is_found(case in cases(), part in 0.0..1.0_f64, most in prop_oneof![1..400_usize, Just(usize::MAX)]) {
+        let built = Built::new(case);
+        let accepts = accepts(6, built.case.seed);
+        for device in &built.case.devices() {
+            let index = built.index(device);
+            let filter = index.filter(accepts).unwrap();
+            let all = Search::new(built.case.rows.max(1)).nprobe(built.case.nprobe).filter(&filter);
+            let all = index.search_with(built.queries.view(), &all).unwrap();
+            // Between the scores that occur, so that rounding decides nothing.
+            let mut scores: Vec<f32> = all.rows().flatten().map(|one| one.score).collect();
+            scores.sort_by(f32::total_cmp);
+            let gaps = scores.windows(2).filter(|pair| pair[1] - pair[0] > 1e-4 * (1.0 + pair[1].abs()));
+            let radii: Vec<f32> = gaps.map(|pair| f32::midpoint(pair[0], pair[1])).collect();
+            let chosen = radii.get((radii.len() as f64 * part) as usize).copied();
+            let nearer_than = |one: &cellprobe::Neighbor, radius: f32| {
+                if index.metric() == Metric::L2 { one.score < radius } else { one.score > radius }
+            };
+            for radius in [f32::NEG_INFINITY, f32::INFINITY].into_iter().chain(chosen) {
+                let search = Search::new(most).within(radius).nprobe(built.case.nprobe).filter(&filter);
+                let found = index.search_with(built.queries.view(), &search).unwrap();
+                let parts = index.to_devices(&vec![device.clone(); 2], Placement::Sharded).unwrap();
+                let of_parts = parts.filter(accepts).unwrap();
+                let in_parts = parts.search_with(built.queries.view(), &search.filter(&of_parts)).unwrap();
+                let streamed = index.streamed_to(device, 60_000).unwrap();
+                let of_pieces = streamed.filter(accepts);
+                let in_pieces = streamed.search_with(built.queries.view(), &search.filter(&of_pieces)).unwrap();
+                let longest = found.rows().map(<[_]>::len).max().unwrap_or(0);
+                prop_assert_eq!(found.k(), longest);
+                for (query, row) in all.rows().enumerate() {
+                    let near = row.iter().take_while(|one| nearer_than(one, radius)).take(most).count();
+                    // Those as near as the last may be others.
+                    prop_assert_eq!(found.row(query).len(), near, "{} on {:?}", radius, device);
+                    prop_assert!(found.row(query).iter().all(|one| nearer_than(one, radius) && accepts(one.id)));
+                    prop_assert_eq!(in_parts.row(query).len(), near, "in parts, {} on {:?}", radius, device);
+                    prop_assert_eq!(in_pieces.row(query).len(), near, "in pieces, {} on {:?}", radius, device);
+                    if built.case.is_exact() {
+                        prop_assert_eq!(found.row(query), &row[..near]);
+                        prop_assert_eq!(in_parts.row(query), &row[..near]);
+                        prop_assert_eq!(in_pieces.row(query), &row[..near]);
+                    }
+                }
+            }
+            prop_assert!(index.search_with(built.queries.view(), &Search::all_within(f32::NAN)).is_err());
+        }
+    }
+}
+
 #[test]
 fn a_filter_of_many_rows_and_queries() {
     let (rows, columns) = (10_000, 24);
     let mut numbers = Numbers::new(5);
-    let mut array = |rows: usize| Array2::from_shape_vec((rows, columns), numbers.vector(Kind::Even, rows * columns)).unwrap();
+    let mut array =
+        |rows: usize| Array2::from_shape_vec((rows, columns), numbers.vector(Kind::Even, rows * columns)).unwrap();
     let (base, queries) = (array(rows), array(150));
     let accepts = accepts(5, 1);
     for device in &devices() {
@@ -147,23 +199,5 @@ fn a_filter_is_of_one_index() {
         }
         let streamed = Index::Flat(flat.clone()).streamed_to(device, 1 << 20).unwrap();
         assert!(streamed.search_with(rows.view(), &Search::new(3).filter(&of_flat)).is_err());
-    }
-}
-
-#[test]
-fn a_filtered_search_is_one_submission() {
-    let rows = Array2::from_shape_fn((500, 8), |(row, column)| ((row * 31 + column * 17) % 97) as f32);
-    for device in &gpus() {
-        for factory in ["Flat", "PQ4x4", "IVF4,Flat", "IVF4,PQ4x4"] {
-            let mut index = Index::new(device, 8, factory, Metric::L2).unwrap();
-            index.train(rows.view()).unwrap();
-            index.add(rows.view()).unwrap();
-            let filter = index.filter(|id| id % 3 > 0).unwrap();
-            let before = device.counters();
-            index.search_with(rows.view(), &Search::new(5).filter(&filter)).unwrap();
-            let counters = device.counters();
-            let spent = (counters.submissions - before.submissions, counters.read_backs - before.read_backs);
-            assert_eq!(spent, (1, 1), "{factory} on {device:?}");
-        }
     }
 }

@@ -299,9 +299,12 @@ fn rounded_rows_change_nothing_that_is_found() {
                 queries.extend(numbers.vector(Kind::Far, dimension));
                 queries.extend(vec![-1e6; dimension]);
                 let mask = numbers.mask(ids.len());
-                for (metric, k, masked) in
-                    [(Metric::L2, 10, false), (Metric::L2, 10, true), (Metric::InnerProduct, 3, true), (Metric::L2, 160, false)]
-                {
+                for (metric, k, masked) in [
+                    (Metric::L2, 10, false),
+                    (Metric::L2, 10, true),
+                    (Metric::InnerProduct, 3, true),
+                    (Metric::L2, 160, false),
+                ] {
                     let vectors = (&queries[..], &rows[..], dimension);
                     let mask = masked.then_some(&mask[..]);
                     let found = flat_scan(device, vectors, (&offsets, &ids), (&probes, 4), mask, (k, metric));
@@ -341,7 +344,9 @@ fn mask_has_the_entries_of_the_rows_that_are_set() {
         let mut numbers = Numbers::new(seed);
         let (words, ids) = (numbers.mask(rows), numbers.labels(rows, entries));
         let is_set = |row: usize| words[row / 32] >> (row % 32) & 1 == 1;
-        let mask = |work: &mut _| ops::mask(work, &Mask::new(device, rows, is_set).unwrap(), &upload(device, &ids, 1)).unwrap();
+        let mask = |work: &mut _| {
+            ops::mask(work, &Mask::new(device, rows, is_set).unwrap(), &upload(device, &ids, 1)).unwrap()
+        };
         let mut work = device.work();
         let found = mask(&mut work);
         assert_eq!(found.len(), entries);

@@ -244,7 +244,11 @@ fn pq_scan_takes_codes_of_any_length() {
                 let case = Case { rows: 3, m, nbits, dsub: 1, kind, seed: seed as u64 };
                 let with_terms = kind == Kind::Even;
                 let (add_probe, with_mask) = (true, kind == Kind::Whole);
-                check_scan(device, &case, &Lists { nlist, entries, nprobe: nlist, k, with_terms, add_probe, with_mask });
+                check_scan(
+                    device,
+                    &case,
+                    &Lists { nlist, entries, nprobe: nlist, k, with_terms, add_probe, with_mask },
+                );
             }
         }
     }

@@ -105,8 +105,7 @@ fn a_list_of_one_entry_and_one_of_a_million() {
     let search = |device: &Device| {
         let rows = device.upload(rows.clone(), 1).unwrap();
         let queries = device.upload(vec![1000.0_f32, 5.0], 1).unwrap();
-        let lists =
-            Lists::new(device.upload(lists.to_vec(), 1).unwrap(), device.upload(ids.clone(), 1).unwrap());
+        let lists = Lists::new(device.upload(lists.to_vec(), 1).unwrap(), device.upload(ids.clone(), 1).unwrap());
         let probes = device.upload(probes.to_vec(), 2).unwrap();
         let mut work = device.work();
         let rounded = ops::round(&mut work, &rows, Metric::L2).unwrap();

@@ -1,6 +1,7 @@
 //! Arguments that several commands take.
 
 use std::{
+    collections::HashSet,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     str::FromStr,
@@ -8,7 +9,11 @@ use std::{
 
 use clap::Args;
 
-use crate::{Error, Result, storage::VectorFormat};
+use crate::{
+    Error, Result,
+    index::Filter,
+    storage::{VectorFormat, read_ids},
+};
 
 /// Whether files that exist may be written.
 #[derive(Args)]
@@ -28,6 +33,30 @@ impl Overwrite {
             }),
             None => Ok(()),
         }
+    }
+}
+
+/// Which rows may be found.
+#[derive(Args)]
+pub(super) struct Accept {
+    /// Find none but the vectors with these identifiers
+    #[arg(long, value_parser = ids, value_name = "IDS", conflicts_with = "deny")]
+    allow: Option<PathBuf>,
+    /// Find none of the vectors with these identifiers
+    #[arg(long, value_parser = ids, value_name = "IDS")]
+    deny: Option<PathBuf>,
+}
+
+impl Accept {
+    /// What `filter` makes of that, if not all may be found.
+    pub(super) fn filter(&self, filter: impl FnOnce(&dyn Fn(i64) -> bool) -> Result<Filter>) -> Result<Option<Filter>> {
+        let (path, allowed) = match (&self.allow, &self.deny) {
+            (Some(path), _) => (path, true),
+            (None, Some(path)) => (path, false),
+            (None, None) => return Ok(None),
+        };
+        let listed: HashSet<i64> = read_ids(path)?.into_iter().collect();
+        filter(&|id| listed.contains(&id) == allowed).map(Some)
     }
 }
 

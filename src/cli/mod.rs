@@ -10,6 +10,7 @@ mod devices;
 mod failure;
 mod info;
 mod kmeans;
+mod range;
 mod search;
 mod shaders;
 #[cfg(feature = "spectra")]
@@ -66,6 +67,8 @@ enum Command {
     Add(add::Add),
     /// Find the nearest neighbours of queries
     Search(search::SearchIndex),
+    /// Find all neighbours of queries within a radius
+    Range(range::Range),
     /// Cluster mass spectra
     #[cfg(feature = "spectra")]
     Spectra(Box<spectra::Spectra>),
@@ -171,6 +174,7 @@ fn execute(cli: &Cli) -> Outcome {
         Command::Build(command) => command.run(common, &console),
         Command::Add(command) => command.run(common, &console),
         Command::Search(command) => command.run(common, &console),
+        Command::Range(command) => command.run(common, &console),
         #[cfg(feature = "spectra")]
         Command::Spectra(command) => command.run(common, &console),
         Command::Info(command) => command.run(&console),

@@ -8,12 +8,12 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Common, Outcome,
-    arguments::{self, Overwrite},
+    arguments::{self, Accept, Overwrite},
     console::Console,
 };
 use crate::{
     Device, Error, Index, Neighbors, Result, Search,
-    index::{ExactRows, MultiDeviceIndex, Placement},
+    index::{ExactRows, Filter, MultiDeviceIndex, Placement},
     storage::{read_ids, read_vectors, write_ids, write_vectors},
 };
 
@@ -28,6 +28,7 @@ const RECALLS: [usize; 3] = [1, 10, 100];
 Examples:
   cellprobe search vectors.index queries.fvecs -k 10 -o ids.ivecs --distances distances.fvecs
   cellprobe search vectors.index queries.npy -k 10 --nprobe 16 --rerank vectors.npy
+  cellprobe search vectors.index queries.npy -k 10 --allow ids.npy -o found.npy
   cellprobe search vectors.index queries.fvecs -k 100 --truth truth.ivecs --repeat 5 --json
   cellprobe search vectors.index queries.fvecs -k 10 --device gpu:0,gpu:1 --placement replicated")]
 pub(super) struct SearchIndex {
@@ -52,6 +53,8 @@ pub(super) struct SearchIndex {
     /// them and some of the queries
     #[arg(long, default_value = "sharded", value_parser = placement, value_name = "PLACEMENT")]
     placement: Placement,
+    #[command(flatten)]
+    accept: Accept,
     /// The true nearest neighbours, to report recall by
     #[arg(long, value_parser = arguments::ids, value_name = "IVECS")]
     truth: Option<PathBuf>,
@@ -85,6 +88,10 @@ impl SearchIndex {
         }
         if let Some(exact) = &exact {
             search = search.rerank(exact, self.rerank_factor);
+        }
+        let filter = self.accept.filter(|accepts| index.filter(accepts))?;
+        if let Some(filter) = &filter {
+            search = search.filter(filter);
         }
         let run = |search: &Search<'_>| -> Result<(Neighbors, f64)> {
             let start = Instant::now();
@@ -180,6 +187,13 @@ impl Searched {
         match self {
             Searched::OnOne(index) => index.exact_rows(rows),
             Searched::OnSeveral(index) => index.exact_rows(rows),
+        }
+    }
+
+    fn filter(&self, accepts: &dyn Fn(i64) -> bool) -> Result<Filter> {
+        match self {
+            Searched::OnOne(index) => index.filter(accepts),
+            Searched::OnSeveral(index) => index.filter(accepts),
         }
     }
 

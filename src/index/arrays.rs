@@ -18,7 +18,8 @@ impl<K: Kind> VectorIndex<K> {
     ///
     /// All queries go together: [`VectorIndex::bytes_per_query`] says what that takes. For cosine they are normalised
     /// here, on a GPU in f32, so that scores may differ from plain search's in the last bits. They must be finite;
-    /// a query that is not finds something or nothing, and the others what they would without it.
+    /// a query that is not finds something or nothing, and the others what they would without it. A
+    /// [radius](Search::within) is not for here: k a query are given.
     ///
     /// ```
     /// use cellprobe::{Device, FlatIndex, Metric, Search};
@@ -47,6 +48,9 @@ impl<K: Kind> VectorIndex<K> {
         search: &Search<'_>,
     ) -> Result<DeviceArray<Ranked>> {
         self.check_search(search)?;
+        if let Some(radius) = search.radius {
+            return Err(Error::parameter("radius of a search whose results stay on the device", radius, "none"));
+        }
         work.check_at(self.device(), "the index")?;
         queries.check_at(self.device(), "queries")?;
         self.check_columns("queries", queries)?;

@@ -85,7 +85,13 @@ impl Kind for Flat {
         }
     }
 
-    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted<'_>) -> Result<Found> {
+    fn search(
+        &self,
+        context: &Context,
+        work: &mut Work,
+        queries: &DeviceArray<f32>,
+        wanted: Wanted<'_>,
+    ) -> Result<Found> {
         let hits = match &self.ranked {
             None => match wanted.accepted {
                 None => ops::knn(work, queries, &self.rows, wanted.k, context.metric)?,

@@ -160,7 +160,13 @@ impl Kind for IvfFlat {
         self.trained()?.ivf.accepted(context, words, rows)
     }
 
-    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted<'_>) -> Result<Found> {
+    fn search(
+        &self,
+        context: &Context,
+        work: &mut Work,
+        queries: &DeviceArray<f32>,
+        wanted: Wanted<'_>,
+    ) -> Result<Found> {
         let trained @ Trained { ivf, rows, .. } = self.trained()?;
         let probes = ivf.probes(context, work, queries, wanted.nprobe.unwrap_or(self.nprobe))?;
         let rounded = trained.rounded_for(queries.rows(), probes.columns());

@@ -312,7 +312,13 @@ impl Kind for IvfPq {
         self.trained()?.ivf.accepted(context, words, rows)
     }
 
-    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted<'_>) -> Result<Found> {
+    fn search(
+        &self,
+        context: &Context,
+        work: &mut Work,
+        queries: &DeviceArray<f32>,
+        wanted: Wanted<'_>,
+    ) -> Result<Found> {
         let Trained { ivf, quantizer, codes, residuals } = self.trained()?;
         let codebook = quantizer.codebook();
         let lists = &wanted.of_lists(&ivf.entries.lists)?;

@@ -108,8 +108,13 @@ pub trait Kind: Clone + Send + Sync {
     ///
     /// # Errors
     /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
-    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted<'_>)
-    -> Result<Found>;
+    fn search(
+        &self,
+        context: &Context,
+        work: &mut Work,
+        queries: &DeviceArray<f32>,
+        wanted: Wanted<'_>,
+    ) -> Result<Found>;
 
     /// What [`Kind::search`] found, by distances that are accurate and in their order; nothing where it is so already.
     ///

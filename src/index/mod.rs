@@ -46,6 +46,7 @@ mod kind;
 mod multi_device;
 mod parts;
 mod pq;
+mod range;
 mod search;
 mod steps;
 mod streamed;
@@ -73,6 +74,7 @@ use crate::{
     rows,
 };
 use ids::Ids;
+use range::Rounds;
 use steps::Steps;
 
 /// Bytes of rows that go to the device at a time.
@@ -293,6 +295,17 @@ impl<K: Kind> VectorIndex<K> {
     pub async fn search_with_async(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
         self.check_search(search)?;
         rows::check_dimension("queries", queries, self.dimension())?;
+        let Some(mut rounds) = Rounds::new(search, queries.nrows(), self.ntotal(), self.metric()) else {
+            return self.nearest(queries, search).await;
+        };
+        while let Some(queries) = rounds.queries(queries) {
+            rounds.take(&self.nearest(queries.view(), &rounds.search(search)).await?);
+        }
+        Ok(rounds.finish())
+    }
+
+    /// The nearest rows of each query, of a search that has been checked.
+    async fn nearest(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
         let mut neighbors = Neighbors::new(search.k, self.metric());
         // More than there are cannot be found.
         let k = search.k.min(self.ntotal());

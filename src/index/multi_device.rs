@@ -8,6 +8,7 @@ use super::{
     CHUNK_BYTES, ExactRows, Filter, Index, Search, filter,
     ids::Ids,
     parts::{Begun, Merging, OfPart},
+    range::Rounds,
 };
 use crate::{Device, DeviceArray, Error, Metric, Neighbors, Result, device::block_on, rows};
 
@@ -195,9 +196,7 @@ impl MultiDeviceIndex {
         let count = self.parts.len();
         let parts = self.parts.iter().enumerate().map(|(number, part)| {
             part.accepted(match self.placement {
-                Placement::Sharded => {
-                    filter::words(part.ntotal(), |row| filter::is_set(&all, row * count + number))
-                }
+                Placement::Sharded => filter::words(part.ntotal(), |row| filter::is_set(&all, row * count + number)),
                 Placement::Replicated => all.clone(),
             })
         });
@@ -228,6 +227,17 @@ impl MultiDeviceIndex {
         self.check_trained()?;
         search.check(self.ntotal())?;
         rows::check_dimension("queries", queries, self.dimension())?;
+        let Some(mut rounds) = Rounds::new(search, queries.nrows(), self.ntotal(), self.metric()) else {
+            return self.nearest(queries, search).await;
+        };
+        while let Some(queries) = rounds.queries(queries) {
+            rounds.take(&self.nearest(queries.view(), &rounds.search(search)).await?);
+        }
+        Ok(rounds.finish())
+    }
+
+    /// The nearest rows of each query, of a search that has been checked.
+    async fn nearest(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
         let exact = search.rerank.map(|(exact, _)| self.checked(exact)).transpose()?;
         let accepted = search.filter.map(|filter| filter.on_devices(self.parts.len())).transpose()?;
         let candidates = search.candidates().min(self.ntotal());

@@ -170,7 +170,13 @@ impl Kind for Pq {
         filter::row_mask(context, words, rows).map(Accepted::Entries)
     }
 
-    fn search(&self, context: &Context, work: &mut Work, queries: &DeviceArray<f32>, wanted: Wanted<'_>) -> Result<Found> {
+    fn search(
+        &self,
+        context: &Context,
+        work: &mut Work,
+        queries: &DeviceArray<f32>,
+        wanted: Wanted<'_>,
+    ) -> Result<Found> {
         let Trained { quantizer, codes, entries } = self.trained()?;
         let probes = every_entry(&context.device, queries.rows())?;
         let tables = ops::pq_tables(work, queries, quantizer.codebook(), plain_table(context.metric))?;

@@ -10,6 +10,7 @@ pub struct Search<'a> {
     pub(super) nprobe: Option<usize>,
     pub(super) rerank: Option<(&'a ExactRows, usize)>,
     pub(super) filter: Option<&'a Filter>,
+    pub(super) radius: Option<f32>,
     pub(super) watch: Watch<'a>,
 }
 
@@ -49,7 +50,7 @@ impl<'a> Search<'a> {
     /// The `k` nearest rows.
     #[must_use]
     pub fn new(k: usize) -> Self {
-        Search { k, nprobe: None, rerank: None, filter: None, watch: Watch::default() }
+        Search { k, nprobe: None, rerank: None, filter: None, radius: None, watch: Watch::default() }
     }
 
     /// Visits the `nprobe` lists nearest to each query, or all there are, instead of as many as the index says.
@@ -71,6 +72,32 @@ impl<'a> Search<'a> {
     #[must_use]
     pub fn filter(mut self, filter: &'a Filter) -> Self {
         self.filter = Some(filter);
+        self
+    }
+
+    /// All rows within `radius`, in the lists that are visited: FAISS calls it `range_search`.
+    ///
+    /// ```
+    /// use cellprobe::{Device, FlatIndex, Metric, Search};
+    /// # fn main() -> cellprobe::Result<()> {
+    /// let mut index = FlatIndex::new(&Device::auto(), 1, Metric::L2)?;
+    /// index.add(ndarray::array![[0.0], [1.0], [2.0], [9.0]].view())?;
+    /// // Squared distances below 5.
+    /// let found = index.search_with(ndarray::array![[0.0], [9.0]].view(), &Search::all_within(5.0))?;
+    /// assert_eq!((found.row(0).len(), found.row(1).len()), (3, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn all_within(radius: f32) -> Self {
+        Search::new(usize::MAX).within(radius)
+    }
+
+    /// Finds, of the nearest, those whose squared distance is below `radius`; of the inner product or the cosine, those
+    /// whose score is above it. Where k is large, more are looked for as long as the last found is within the radius.
+    #[must_use]
+    pub fn within(mut self, radius: f32) -> Self {
+        self.radius = Some(radius);
         self
     }
 
@@ -106,6 +133,9 @@ impl<'a> Search<'a> {
         }
         if self.nprobe == Some(0) {
             return Err(Error::parameter("nprobe", 0, "at least 1"));
+        }
+        if self.radius.is_some_and(f32::is_nan) {
+            return Err(Error::parameter("radius", f32::NAN, "a number"));
         }
         self.filter.map_or(Ok(()), |filter| filter.check(ntotal))?;
         match self.rerank {

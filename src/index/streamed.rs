@@ -10,6 +10,7 @@ use super::{
     flat::Flat,
     kind::Accepted,
     parts::{Merging, OfPart},
+    range::Rounds,
 };
 use crate::{
     Device, Error, Metric, Neighbors, Result,
@@ -155,7 +156,9 @@ impl<'a> StreamedIndex<'a> {
             Pieces::Parts(parts) => parts.iter().map(|part| part.accepting(&mut accepts)).collect(),
             Pieces::Rows(source, per_piece) => {
                 let firsts = (0..source.rows()).step_by(*per_piece);
-                let rows = |first| filter::words(*per_piece.min(&(source.rows() - first)), |row| accepts((first + row) as i64));
+                let rows = |first| {
+                    filter::words(*per_piece.min(&(source.rows() - first)), |row| accepts((first + row) as i64))
+                };
                 firsts.map(rows).collect()
             }
         };
@@ -189,6 +192,17 @@ impl<'a> StreamedIndex<'a> {
         if search.rerank.is_some() {
             return Err(Error::OtherDevice { what: "rows to re-rank by" });
         }
+        let Some(mut rounds) = Rounds::new(search, queries.nrows(), self.ntotal, self.metric) else {
+            return self.nearest(queries, search).await;
+        };
+        while let Some(queries) = rounds.queries(queries) {
+            rounds.take(&self.nearest(queries.view(), &rounds.search(search)).await?);
+        }
+        Ok(rounds.finish())
+    }
+
+    /// The nearest rows of each query, of a search that has been checked.
+    async fn nearest(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
         let accepted = search.filter.map(|filter| filter.words(self.pieces())).transpose()?;
         let candidates = search.k.min(self.ntotal);
         let mut merging = Merging::new(queries.nrows(), candidates);

@@ -70,8 +70,8 @@ pub use flat_scan::flat_scan;
 pub(crate) use gather::concat_all;
 pub use gather::{concat, gather};
 pub use group::{Grouping, group};
-pub use knn::{Subset, knn, knn_among};
 pub(crate) use knn::knn_alike;
+pub use knn::{Subset, knn, knn_among};
 pub use lists::{Codebook, Lists};
 pub use mask::{Mask, mask};
 pub(crate) use nearest::{Moving, nearest_among};
@@ -100,10 +100,11 @@ pub mod ceilings {}
 /// The same operations in f64, one row at a time: what tests and `verify` trust.
 pub mod reference {
     pub use super::{
-        cast::reference::*, flat_scan::reference::*, gather::reference::*, group::reference::*, knn::reference::*, mask::reference::*,
-        nearest::reference::*, normalise::reference::*, pq_encode::reference::*, pq_rerank::reference::*,
-        pq_scan::reference::*, pq_tables::reference::*, pq_terms::reference::*, rename::reference::*,
-        rerank::reference::*, segment_sums::reference::*, select::reference::*, update_centroids::reference::*,
+        cast::reference::*, flat_scan::reference::*, gather::reference::*, group::reference::*, knn::reference::*,
+        mask::reference::*, nearest::reference::*, normalise::reference::*, pq_encode::reference::*,
+        pq_rerank::reference::*, pq_scan::reference::*, pq_tables::reference::*, pq_terms::reference::*,
+        rename::reference::*, rerank::reference::*, segment_sums::reference::*, select::reference::*,
+        update_centroids::reference::*,
     };
 
     use super::Ranked;

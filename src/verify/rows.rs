@@ -205,7 +205,13 @@ async fn flat_scan(device: &Device, case: Case, rounded_first: bool, masked: boo
         case.metric,
     )?;
     let found = work.read(found).await?;
-    let lists = ProbedLists { offsets: &filed.offsets, ids: &filed.ids, probes: &probes, nprobe: nprobe + 1, mask: mask.as_deref() };
+    let lists = ProbedLists {
+        offsets: &filed.offsets,
+        ids: &filed.ids,
+        probes: &probes,
+        nprobe: nprobe + 1,
+        mask: mask.as_deref(),
+    };
     let ranked = reference::flat_scan(&queries, &rows, case.dimension, &lists, usize::MAX, case.metric);
     let positions = filed.positions();
     Ok(case.error(&found, case.k, &ranked, |id| positions[id as usize], (&queries, &rows)))

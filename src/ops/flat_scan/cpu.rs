@@ -240,7 +240,7 @@ mod tests {
                 ids: &ids,
                 probes: &probes,
                 nprobe,
-                mask: masked.then(|| Bits::of(&words)),
+                mask: masked.then(|| Bits(&words)),
                 metric: Metric::L2,
             };
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -66,14 +66,9 @@ impl Mask {
 
 /// The bits of a mask on the CPU.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bits<'a>(&'a [u32]);
+pub(super) struct Bits<'a>(pub(super) &'a [u32]);
 
-impl<'a> Bits<'a> {
-    #[cfg(test)]
-    pub(super) fn of(words: &'a [u32]) -> Self {
-        Bits(words)
-    }
-
+impl Bits<'_> {
     pub(super) fn is_set(self, entry: usize) -> bool {
         self.0.get(entry / 32).is_some_and(|word| word >> (entry % 32) & 1 == 1)
     }
@@ -120,7 +115,7 @@ mod tests {
     proptest! {
         #[test]
         fn set_bits_are_counted(words in prop::collection::vec(any::<u32>(), 0..6), a in 0_usize..200, b in 0_usize..200) {
-            let (bits, entries) = (Bits::of(&words), a.min(b)..a.max(b));
+            let (bits, entries) = (Bits(&words), a.min(b)..a.max(b));
             prop_assert_eq!(bits.count(entries.clone()), entries.filter(|&entry| bits.is_set(entry)).count());
         }
     }

@@ -159,7 +159,8 @@ mod tests {
         let count = rows.len() / COLUMNS;
         let uploaded = device.upload(rows.to_vec(), COLUMNS)?;
         let queries = device.upload(queries.to_vec(), COLUMNS)?;
-        let lists = Lists::new(device.upload(vec![0, count as u32], 1)?, device.upload((0..count as u32).rev().collect(), 1)?);
+        let lists =
+            Lists::new(device.upload(vec![0, count as u32], 1)?, device.upload((0..count as u32).rev().collect(), 1)?);
         let probes = device.upload(vec![Ranked::new(0.0, 0); queries.rows()], 1)?;
         let mut work = device.work();
         let rounded = ops::round(&mut work, &uploaded, metric)?;

@@ -36,7 +36,10 @@ pub(super) fn kernels(variant: Variant) -> Vec<Kernel> {
     if !variant.packed_integers {
         return vec![];
     }
-    [Metric::L2, Metric::InnerProduct].into_iter().flat_map(|metric| [kernel(metric, false), kernel(metric, true)]).collect()
+    [Metric::L2, Metric::InnerProduct]
+        .into_iter()
+        .flat_map(|metric| [kernel(metric, false), kernel(metric, true)])
+        .collect()
 }
 
 fn kernel(metric: Metric, masked: bool) -> Kernel {

@@ -50,3 +50,40 @@ fn search(
         Ok(())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::search;
+    use crate::{
+        Device, Metric, Result,
+        device::{Backend, Options, adapters, block_on},
+    };
+
+    /// What is found among every third of some rows, so many bytes at a time.
+    fn found(device: &Device, piece_bytes: usize, k: usize) -> Result<Vec<(u32, f32)>> {
+        const COLUMNS: usize = 5;
+        let numbers = |rows: usize| (0..rows * COLUMNS).map(|place| (place * place % 23) as f32).collect();
+        let (queries, base) = (device.upload(numbers(40), COLUMNS)?, device.upload(numbers(1000), COLUMNS)?);
+        let among = device.upload((0..1000).step_by(3).collect(), 1)?;
+        let mut work = device.work();
+        let Backend::Gpu(recording) = &mut work.0 else { return Ok(vec![]) };
+        let found = search(recording, &queries, &base, &among, k, (Metric::L2, piece_bytes))?;
+        Ok(block_on(work.read(found))?.into_iter().map(|one| (one.id(), one.distance())).collect())
+    }
+
+    #[test]
+    fn pieces_change_nothing() -> Result<()> {
+        for adapter in adapters().iter().filter(|adapter| adapter.backend != "gl" && adapter.unusable.is_none()) {
+            let device = Device::open(&format!("gpu:{}", adapter.index), &Options::default())?;
+            for k in [1, 7, 300] {
+                let whole = found(&device, 1 << 20, k)?;
+                assert!(whole.iter().all(|(row, _)| row % 3 == 0));
+                // A row, 25 and 200 at a time, of 334.
+                for rows in [1, 25, 200].into_iter().filter(|&rows| rows * k >= 25) {
+                    assert_eq!(found(&device, 20 * rows, k)?, whole, "{rows} at a time, k = {k}, on {device:?}");
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -216,7 +216,7 @@ mod tests {
                 terms: with_terms.then_some(&terms[..]),
                 probes: &probes,
                 nprobe: lengths.len(),
-                mask: masked.then(|| Bits::of(&bits)),
+                mask: masked.then(|| Bits(&bits)),
                 add_probe: true,
             };
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -239,16 +239,8 @@ pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
             }
         }
     }
-    let plain = Scan {
-        m: 16,
-        nbits: 8,
-        terms: true,
-        add_probe: true,
-        queries: 1,
-        ordered: false,
-        long: false,
-        masked: false,
-    };
+    let plain =
+        Scan { m: 16, nbits: 8, terms: true, add_probe: true, queries: 1, ordered: false, long: false, masked: false };
     let scan = Scan { ordered: true, ..plain };
     kernels.extend([scan, Scan { long: true, ..scan }].map(|scan| kernel(variant, scan)));
     let masked = Scan { masked: true, ..plain };
