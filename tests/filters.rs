@@ -45,7 +45,8 @@ proptest! {
             Contents::of(&accepted).check_all(&built, &found, built.case.is_exact(), &what);
 
             let exact = index.exact_rows(built.rows.view()).unwrap();
-            let reranked = index.search_with(built.queries.view(), &search.rerank(&exact, 500).filter(&filter)).unwrap();
+            let rerank = search.rerank(&exact, 500).filter(&filter);
+            let reranked = index.search_with(built.queries.view(), &rerank).unwrap();
             let ids = |row: &[cellprobe::Neighbor]| row.iter().map(|one| one.id).collect::<Vec<_>>();
             prop_assert!(reranked.rows().all(|row| ids(row).into_iter().all(accepts)), "re-ranked, {}", what);
             let lengths = |found: &cellprobe::Neighbors| found.rows().map(<[_]>::len).collect::<Vec<_>>();
@@ -88,7 +89,11 @@ proptest! {
                 // Rows added later have identifiers that no other has.
                 let more = built.queries.select(Axis(0), &vec![0; after]);
                 index.add(more.view()).unwrap();
-                let ids: Vec<i64> = (index.ntotal() - after..index.ntotal()).map(|row| index.id_of(row as u32).unwrap()).collect();
+                let added = (index.ntotal() - after) as u32..index.ntotal() as u32;
+                let ids: Vec<i64> = added.map(|row| index.id_of(row).unwrap()).collect();
+                let were_numbers = built.ids.is_none();
+                let most = built.rows.nrows() as i64;
+                prop_assert!(!were_numbers || ids.iter().all(|&id| id >= most), "{:?}, {}", ids, what);
                 expected.add_with_ids(more.view(), &ids).unwrap();
             }
         }
@@ -99,7 +104,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_within_a_radius_is_found(case in cases(), part in 0.0..1.0_f64, most in prop_oneof![1..400_usize, Just(usize::MAX)]) {
+    fn what_is_within_a_radius_is_found(
+        case in cases(), part in 0.0..1.0_f64, most in prop_oneof![1..400_usize, Just(usize::MAX)],
+    ) {
         let built = Built::new(case);
         let accepts = accepts(6, built.case.seed);
         for device in &built.case.devices() {

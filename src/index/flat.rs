@@ -28,8 +28,8 @@ impl FlatIndex {
     /// An empty index of vectors of `dimension`.
     ///
     /// # Errors
-    /// [`Error::Parameter`](crate::Error::Parameter) for a dimension of 0,
-    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    /// [`Error::Parameter`] for a dimension of 0,
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn new(device: &Device, dimension: usize, metric: Metric) -> Result<Self> {
         Self::with_kind(device, dimension, metric, Flat::of(device.upload(vec![], dimension)?))
     }

@@ -6,6 +6,8 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Ids {
     count: usize,
+    /// Rows removed so far, whose numbers are not given anew.
+    removed: usize,
     /// None while each row's identifier is its number.
     given: Option<Vec<i64>>,
 }
@@ -14,7 +16,7 @@ impl Ids {
     /// Identifiers as a file has them, in the order of its rows.
     pub(super) fn from_rows(ids: Vec<i64>) -> Self {
         let numbered = ids.iter().enumerate().all(|(row, &id)| id == row as i64);
-        Ids { count: ids.len(), given: if numbered { None } else { Some(ids) } }
+        Ids { count: ids.len(), removed: 0, given: if numbered { None } else { Some(ids) } }
     }
 
     /// Identifiers of entries in any order, and each entry's row: the identifiers ascend with the rows.
@@ -30,8 +32,7 @@ impl Ids {
         self.count
     }
 
-    /// With `count` more rows, which have the identifiers `ids` or else go on from their number or, if some of these are
-    /// taken, from past the largest.
+    /// With `count` more rows, which have the identifiers `ids` or else go on from their number, that of those removed included.
     pub(super) fn extended(&self, count: usize, ids: Option<&[i64]>) -> Result<Self> {
         let total = self.count + count;
         if total > u32::MAX as usize - 1 {
@@ -41,8 +42,9 @@ impl Ids {
                 asked: total as u64,
             });
         }
-        if ids.is_none() && self.given.is_none() {
-            return Ok(Ids { count: total, given: None });
+        let removed = self.removed;
+        if ids.is_none() && self.given.is_none() && removed == 0 {
+            return Ok(Ids { count: total, removed, given: None });
         }
         let mut all = self.given.clone().unwrap_or_else(|| (0..self.count as i64).collect());
         match ids {
@@ -50,13 +52,7 @@ impl Ids {
                 return Err(Error::Length { what: "ids", expected: count, found: ids.len() });
             }
             Some(ids) => all.extend_from_slice(ids),
-            None => {
-                let numbers = self.count as i64..total as i64;
-                let past = all.iter().max().map_or(0, |id| id.saturating_add(1));
-                let taken = all.iter().any(|id| numbers.contains(id)) && past <= i64::MAX - count as i64;
-                let first = if taken { past } else { numbers.start };
-                all.extend(first..first + count as i64);
-            }
+            None => all.extend((self.count + removed) as i64..(total + removed) as i64),
         }
         if let Some(negative) = all.iter().find(|&&id| id < 0) {
             return Err(Error::parameter("id", negative, "0 or above"));
@@ -65,8 +61,13 @@ impl Ids {
         sorted.sort_unstable();
         match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
             Some(pair) => Err(Error::DuplicateId { id: pair[0] }),
-            None => Ok(Self::from_rows(all)),
+            None => Ok(Ids { removed, ..Self::from_rows(all) }),
         }
+    }
+
+    /// Of these rows alone, the others having been removed: their numbers are not given anew.
+    pub(super) fn remaining(&self, rows: &[u32]) -> Self {
+        Ids { removed: self.removed + self.count - rows.len(), ..self.selected(rows) }
     }
 
     /// Of these rows alone, numbered anew.

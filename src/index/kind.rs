@@ -78,7 +78,7 @@ pub trait Kind: Clone + Send + Sync {
     /// Records the encoding of rows, as many at a time as one likes.
     ///
     /// # Errors
-    /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    /// [`Error::NotTrained`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
     fn encode(&self, context: &Context, work: &mut Work, rows: &DeviceArray<f32>) -> Result<Self::Encoded>;
 
     /// Itself with rows that have been encoded, numbered from `first` on.
@@ -92,7 +92,7 @@ pub trait Kind: Clone + Send + Sync {
     /// Itself with rows that candidates name by rank instead of number.
     ///
     /// # Errors
-    /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    /// [`Error::NotTrained`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
     fn with_ranks(&self, context: &Context, ranks: &DeviceArray<u32>) -> Result<Self>;
 
     /// Itself with these of its rows alone, which ascend and are numbered anew.
@@ -101,13 +101,13 @@ pub trait Kind: Clone + Send + Sync {
     /// What of `rows` rows, a bit each, a search may find.
     ///
     /// # Errors
-    /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    /// [`Error::NotTrained`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
     fn accepted(&self, context: &Context, words: Vec<u32>, rows: usize) -> Result<Accepted>;
 
     /// The nearest rows of each query.
     ///
     /// # Errors
-    /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    /// [`Error::NotTrained`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
     fn search(
         &self,
         context: &Context,

@@ -7,11 +7,7 @@ use std::array;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{
-    panels::Merge,
-    prefetch::prefetch_after,
-    top::{Offered, Top},
-};
+use super::{panels::Merge, prefetch::prefetch_after, top::Offered};
 
 /// Rows that meet queries at a time: one is slower at d = 100, four at d = 784 (both 1.2 for five queries).
 const ROWS: usize = 2;
@@ -30,13 +26,17 @@ const CACHED: usize = 4096;
 /// Rows that a thread takes at a time.
 const PIECE: usize = 1024;
 
-/// The `keep` nearest of each query by squared differences, summed in an order of their own: off by no more than
-/// [`least`] allows.
-pub(super) fn nearest(queries: &[f32], base: &[f32], dimension: usize, keep: usize) -> Vec<Top> {
+/// What is kept of each query by squared differences, summed in an order of their own: off by no more than [`least`] allows.
+pub(super) fn nearest<K: Offered + Merge>(
+    queries: &[f32],
+    base: &[f32],
+    dimension: usize,
+    new: impl Fn() -> K + Sync,
+) -> Vec<K> {
     let count = queries.len() / dimension;
     let pieces = base.par_chunks(PIECE * dimension).enumerate();
     let per_thread = base.len().div_ceil(PIECE * dimension).div_ceil(4 * rayon::current_num_threads());
-    let fresh = || (0..count).map(|_| Top::new(keep)).collect::<Vec<_>>();
+    let fresh = || (0..count).map(|_| new()).collect::<Vec<_>>();
     let parts = pieces.with_min_len(per_thread).fold(fresh, |mut tops, (piece, rows)| {
         offer(queries, rows, (piece * PIECE) as u32, dimension, &mut tops);
         tops

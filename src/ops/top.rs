@@ -130,26 +130,49 @@ impl Keep for Top {
     }
 }
 
-/// Offers of some rows alone.
-pub(super) struct Masked<'a> {
-    pub top: Top,
-    pub mask: Bits<'a>,
+/// Keeps the nearest of rows by their names, but for those that have none.
+pub(super) struct Named<'a> {
+    pub names: &'a [u32],
+    pub top: &'a mut Top,
 }
 
-impl<'a> Masked<'a> {
-    /// Has `offer` make offers to these, of which only what the mask has is taken.
-    pub(super) fn each(tops: &mut [Top], mask: Bits<'a>, offer: impl FnOnce(&mut [Masked<'a>])) {
-        let mut masked: Vec<_> = tops.iter_mut().map(|top| Masked { top: top.take(), mask }).collect();
-        offer(&mut masked);
-        tops.iter_mut().zip(masked).for_each(|(top, masked)| *top = masked.top);
+/// The name of a row without one: no row has that number.
+pub(super) const NAMELESS: u32 = u32::MAX;
+
+fn name_of(names: &[u32], row: usize) -> Option<u32> {
+    names.get(row).copied().filter(|&name| name != NAMELESS)
+}
+
+impl Keep for Named<'_> {
+    #[inline(always)]
+    fn offer<S: Simd>(&mut self, simd: S, first: u32, distances: [S::f32s; VECTORS]) {
+        let Named { names, ref mut top } = *self;
+        top.offer_lanes(simd, distances, |lane| name_of(names, first as usize + lane));
     }
 }
 
-impl Keep for Masked<'_> {
+/// Keeps the nearest of the rows that a mask has, or of all.
+pub(super) struct Among<'a> {
+    pub top: Top,
+    pub mask: Option<Bits<'a>>,
+}
+
+fn has(mask: Option<Bits<'_>>, row: u32) -> bool {
+    mask.is_none_or(|mask| mask.is_set(row as usize))
+}
+
+impl Keep for Among<'_> {
     #[inline(always)]
     fn offer<S: Simd>(&mut self, simd: S, first: u32, distances: [S::f32s; VECTORS]) {
-        let row = |lane| Some(first + lane as u32).filter(|&row| self.mask.is_set(row as usize));
-        self.top.offer_lanes(simd, distances, row);
+        let Among { ref mut top, mask } = *self;
+        top.offer_lanes(simd, distances, |lane| Some(first + lane as u32).filter(|&row| has(mask, row)));
+    }
+}
+
+impl Merge for Among<'_> {
+    fn merge(mut self, other: Self) -> Self {
+        self.top.take_in(other.top);
+        self
     }
 }
 
@@ -165,10 +188,21 @@ impl Offered for Top {
     }
 }
 
-impl Offered for Masked<'_> {
+impl Offered for Named<'_> {
     #[inline(always)]
     fn offer_one(&mut self, distance: f32, row: u32) {
-        if distance <= self.top.threshold() && self.mask.is_set(row as usize) {
+        if distance <= self.top.threshold()
+            && let Some(name) = name_of(self.names, row as usize)
+        {
+            self.top.offer(distance, name);
+        }
+    }
+}
+
+impl Offered for Among<'_> {
+    #[inline(always)]
+    fn offer_one(&mut self, distance: f32, row: u32) {
+        if distance <= self.top.threshold() && has(self.mask, row) {
             self.top.offer(distance, row);
         }
     }

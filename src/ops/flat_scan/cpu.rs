@@ -2,11 +2,12 @@
 //!
 //! As in [`knn`](super::super::knn), products of what is centred or, where few queries probe a list, differences summed in
 //! no particular order keep some more than k of each query, and differences in the order of the columns decide.
-#![expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined into it")]
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
 
-use pulp::Simd;
 use rayon::prelude::*;
 
 use crate::{
@@ -18,11 +19,11 @@ use crate::{
         integers::Integers,
         is_l2,
         mask::Bits,
-        panels::{BLOCK, Form, Groups, Keep, Panels, Reach, Sums, VECTORS, Vectors, width},
+        panels::{BLOCK, Form, Groups, Panels, Reach, Sums, Vectors, width},
         row,
         scan::{Division, Probed, scan_lists},
         simd::{Product, Square},
-        top::{Masked, Top},
+        top::{NAMELESS, Named, Top},
     },
 };
 
@@ -89,19 +90,26 @@ impl<'a> Scan<'a> {
     fn by_differences(&self, k: usize) -> Vec<Ranked> {
         let division = Division { piece: self.piece(), once: 1 };
         let keep = to_keep(k);
-        let kept = scan_lists(&self.lists(), self.count(), keep, &division, |queries: &mut Vec<f32>, piece, tops| {
-            queries.clear();
-            for probing in piece.probing {
-                queries.extend(row(self.queries, self.dimension, probing.query as usize));
-            }
-            let entries = piece.entries.clone();
-            let rows = &self.rows[entries.start * self.dimension..entries.end * self.dimension];
-            let first = entries.start as u32;
-            match self.mask {
-                None => few::offer(queries, rows, first, self.dimension, tops),
-                Some(mask) => Masked::each(tops, mask, |tops| few::offer(queries, rows, first, self.dimension, tops)),
-            }
-        });
+        let kept = scan_lists(
+            &self.lists(),
+            self.count(),
+            keep,
+            &division,
+            |(queries, wanted): &mut (Vec<f32>, Wanted), piece, tops| {
+                queries.clear();
+                for probing in piece.probing {
+                    queries.extend(row(self.queries, self.dimension, probing.query as usize));
+                }
+                let entries = piece.entries.clone();
+                match self.mask {
+                    None => few::offer(queries, self.rows_of(&entries), entries.start as u32, self.dimension, tops),
+                    Some(mask) => {
+                        let (rows, names) = wanted.of(self, mask, &entries, None);
+                        few::offer(queries, rows, 0, self.dimension, &mut named(names, tops));
+                    }
+                }
+            },
+        );
         self.ranked(&kept, k, |_, last| few::least(self.dimension, last))
     }
 
@@ -117,24 +125,34 @@ impl<'a> Scan<'a> {
         keep: usize,
     ) -> Vec<Ranked> {
         let division = Division { piece: self.piece(), once: 8 };
-        scan_lists(&self.lists(), self.count(), keep, &division, |panels: &mut Panels, piece, tops| {
-            let entries = piece.entries.clone();
-            let rows = &self.rows[entries.start * self.dimension..entries.end * self.dimension];
-            panels.repack(rows, self.dimension, self.dimension, form);
-            measure(panels);
-            let groups = Groups::of(vectors, piece.probing.iter().map(|probing| probing.query as usize));
-            for (block, tops) in tops.chunks_mut(BLOCK).enumerate() {
-                if let Some(names) = names {
-                    let named = |top| Named { names: &names[..entries.end], mask: self.mask, top };
-                    let mut kept: Vec<_> = tops.iter_mut().map(named).collect();
-                    panels.offer(entries.start, &groups, block * BLOCK, sums, &mut kept);
-                } else if let Some(mask) = self.mask {
-                    Masked::each(tops, mask, |tops| panels.offer(entries.start, &groups, block * BLOCK, sums, tops));
-                } else {
-                    panels.offer(entries.start, &groups, block * BLOCK, sums, tops);
+        scan_lists(
+            &self.lists(),
+            self.count(),
+            keep,
+            &division,
+            |(panels, wanted): &mut (Panels, Wanted), piece, tops| {
+                let entries = piece.entries.clone();
+                let (rows, names) = match (self.mask, names) {
+                    (Some(mask), names) => {
+                        let (rows, names) = wanted.of(self, mask, &entries, names);
+                        (rows, Some(names))
+                    }
+                    (None, names) => (self.rows_of(&entries), names.map(|names| &names[entries.clone()])),
+                };
+                if rows.is_empty() {
+                    return;
                 }
-            }
-        })
+                panels.repack(rows, self.dimension, self.dimension, form);
+                measure(panels);
+                let groups = Groups::of(vectors, piece.probing.iter().map(|probing| probing.query as usize));
+                for (block, tops) in tops.chunks_mut(BLOCK).enumerate() {
+                    match names {
+                        Some(names) => panels.offer(0, &groups, block * BLOCK, sums, &mut named(names, tops)),
+                        None => panels.offer(entries.start, &groups, block * BLOCK, sums, tops),
+                    }
+                }
+            },
+        )
     }
 
     /// The k nearest of the places kept, of which each query has [`to_keep`].
@@ -153,6 +171,10 @@ impl<'a> Scan<'a> {
         exact.ranked(candidates, |query| lists.offered(query), |place| self.ids[place as usize], least, again)
     }
 
+    fn rows_of(&self, entries: &Range<usize>) -> &'a [f32] {
+        &self.rows[entries.start * self.dimension..entries.end * self.dimension]
+    }
+
     fn lists(&self) -> Probed<'a> {
         let Scan { offsets, probes, nprobe, mask, .. } = *self;
         Probed { offsets, entries: self.ids.len(), probes, nprobe, mask }
@@ -169,20 +191,43 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Keeps the nearest of entries by their names.
-struct Named<'a> {
-    names: &'a [u32],
-    mask: Option<Bits<'a>>,
-    top: &'a mut Top,
+/// Rows of a piece that a mask has, and names.
+#[derive(Default)]
+struct Wanted {
+    rows: Vec<f32>,
+    names: Vec<u32>,
 }
 
-impl Keep for Named<'_> {
-    #[inline(always)]
-    fn offer<S: Simd>(&mut self, simd: S, first: u32, distances: [S::f32s; VECTORS]) {
-        let is_set = |entry| self.mask.is_none_or(|mask| mask.is_set(entry));
-        let name = |entry| self.names.get(entry).copied().filter(|_| is_set(entry));
-        self.top.offer_lanes(simd, distances, |lane| name(first as usize + lane));
+impl Wanted {
+    /// Rows of `entries`, among them those that the mask has, which alone have names: `names`, or else their places. Where
+    /// they are fewer than half they are copied, so that no other is compared; copying most of them takes longer than that
+    /// (1.4 of the time of a scan of all, where 1.0 is without).
+    fn of<'a>(
+        &'a mut self,
+        scan: &Scan<'a>,
+        mask: Bits<'_>,
+        entries: &Range<usize>,
+        names: Option<&[u32]>,
+    ) -> (&'a [f32], &'a [u32]) {
+        self.rows.clear();
+        self.names.clear();
+        let name = |entry: usize| names.map_or(entry as u32, |names| names[entry]);
+        if 2 * mask.count(entries.clone()) >= entries.len() {
+            let names = entries.clone().map(|entry| if mask.is_set(entry) { name(entry) } else { NAMELESS });
+            self.names.extend(names);
+            return (scan.rows_of(entries), &self.names);
+        }
+        for entry in entries.clone().filter(|&entry| mask.is_set(entry)) {
+            self.rows.extend_from_slice(row(scan.rows, scan.dimension, entry));
+            self.names.push(name(entry));
+        }
+        (&self.rows, &self.names)
     }
+}
+
+/// Keeps rows by their names.
+fn named<'a>(names: &'a [u32], tops: &'a mut [Top]) -> Vec<Named<'a>> {
+    tops.iter_mut().map(|top| Named { names, top }).collect()
 }
 
 #[cfg(test)]

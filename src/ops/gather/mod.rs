@@ -1,6 +1,6 @@
 //! Rows in another order, and rows after rows.
 
-mod cpu;
+pub(super) mod cpu;
 pub(super) mod gpu;
 pub(super) mod reference;
 

@@ -1,6 +1,6 @@
 //! Each query's k closest of some rows.
 
-use super::gpu;
+use super::{cpu, gpu};
 use crate::{
     Device, DeviceArray, Metric, Result, Work,
     device::Backend,
@@ -12,7 +12,7 @@ use crate::{
 pub struct Subset {
     /// All rows in one list, of which scans look at these.
     lists: Lists,
-    /// Their numbers, ascending, on a GPU.
+    /// Their numbers, ascending.
     rows: DeviceArray<u32>,
 }
 
@@ -25,7 +25,7 @@ impl Subset {
         let mut rows = vec![];
         let mask = Mask::new(device, count, |row| {
             let chosen = is_chosen(row);
-            rows.extend((chosen && device.is_gpu()).then_some(row as u32));
+            rows.extend(chosen.then_some(row as u32));
             chosen
         })?;
         let offsets = device.upload(vec![0, count as u32], 1)?;
@@ -34,14 +34,17 @@ impl Subset {
     }
 }
 
-/// Queries that scan the rows one by one, on a GPU: copying the rows takes as long as two of them.
+/// Queries that pass over the other rows on a GPU, unless three in four are others: copying rows takes as long as so many
+/// scans of them. On the CPU all queries do if one in two is another.
 const FEW: usize = 2;
+
+/// Bytes of rows that are copied at a time.
+const PIECE_BYTES: usize = 1 << 30;
 
 /// [`knn`](super::knn()) among some rows of `base`, which keep their numbers.
 ///
-/// # On a GPU
 /// The rows are copied, a gibibyte at a time, and searched there: that takes reading and writing them once more, and as much
-/// memory. One or two queries, and all on the CPU, pass over the others instead.
+/// memory. One query or two pass over the others instead, unless most are others.
 ///
 /// # Errors
 /// As [`knn`](super::knn()); [`Error::Length`](crate::Error::Length) if `among` is of another number of rows.
@@ -56,13 +59,24 @@ pub fn knn_among(
     crate::ops::check_columns("queries", queries, base)?;
     check_k(k)?;
     check_rows("base", base, among.lists.entries())?;
-    let list = match &mut work.0 {
-        Backend::Gpu(recording) if queries.rows() > FEW => {
-            return gpu::knn_among(recording, queries, base, &among.rows, k, metric);
+    let rows = &among.rows;
+    match &mut work.0 {
+        Backend::Cpu => {
+            let (queries, numbers) = (queries.host("queries")?, rows.host("numbers of rows")?);
+            let mask = among.lists.host_mask()?;
+            let all = cpu::Base { rows: base.host("base")?, dimension: base.columns(), mask };
+            let found = if 2 * rows.rows() >= base.rows() {
+                cpu::knn(queries, all, k, metric)
+            } else {
+                cpu::knn_among(queries, all, numbers, k, (metric, PIECE_BYTES))
+            };
+            Ok(DeviceArray::on_host(found, k))
         }
-        // Of a probe only the number of its list counts.
-        Backend::Gpu(recording) => recording.zeros(queries.rows(), 1)?,
-        Backend::Cpu => DeviceArray::on_host(vec![Ranked::new(0.0, 0); queries.rows()], 1),
-    };
-    flat_scan(work, queries, base, None, &among.lists, &list, k, metric)
+        Backend::Gpu(recording) if queries.rows() <= FEW && 4 * rows.rows() >= base.rows() => {
+            // Of a probe only the number of its list counts.
+            let list = recording.zeros(queries.rows(), 1)?;
+            flat_scan(work, queries, base, None, &among.lists, &list, k, metric)
+        }
+        Backend::Gpu(recording) => gpu::knn_among(recording, queries, base, rows, k, (metric, PIECE_BYTES)),
+    }
 }

@@ -78,7 +78,8 @@ fn search(
     super::check_k(k)?;
     match &mut work.0 {
         Backend::Cpu => {
-            let ranked = cpu::knn(queries.host("queries")?, base.host("base")?, queries.columns(), k, metric);
+            let rows = cpu::Base { rows: base.host("base")?, dimension: base.columns(), mask: None };
+            let ranked = cpu::knn(queries.host("queries")?, rows, k, metric);
             Ok(DeviceArray::on_host(ranked, k))
         }
         Backend::Gpu(recording) => gpu::knn(recording, queries, base, k, (metric, alike)),

@@ -73,6 +73,13 @@ impl Bits<'_> {
         self.0.get(entry / 32).is_some_and(|word| word >> (entry % 32) & 1 == 1)
     }
 
+    /// The bits of 64 entries from one on.
+    pub(super) fn lanes(self, first: usize) -> u64 {
+        let word = |number: usize| u128::from(self.0.get(number).copied().unwrap_or(0));
+        let (number, shift) = (first / 32, first % 32);
+        ((word(number) | word(number + 1) << 32 | word(number + 2) << 64) >> shift) as u64
+    }
+
     /// How many of these entries are set.
     pub(super) fn count(self, entries: Range<usize>) -> usize {
         // Bits of a word below one.
@@ -116,6 +123,8 @@ mod tests {
         #[test]
         fn set_bits_are_counted(words in prop::collection::vec(any::<u32>(), 0..6), a in 0_usize..200, b in 0_usize..200) {
             let (bits, entries) = (Bits(&words), a.min(b)..a.max(b));
+            let lanes = (0..64).filter(|lane| bits.is_set(a + lane)).fold(0_u64, |lanes, lane| lanes | 1 << lane);
+            prop_assert_eq!(bits.lanes(a), lanes);
             prop_assert_eq!(bits.count(entries.clone()), entries.filter(|&entry| bits.is_set(entry)).count());
         }
     }

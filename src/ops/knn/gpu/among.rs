@@ -6,21 +6,7 @@ use crate::{
     ops::{Ranked, gather::gpu::gather_into, rename::gpu::rename_into, select::gpu::choose},
 };
 
-/// Bytes of rows that are copied at a time.
-const PIECE_BYTES: usize = 1 << 30;
-
 pub(in crate::ops::knn) fn knn_among(
-    recording: &mut Recording,
-    queries: &DeviceArray<f32>,
-    base: &DeviceArray<f32>,
-    among: &DeviceArray<u32>,
-    k: usize,
-    metric: Metric,
-) -> Result<DeviceArray<Ranked>> {
-    search(recording, queries, base, among, k, (metric, PIECE_BYTES))
-}
-
-fn search(
     recording: &mut Recording,
     queries: &DeviceArray<f32>,
     base: &DeviceArray<f32>,
@@ -53,7 +39,7 @@ fn search(
 
 #[cfg(test)]
 mod tests {
-    use super::search;
+    use super::knn_among;
     use crate::{
         Device, Metric, Result,
         device::{Backend, Options, adapters, block_on},
@@ -67,7 +53,7 @@ mod tests {
         let among = device.upload((0..1000).step_by(3).collect(), 1)?;
         let mut work = device.work();
         let Backend::Gpu(recording) = &mut work.0 else { return Ok(vec![]) };
-        let found = search(recording, &queries, &base, &among, k, (Metric::L2, piece_bytes))?;
+        let found = knn_among(recording, &queries, &base, &among, k, (Metric::L2, piece_bytes))?;
         Ok(block_on(work.read(found))?.into_iter().map(|one| (one.id(), one.distance())).collect())
     }
 

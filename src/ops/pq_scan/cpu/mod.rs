@@ -103,12 +103,8 @@ impl<'a> Stretch<'a> {
     }
 
     fn scan(&self, top: &mut Top) {
-        (0..self.ids.len()).filter(|&entry| self.is_wanted(entry)).for_each(|entry| self.offer(entry, top));
-    }
-
-    /// Whether the mask has the entry.
-    fn is_wanted(&self, entry: usize) -> bool {
-        self.mask.is_none_or(|mask| mask.is_set(self.first + entry))
+        let is_wanted = |entry: &usize| self.mask.is_none_or(|mask| mask.is_set(self.first + entry));
+        (0..self.ids.len()).filter(is_wanted).for_each(|entry| self.offer(entry, top));
     }
 
     fn offer(&self, entry: usize, top: &mut Top) {

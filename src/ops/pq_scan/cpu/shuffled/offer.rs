@@ -52,11 +52,11 @@ fn offer_blocks(
     }
     entries.clear();
     for (block, &mask) in masks.iter().enumerate() {
-        let mut lanes = mask;
+        let mut lanes = mask & stretch.mask.map_or(u64::MAX, |mask| mask.lanes(stretch.first + block * LANES));
         while lanes != 0 {
             let entry = block * LANES + lanes.trailing_zeros() as usize;
             lanes &= lanes - 1;
-            if entry < stretch.ids.len() && stretch.is_wanted(entry) {
+            if entry < stretch.ids.len() {
                 prefetch(stretch.codes.code(entry));
                 entries.push(entry);
             }
