@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytemuck::Pod;
 use cellprobe::{
     Device, DeviceArray, Index, Metric, Search, Work,
-    ops::{self, Codebook, Places, Ranked, Table},
+    ops::{self, Codebook, Mask, Places, Ranked, Subset, Table},
     wgpu,
 };
 use common::{program::*, *};
@@ -66,7 +66,7 @@ fn every_operation_can_be_recorded_into_the_callers_encoder() {
         let origin = upload(device, &numbers.vector(Kind::Even, 8), 8);
         let codebook = Codebook::new(upload(device, &numbers.vector(Kind::Even, 2 * 16 * 4), 4), 2, 4).unwrap();
         let (offsets, ids) = numbers.lists(4, 90);
-        let positions = upload(device, &inverse(&ids), 1);
+        let (positions, ids_there) = (upload(device, &inverse(&ids), 1), upload(device, &ids, 1));
         let lists = upload_lists(device, &offsets, &ids);
         let probes = upload(device, &numbers.probes(Kind::Even, 4, 6, 2), 2);
         let candidates = upload(device, &numbers.probes(Kind::Even, 90, 6, 9), 9);
@@ -85,6 +85,12 @@ fn every_operation_can_be_recorded_into_the_callers_encoder() {
         check_recorded(program, |work| ops::gather(work, &rows, &labels).unwrap());
         check_recorded(program, |work| ops::concat(work, &rows, &queries).unwrap());
         check_recorded(program, |work| ops::normalise(work, &rows).unwrap());
+        let is_third = |row: usize| row.is_multiple_of(3);
+        let (among, thirds) = (Subset::new(device, 90, is_third).unwrap(), Mask::new(device, 90, is_third).unwrap());
+        let masked = lists.masked(thirds.clone());
+        check_recorded(program, |work| ops::knn_among(work, &queries, &rows, &among, 5, l2).unwrap());
+        check_recorded(program, |work| ops::mask(work, &thirds, &ids_there).unwrap().words().clone());
+        check_recorded(program, |work| ops::flat_scan(work, &queries, &rows, None, &masked, &probes, 4, l2).unwrap());
         check_recorded(program, |work| ops::rename(work, &candidates, &positions).unwrap());
         check_recorded(program, |work| ops::rerank(work, &queries, &rows, None, &candidates, 4, l2).unwrap());
         check_recorded(program, |work| {

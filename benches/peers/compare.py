@@ -140,6 +140,24 @@ def probing(title, path, base, queries, truth, nprobe, target):
     row(f"{title}, nprobe {nprobe}", target, request, peers, note)
 
 
+def filtered(title, path, queries, percent, nprobe=None):
+    """Searches for which so many of a hundred rows are accepted; faiss has them as a bitmap."""
+    def search():
+        if not hasattr(search, "index"):
+            search.index = faiss.read_index(path)
+            accepted = np.arange(search.index.ntotal) % 100 < percent
+            search.bits = np.packbits(accepted, bitorder="little")
+            search.selector = faiss.IDSelectorBitmap(search.bits)
+            parameters = dict(sel=search.selector)
+            search.parameters = (faiss.SearchParametersIVF(nprobe=nprobe, **parameters) if nprobe
+                                 else faiss.SearchParameters(**parameters))
+        return search.index.search(queries, 10, params=search.parameters)
+    request = lambda: dict(prepare="search", index=path, queries=saved("queries", queries), k=10, accept=percent,
+                           **(dict(nprobe=nprobe) if nprobe else {}))
+    note = lambda answer: f"recall of faiss's {recall(answer['ids'], search()[1]):.4f}"
+    row(f"{title}, {percent} % accepted", 1, request, lambda: [search], note)
+
+
 def clustering(base, k, iterations):
     start = np.ascontiguousarray(base[np.random.default_rng(1).permutation(len(base))[:k]])
     def train():
@@ -273,6 +291,13 @@ for nprobe in (16, 64):
     probing("IVF256,Flat, 339,479 words", faiss_index("ivf256", "IVF256,Flat", base), base, queries, truth, nprobe, 4)
 for nprobe in (16, 64):
     probing("IVF1024,PQ25, 339,479 words", faiss_index("ivfpq", "IVF1024,PQ25", base), base, queries, truth, nprobe, 2)
+
+
+for percent in (50, 1):
+    filtered("exact kNN, 100,000 x 100 of words, 1000 queries, k = 10", faiss_index("flat", "Flat", base[:100_000]),
+             queries, percent)
+    filtered("IVF256,Flat, 339,479 words, nprobe 16", faiss_index("ivf256", "IVF256,Flat", base), queries, percent, 16)
+    filtered("IVF1024,PQ25, 339,479 words, nprobe 16", faiss_index("ivfpq", "IVF1024,PQ25", base), queries, percent, 16)
 
 
 def build_index():

@@ -8,7 +8,10 @@ use std::{
 };
 
 use cellprobe::{
-    Device, Index, KMeans, Metric, ProductQuantizer, Search, index::ExactRows, kmeans::Init, quantize::Training,
+    Device, Index, KMeans, Metric, ProductQuantizer, Search,
+    index::{ExactRows, Filter},
+    kmeans::Init,
+    quantize::Training,
     storage::read_vectors,
 };
 use ndarray::{Array2, s};
@@ -22,6 +25,7 @@ enum Job {
         k: usize,
         nprobe: Option<usize>,
         rerank: Option<(ExactRows, usize)>,
+        filter: Option<Filter>,
     },
     KMeans {
         rows: Array2<f32>,
@@ -83,7 +87,13 @@ fn prepare(request: &Value) -> Result<Job, Box<dyn Error>> {
                 Err(_) => None,
             };
             let queries = read_vectors(text("queries")?)?;
-            Job::Search { index: Box::new(index), queries, k: number("k")?, nprobe: number("nprobe").ok(), rerank }
+            // So many of a hundred rows.
+            let filter = match request["accept"].as_i64() {
+                Some(accepted) => Some(index.filter(|id| id % 100 < accepted)?),
+                None => None,
+            };
+            let (k, nprobe) = (number("k")?, number("nprobe").ok());
+            Job::Search { index: Box::new(index), queries, k, nprobe, rerank, filter }
         }
         "kmeans" => {
             Job::KMeans { rows: rows()?, start: read_vectors(text("start")?)?, iterations: number("iterations")? }
@@ -108,13 +118,16 @@ fn run(job: &Job, request: &Value) -> Result<Value, Box<dyn Error>> {
     let start = Instant::now();
     let seconds = || start.elapsed().as_secs_f64();
     Ok(match job {
-        Job::Search { index, queries, k, nprobe, rerank } => {
+        Job::Search { index, queries, k, nprobe, rerank, filter } => {
             let mut search = Search::new(*k);
             if let Some(nprobe) = number("nprobe", *nprobe) {
                 search = search.nprobe(nprobe);
             }
             if let Some((rows, factor)) = rerank {
                 search = search.rerank(rows, number("rerank", None).unwrap_or(*factor));
+            }
+            if let Some(filter) = filter {
+                search = search.filter(filter);
             }
             let found = index.search_with(queries.view(), &search)?;
             let seconds = seconds();

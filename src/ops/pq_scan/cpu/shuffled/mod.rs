@@ -15,9 +15,13 @@ use crate::ops::{
     Ranked,
     scan::{Division, Probing, scan_lists},
 };
-use offer::offer_all;
+use offer::{offer_all, offer_few};
 pub(super) use sums::Way;
 use sums::{LANES, Plane};
+
+/// Codes of which no more than one in so many is wanted are summed one by one: of one in a hundred, with 25 bytes each, a
+/// search of 16 of 1,024 lists takes 0.6 of the time.
+const SPARSE: usize = 16;
 
 /// What a thread works in.
 #[derive(Default)]
@@ -35,6 +39,16 @@ pub(super) fn pq_scan(input: &Scan<'_>, k: usize, way: Way) -> Vec<Ranked> {
     let division = Division { piece: 2048, once: 4 };
     scan_lists(&input.lists(), input.queries(), k, &division, |scratch: &mut Scratch, piece, tops| {
         let stretch = |&Probing { query, probe }: &Probing| input.stretch(query as usize, probe, piece.entries.clone());
+        if let Some(mask) = input.mask.filter(|mask| SPARSE * mask.count(piece.entries.clone()) <= piece.entries.len())
+        {
+            scratch.entries.clear();
+            let wanted = piece.entries.clone().filter(|&entry| mask.is_set(entry));
+            scratch.entries.extend(wanted.map(|entry| entry - piece.entries.start));
+            for (probing, top) in piece.probing.iter().zip(tops) {
+                offer_few(way, &stretch(probing), &scratch.entries, top);
+            }
+            return;
+        }
         if let Some(first) = piece.probing.first() {
             let Stretch { codes, .. } = stretch(first);
             way.arrange(&codes, &mut scratch.planes);

@@ -62,6 +62,11 @@ fn offer_blocks(
             }
         }
     }
+    offer_few(way, stretch, entries, top);
+}
+
+/// Offers these entries, whatever they come to.
+pub(super) fn offer_few(way: Way, stretch: &Stretch<'_>, entries: &[usize], top: &mut Top) {
     for entries in entries.chunks(16) {
         offer(way, stretch, entries, top);
     }
