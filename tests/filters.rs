@@ -3,13 +3,15 @@
 mod cases;
 mod common;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use cases::{Built, Case, Contents, cases};
 use cellprobe::{
     Device, Error, FlatIndex, Index, IvfFlatIndex, Metric, PqIndex, Search,
     index::{Filter, Placement},
 };
-use common::{Kind, Numbers, devices};
-use ndarray::{Array2, Axis};
+use common::{Kind, Numbers, devices, read};
+use ndarray::{Array2, Axis, s};
 use proptest::prelude::*;
 
 /// Accepts about `share` of 8 identifiers.
@@ -175,6 +177,33 @@ fn a_filter_of_many_rows_and_queries() {
                 let found = index.search_with(queries.view(), &search.filter(&filter)).unwrap();
                 let expected = left.search_with(queries.view(), &search).unwrap();
                 assert_eq!(found, expected, "{factory}, k = {k}, on {device:?}");
+                // The same, left on the device.
+                let uploaded = device.upload(queries.iter().copied().collect(), columns).unwrap();
+                let mut work = device.work();
+                let there = index.search_on(&mut work, &uploaded, &search.filter(&filter)).unwrap();
+                let there = index.neighbors(&read(work, there), k).unwrap();
+                assert_eq!(there, expected, "{factory}, k = {k}, left on {device:?}");
+                assert!(index.search_on(&mut device.work(), &uploaded, &search.within(1.0)).is_err());
+            }
+            // Round after round.
+            let some = queries.slice(s![..3, ..]);
+            let told = AtomicUsize::new(0);
+            let tell = |done: usize, _: usize| {
+                told.fetch_max(done, Ordering::Relaxed);
+            };
+            let all = Search::all_within(f32::INFINITY).nprobe(8).filter(&filter).progress(&tell);
+            let found = index.search_with(some, &all).unwrap();
+            assert!(found.rows().all(|row| row.len() == left.ntotal() && row.is_sorted_by(|a, b| a.score <= b.score)));
+            assert_eq!(told.into_inner(), 3, "{factory} on {device:?}");
+            // More than there are.
+            let found = index.search_with(some, &Search::new(usize::MAX).nprobe(8).filter(&filter)).unwrap();
+            assert!(found.rows().all(|row| row.len() == left.ntotal()));
+            // None at all.
+            let none = index.filter(|_| false).unwrap();
+            let exact = index.exact_rows(base.view()).unwrap();
+            for search in [Search::new(5), Search::new(5).rerank(&exact, 3), Search::all_within(9.0)] {
+                let found = index.search_with(some, &search.filter(&none)).unwrap();
+                assert_eq!(found.rows().map(<[_]>::len).collect::<Vec<_>>(), [0; 3], "{factory} on {device:?}");
             }
         }
     }
@@ -195,16 +224,27 @@ fn a_filter_is_of_one_index() {
         let (of_flat, of_lists) = (flat.filter(|_| true).unwrap(), lists.filter(|_| true).unwrap());
         let refused = |filter: &Filter, index: &Index| {
             let error = index.search_with(rows.view(), &Search::new(3).filter(filter)).unwrap_err();
-            assert!(matches!(error, Error::OtherDevice { .. } | Error::Length { .. }), "{error:?}");
+            assert!(matches!(error, Error::OtherDevice { .. } | Error::Parameter { name: "filter", .. }), "{error:?}");
         };
         refused(&of_flat, &Index::IvfFlat(lists.clone()));
         refused(&of_lists, &Index::Flat(flat.clone()));
+        // Rows that came and went leave it behind, as many as there are.
         lists.remove(|id| id == 7).unwrap();
         refused(&of_lists, &Index::IvfFlat(lists.clone()));
+        lists.add(rows.slice(s![..1, ..])).unwrap();
+        assert_eq!((of_lists.ntotal(), lists.ntotal()), (300, 300));
+        refused(&of_lists, &Index::IvfFlat(lists.clone()));
+        let mut alike = FlatIndex::new(device, 8, Metric::L2).unwrap();
+        alike.add(rows.view()).unwrap();
+        refused(&of_flat, &Index::Flat(alike));
+        assert!(flat.clone().search_with(rows.view(), &Search::new(3).filter(&of_flat)).is_ok());
         for other in devices().iter().filter(|other| other.name() != device.name()) {
             refused(&of_flat, &Index::Flat(flat.to_device(other).unwrap()));
         }
-        let streamed = Index::Flat(flat.clone()).streamed_to(device, 1 << 20).unwrap();
-        assert!(streamed.search_with(rows.view(), &Search::new(3).filter(&of_flat)).is_err());
+        let streamed = |memory| Index::Flat(flat.clone()).streamed_to(device, memory).unwrap();
+        let (one, other) = (streamed(30_000), streamed(25_000));
+        assert!(one.search_with(rows.view(), &Search::new(3).filter(&of_flat)).is_err());
+        assert!(one.search_with(rows.view(), &Search::new(3).filter(&other.filter(|_| true))).is_err());
+        assert!(one.search_with(rows.view(), &Search::new(3).filter(&one.filter(|_| true))).is_ok());
     }
 }

@@ -350,7 +350,13 @@ fn mask_has_the_entries_of_the_rows_that_are_set() {
         let mut work = device.work();
         let found = mask(&mut work);
         assert_eq!(found.len(), entries);
-        assert_eq!(read(work, found.words().clone()), reference::mask(&words, &ids));
+        let found = read(work, found.words().clone());
+        let expected: Vec<bool> = ids.iter().map(|&row| is_set(row as usize)).collect();
+        let bits =
+            |words: &[u32]| (0..entries).map(|entry| words[entry / 32] >> (entry % 32) & 1 == 1).collect::<Vec<_>>();
+        assert_eq!(bits(&found), expected);
+        // Nothing is past the last.
+        assert_eq!(found, reference::mask(&words, &ids));
     });
 }
 

@@ -5,6 +5,7 @@ use ndarray::{ArrayView2, Axis};
 
 use super::{
     CHUNK_BYTES, Kind, VectorIndex,
+    filter::Version,
     ids::Ids,
     ranked,
     steps::{Steps, Watch},
@@ -185,6 +186,7 @@ impl<K: Kind> VectorIndex<K> {
     fn replace(&mut self, kind: K, ids: Ids, added: usize) -> Result<()> {
         let (kind, order) = ranked(&self.context, kind, ids.order())?;
         (self.kind, self.order, self.ids) = (kind, order, ids);
+        self.version = Version::default();
         if added > 0 {
             self.form.direct_map = DirectMap::None;
         }

@@ -69,7 +69,7 @@ impl<K: Kind> VectorIndex<K> {
     /// Bytes on the device that each query of a search takes, the results among them.
     #[must_use]
     pub fn bytes_per_query(&self, search: &Search<'_>) -> usize {
-        let candidates = search.candidates().min(self.ntotal());
+        let candidates = search.candidates().min(search.most(self.ntotal()));
         4 * self.dimension() + 16 * candidates + self.kind.query_bytes(search.nprobe)
     }
 
@@ -117,7 +117,7 @@ impl<K: Kind> VectorIndex<K> {
     ) -> Result<DeviceArray<Ranked>> {
         let Search { nprobe, rerank, filter, .. } = *search;
         let accepted = filter.map(Filter::on_one_device).transpose()?;
-        let candidates = rerank.map_or(k, |_| search.candidates().min(self.ntotal()));
+        let candidates = rerank.map_or(k, |_| search.candidates().min(search.most(self.ntotal())).max(1));
         let found = self.kind.search(&self.context, work, queries, Wanted { k: candidates, nprobe, accepted })?;
         let exact = rerank.map(|(exact, _)| exact.on_one_device()).transpose()?;
         Ok(self.settled(work, queries, &found, exact, k)?.unwrap_or(found.hits))

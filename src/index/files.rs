@@ -5,6 +5,7 @@ use ndarray::{Array2, Array3, ArrayView2};
 
 use super::{
     Context, FlatIndex, Index, IvfFlatIndex, IvfPqIndex, PqIndex, VectorIndex,
+    filter::Version,
     flat::Flat,
     ids::Ids,
     ivf::{Entries, Ivf},
@@ -125,7 +126,8 @@ fn unsupported(what: &str) -> Error {
 
 fn assembled<K: super::Kind>(context: Context, kind: K, ids: Ids, form: Form) -> Result<VectorIndex<K>> {
     let (kind, order) = if kind.is_trained() { ranked(&context, kind, ids.order())? } else { (kind, None) };
-    Ok(VectorIndex { context, kind, ids, order, warnings: vec![], form })
+    let version = Version::default();
+    Ok(VectorIndex { context, kind, ids, order, warnings: vec![], form, version })
 }
 
 fn assembled_pq(context: Context, stored: faiss::Pq, ids: Ids, form: Form) -> Result<PqIndex> {

@@ -1,12 +1,20 @@
 //! Which rows a search may find.
 
-use super::{Context, Kind, VectorIndex, kind::Accepted};
-use crate::{Error, Result, ops::Mask};
+use std::sync::Arc;
+
+use super::{Kind, VectorIndex, kind::Accepted};
+use crate::{Error, Result, ops, storage::faiss::DirectMap};
+
+/// Tells rows of an index from those after some came or went, and from another index's.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Version(Arc<()>);
 
 /// Which rows of an index a search may find: see [`VectorIndex::filter`](super::VectorIndex::filter). FAISS calls it
 /// `IDSelector`.
 #[derive(Clone, Debug)]
 pub struct Filter {
+    /// Of the rows that it is for.
+    version: Version,
     ntotal: usize,
     accepted: usize,
     parts: Parts,
@@ -34,13 +42,15 @@ impl Filter {
         self.ntotal
     }
 
-    pub(super) fn of_parts(ntotal: usize, accepted: usize, parts: Vec<Accepted>) -> Self {
-        Filter { ntotal, accepted, parts: Parts::Here(parts) }
+    /// For parts on their devices.
+    pub(super) fn of_parts(version: &Version, ntotal: usize, accepted: usize, parts: Vec<Accepted>) -> Self {
+        Filter { version: version.clone(), ntotal, accepted, parts: Parts::Here(parts) }
     }
 
     /// For parts that are not on a device yet.
-    pub(super) fn of_pieces(ntotal: usize, pieces: Vec<Vec<u32>>) -> Self {
-        Filter { ntotal, accepted: pieces.iter().map(|words| count(words)).sum(), parts: Parts::Words(pieces) }
+    pub(super) fn of_pieces(version: &Version, ntotal: usize, pieces: Vec<Vec<u32>>) -> Self {
+        let accepted = pieces.iter().map(|words| count(words)).sum();
+        Filter { version: version.clone(), ntotal, accepted, parts: Parts::Words(pieces) }
     }
 
     /// What each of so many parts, on their devices, accepts.
@@ -64,25 +74,14 @@ impl Filter {
         }
     }
 
-    pub(super) fn check(&self, ntotal: usize) -> Result<()> {
-        if self.ntotal == ntotal {
+    /// Fails unless it is for these rows.
+    pub(super) fn check(&self, version: &Version) -> Result<()> {
+        if Arc::ptr_eq(&self.version.0, &version.0) {
             return Ok(());
         }
-        Err(Error::Length { what: "rows of a filter", expected: ntotal, found: self.ntotal })
+        let expected = "one that this index made since its rows came or went last";
+        Err(Error::parameter("filter", "of another index or of other rows", expected))
     }
-}
-
-/// A bit for each of `rows` rows: whether it is accepted.
-pub(super) fn words(rows: usize, mut accepts: impl FnMut(usize) -> bool) -> Vec<u32> {
-    let word = |first: usize| {
-        (first..rows.min(first + 32)).fold(0, |word, row| word | u32::from(accepts(row)) << (row - first))
-    };
-    (0..rows).step_by(32).map(word).collect()
-}
-
-/// Whether the bit of a row is set.
-pub(super) fn is_set(words: &[u32], row: usize) -> bool {
-    words[row / 32] >> (row % 32) & 1 == 1
 }
 
 /// How many bits are set.
@@ -95,9 +94,13 @@ impl<K: Kind> VectorIndex<K> {
     ///
     /// It is made once, on the index's device, for any number of searches, which then find the nearest of the accepted
     /// rows, `k` of them if there are as many in the lists that they visit. It takes a bit a row there; for a
-    /// [`FlatIndex`] on a GPU 4 bytes a row, and as many for each row that is accepted. Rows that come or go leave it
-    /// behind: make another one then. Where few rows are accepted and searched for often, [removing](Self::remove) the
-    /// others from a clone of the index makes searches of codes faster as well.
+    /// [`FlatIndex`] 4 bytes a row, and as many for each row that is accepted. Once rows come or go it is an error to search
+    /// with it. Where few rows are accepted and searched for often, [removing](Self::remove) the others from a clone of the
+    /// index makes searches of codes faster as well.
+    ///
+    /// A filtered search of a [`FlatIndex`] on a GPU reads the rows in place or copies those accepted, as these are many or
+    /// few: scores may then differ in the last bits from those of a search without a filter, and so may those of an index in
+    /// parts from those of one.
     ///
     /// ```
     /// use cellprobe::{Device, FlatIndex, Metric, Search};
@@ -113,7 +116,8 @@ impl<K: Kind> VectorIndex<K> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotTrained`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    /// [`Error::NotTrained`], [`Error::OutOfMemory`], [`Error::DeviceLost`]; [`Error::Limit`] for more rows than a binding has
+    /// numbers of.
     ///
     /// [`Search::filter`]: super::Search::filter
     /// [`FlatIndex`]: super::FlatIndex
@@ -122,12 +126,12 @@ impl<K: Kind> VectorIndex<K> {
             return Err(Error::NotTrained { what: K::NAME });
         }
         let words = self.accepting(accepts);
-        Ok(Filter::of_parts(self.ntotal(), count(&words), vec![self.accepted(words)?]))
+        Ok(Filter::of_parts(&self.version, self.ntotal(), count(&words), vec![self.accepted(words)?]))
     }
 
     /// A bit for each row.
     pub(super) fn accepting(&self, mut accepts: impl FnMut(i64) -> bool) -> Vec<u32> {
-        words(self.ntotal(), |row| accepts(self.ids.of(row as u32)))
+        ops::mask_words(self.ntotal(), |row| accepts(self.ids.of(row as u32)))
     }
 
     /// Bits of rows as searches take them.
@@ -156,13 +160,10 @@ impl<K: Kind> VectorIndex<K> {
         let stay: Vec<u32> = (0..before as u32).filter(|&row| !removes(self.ids.of(row))).collect();
         if stay.len() < before {
             let ids = self.ids.remaining(&stay);
-            *self = VectorIndex { ids, ..self.selected(&stay).await? };
+            let mut form = self.form.clone();
+            form.direct_map = DirectMap::None;
+            *self = VectorIndex { ids, form, ..self.selected(&stay).await? };
         }
         Ok(before - stay.len())
     }
-}
-
-/// A mask of rows that stand one after the other.
-pub(super) fn row_mask(context: &Context, words: Vec<u32>, rows: usize) -> Result<Mask> {
-    Mask::of_words(&context.device, rows, words)
 }

@@ -3,14 +3,14 @@
 use ndarray::ArrayView2;
 
 use super::{
-    Accepted, Context, Found, Kind, Training, VectorIndex, Wanted, filter,
+    Accepted, Context, Found, Kind, Training, VectorIndex, Wanted,
     ivf::{Entries, every_entry},
     kind,
 };
 use crate::{
     Device, DeviceArray, Error, Metric, Result, Work,
     kmeans::Warning,
-    ops::{self, Subset},
+    ops::{self, Bits, Mask, Subset},
 };
 
 /// Exact search over all vectors.
@@ -80,8 +80,8 @@ impl Kind for Flat {
 
     fn accepted(&self, context: &Context, words: Vec<u32>, rows: usize) -> Result<Accepted> {
         match &self.ranked {
-            None => Subset::new(&context.device, rows, |row| filter::is_set(&words, row)).map(Accepted::Rows),
-            Some(_) => filter::row_mask(context, words, rows).map(Accepted::Entries),
+            None => Subset::new(&context.device, rows, |row| Bits(&words).is_set(row)).map(Accepted::Rows),
+            Some(_) => Mask::of_words(&context.device, rows, words).map(Accepted::Entries),
         }
     }
 

@@ -65,7 +65,7 @@ impl Ids {
         }
     }
 
-    /// Of these rows alone, the others having been removed: their numbers are not given anew.
+    /// Of these rows alone, the others having been removed.
     pub(super) fn remaining(&self, rows: &[u32]) -> Self {
         Ids { removed: self.removed + self.count - rows.len(), ..self.selected(rows) }
     }

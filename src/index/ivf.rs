@@ -2,11 +2,11 @@
 
 use ndarray::{Array2, ArrayView2};
 
-use super::{Accepted, Context, Training, filter, kind};
+use super::{Accepted, Context, Training, kind};
 use crate::{
     Device, DeviceArray, Metric, Result, Work,
     kmeans::{KMeans, Warning},
-    ops::{self, Lists, Ranked},
+    ops::{self, Lists, Mask, Ranked},
 };
 
 /// The rows in inverted lists.
@@ -161,7 +161,7 @@ impl Ivf {
 
     /// What of `rows` rows, a bit each, a search may find.
     pub(super) fn accepted(&self, context: &Context, words: Vec<u32>, rows: usize) -> Result<Accepted> {
-        let mask = filter::row_mask(context, words, rows)?;
+        let mask = Mask::of_words(&context.device, rows, words)?;
         let mut work = context.device.work();
         let mask = ops::mask(&mut work, &mask, &self.entries.rows)?;
         work.submit()?;

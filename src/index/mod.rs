@@ -73,6 +73,7 @@ use crate::{
     kmeans::{Progress, Warning},
     rows,
 };
+use filter::Version;
 use ids::Ids;
 use range::Rounds;
 use steps::Steps;
@@ -167,6 +168,7 @@ pub struct VectorIndex<K> {
     order: Option<Order>,
     warnings: Vec<Warning>,
     form: files::Form,
+    version: Version,
 }
 
 /// The rows in order of identifier, here and on the device.
@@ -189,6 +191,7 @@ impl<K: Kind> VectorIndex<K> {
             order: None,
             warnings: vec![],
             form: files::Form::default(),
+            version: Version::default(),
         })
     }
 
@@ -257,6 +260,7 @@ impl<K: Kind> VectorIndex<K> {
         let prepared = self.prepared(rows);
         let view = prepared.as_ref().map_or(rows, |rows| rows.view());
         (self.kind, self.warnings) = self.kind.train(&self.context, view, training).await?;
+        self.version = Version::default();
         Ok(())
     }
 
@@ -308,7 +312,7 @@ impl<K: Kind> VectorIndex<K> {
     async fn nearest(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
         let mut neighbors = Neighbors::new(search.k, self.metric());
         // More than there are cannot be found.
-        let k = search.k.min(self.ntotal());
+        let k = search.k.min(search.most(self.ntotal()));
         let batch = CHUNK_BYTES / self.bytes_per_query(search);
         let least = if self.device().is_gpu() { FEWEST_QUERIES } else { FEWEST_QUERIES_ON_CPU };
         for step in Steps::new(queries.nrows(), least, batch, &search.watch) {
@@ -358,7 +362,7 @@ impl<K: Kind> VectorIndex<K> {
         if !self.is_trained() {
             return Err(Error::NotTrained { what: K::NAME });
         }
-        search.check(self.ntotal())
+        search.check(self.ntotal(), &self.version)
     }
 
     fn check_exact(&self, rows: usize) -> Result<()> {
@@ -376,7 +380,8 @@ impl<K: Kind> VectorIndex<K> {
         let order = ids.order().or_else(|| self.order.as_ref().map(|_| (0..rows.len() as u32).collect()));
         let (kind, order) = if self.is_trained() { ranked(&self.context, kind, order)? } else { (kind, None) };
         let (context, warnings) = (self.context.clone(), self.warnings.clone());
-        Ok(VectorIndex { context, kind, ids, order, warnings, form: files::Form::default() })
+        let (form, version) = (files::Form::default(), Version::default());
+        Ok(VectorIndex { context, kind, ids, order, warnings, form, version })
     }
 
     /// Ranks the rows even if they are in the order of their identifiers: they are some of rows that are not.
@@ -384,6 +389,7 @@ impl<K: Kind> VectorIndex<K> {
         if self.order.is_none() && self.is_trained() {
             let order = Some((0..self.ntotal() as u32).collect());
             (self.kind, self.order) = ranked(&self.context, self.kind.clone(), order)?;
+            self.version = Version::default();
         }
         Ok(())
     }
@@ -408,7 +414,7 @@ impl<K: Kind> VectorIndex<K> {
         };
         let context = Context { device: device.clone(), ..self.context.clone() };
         let (ids, warnings, form) = (self.ids.clone(), self.warnings.clone(), self.form.clone());
-        Ok(VectorIndex { context, kind, ids, order, warnings, form })
+        Ok(VectorIndex { context, kind, ids, order, warnings, form, version: self.version.clone() })
     }
 
     /// The identifier of the row of a rank.

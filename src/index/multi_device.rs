@@ -5,12 +5,18 @@ use std::fmt;
 use ndarray::{ArrayView2, s};
 
 use super::{
-    CHUNK_BYTES, ExactRows, Filter, Index, Search, filter,
+    CHUNK_BYTES, ExactRows, Filter, Index, Search,
+    filter::{self, Version},
     ids::Ids,
     parts::{Begun, Merging, OfPart},
     range::Rounds,
 };
-use crate::{Device, DeviceArray, Error, Metric, Neighbors, Result, device::block_on, rows};
+use crate::{
+    Device, DeviceArray, Error, Metric, Neighbors, Result,
+    device::block_on,
+    ops::{self, Bits},
+    rows,
+};
 
 /// How an index lies on several devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +65,7 @@ pub struct MultiDeviceIndex {
     placement: Placement,
     /// Those of all rows.
     ids: Ids,
+    version: Version,
 }
 
 impl MultiDeviceIndex {
@@ -76,7 +83,7 @@ impl MultiDeviceIndex {
                 }
             });
         }
-        Ok(MultiDeviceIndex { parts, placement, ids: index.ids().clone() })
+        Ok(MultiDeviceIndex { parts, placement, ids: index.ids().clone(), version: Version::default() })
     }
 
     /// The devices, as often as they were given.
@@ -154,7 +161,7 @@ impl MultiDeviceIndex {
         if !ids.ascend() {
             parts.iter_mut().try_for_each(Index::rank)?;
         }
-        (self.parts, self.ids) = (parts, ids);
+        (self.parts, self.ids, self.version) = (parts, ids, Version::default());
         Ok(())
     }
 
@@ -192,15 +199,15 @@ impl MultiDeviceIndex {
     /// As there, of whichever device fails.
     pub fn filter(&self, mut accepts: impl FnMut(i64) -> bool) -> Result<Filter> {
         self.check_trained()?;
-        let all = filter::words(self.ntotal(), |row| accepts(self.ids.of(row as u32)));
+        let all = ops::mask_words(self.ntotal(), |row| accepts(self.ids.of(row as u32)));
         let count = self.parts.len();
         let parts = self.parts.iter().enumerate().map(|(number, part)| {
             part.accepted(match self.placement {
-                Placement::Sharded => filter::words(part.ntotal(), |row| filter::is_set(&all, row * count + number)),
+                Placement::Sharded => ops::mask_words(part.ntotal(), |row| Bits(&all).is_set(row * count + number)),
                 Placement::Replicated => all.clone(),
             })
         });
-        Ok(Filter::of_parts(self.ntotal(), filter::count(&all), parts.collect::<Result<_>>()?))
+        Ok(Filter::of_parts(&self.version, self.ntotal(), filter::count(&all), parts.collect::<Result<_>>()?))
     }
 
     /// The `k` nearest rows of each query.
@@ -225,7 +232,7 @@ impl MultiDeviceIndex {
     /// As [`MultiDeviceIndex::search_with`].
     pub async fn search_with_async(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
         self.check_trained()?;
-        search.check(self.ntotal())?;
+        search.check(self.ntotal(), &self.version)?;
         rows::check_dimension("queries", queries, self.dimension())?;
         let Some(mut rounds) = Rounds::new(search, queries.nrows(), self.ntotal(), self.metric()) else {
             return self.nearest(queries, search).await;
@@ -240,7 +247,7 @@ impl MultiDeviceIndex {
     async fn nearest(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
         let exact = search.rerank.map(|(exact, _)| self.checked(exact)).transpose()?;
         let accepted = search.filter.map(|filter| filter.on_devices(self.parts.len())).transpose()?;
-        let candidates = search.candidates().min(self.ntotal());
+        let candidates = search.candidates().min(search.most(self.ntotal()));
         let share = match self.placement {
             Placement::Sharded => queries.nrows(),
             Placement::Replicated => queries.nrows().div_ceil(self.parts.len()),

@@ -3,13 +3,13 @@
 use ndarray::ArrayView2;
 
 use super::{
-    Accepted, Context, Found, Kind, Training, VectorIndex, Wanted, filter,
+    Accepted, Context, Found, Kind, Training, VectorIndex, Wanted,
     ivf::{Entries, every_entry},
 };
 use crate::{
     Device, DeviceArray, Error, Metric, ProductQuantizer, Result, Work,
     kmeans::Warning,
-    ops::{self, Codebook, PqCodes, Table},
+    ops::{self, Codebook, Mask, PqCodes, Table},
     quantize,
     storage::faiss::PqLayout,
 };
@@ -167,7 +167,7 @@ impl Kind for Pq {
     }
 
     fn accepted(&self, context: &Context, words: Vec<u32>, rows: usize) -> Result<Accepted> {
-        filter::row_mask(context, words, rows).map(Accepted::Entries)
+        Mask::of_words(&context.device, rows, words).map(Accepted::Entries)
     }
 
     fn search(

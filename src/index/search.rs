@@ -1,6 +1,6 @@
 //! How to search.
 
-use super::{Filter, steps::Watch};
+use super::{Filter, filter::Version, steps::Watch};
 use crate::{DeviceArray, Error, Result, device::Cancel};
 
 /// How to search.
@@ -94,7 +94,9 @@ impl<'a> Search<'a> {
     }
 
     /// Finds, of the nearest, those whose squared distance is below `radius`; of the inner product or the cosine, those
-    /// whose score is above it. Where k is large, more are looked for as long as the last found is within the radius.
+    /// whose score is above it. Where k is large, searches for more follow as long as the last found is within the radius;
+    /// progress is told of the first. Codes are compared by their approximate distances; of a search that re-ranks the exact
+    /// ones count, of the candidates that were found.
     #[must_use]
     pub fn within(mut self, radius: f32) -> Self {
         self.radius = Some(radius);
@@ -127,7 +129,12 @@ impl<'a> Search<'a> {
         self.rerank.map_or(self.k, |(_, factor)| self.k.saturating_mul(factor))
     }
 
-    pub(super) fn check(&self, ntotal: usize) -> Result<()> {
+    /// Most rows that a query can find.
+    pub(super) fn most(&self, ntotal: usize) -> usize {
+        self.filter.map_or(ntotal, Filter::accepted)
+    }
+
+    pub(super) fn check(&self, ntotal: usize, version: &Version) -> Result<()> {
         if self.k == 0 {
             return Err(Error::parameter("k", self.k, "at least 1"));
         }
@@ -137,7 +144,7 @@ impl<'a> Search<'a> {
         if self.radius.is_some_and(f32::is_nan) {
             return Err(Error::parameter("radius", f32::NAN, "a number"));
         }
-        self.filter.map_or(Ok(()), |filter| filter.check(ntotal))?;
+        self.filter.map_or(Ok(()), |filter| filter.check(version))?;
         match self.rerank {
             Some((_, 0)) => Err(Error::parameter("rerank factor", 0, "at least 1")),
             Some((exact, _)) if exact.count != ntotal => {

@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayView2};
 
 use super::{
     FlatIndex, Index, Kind, Search,
-    filter::{self, Filter},
+    filter::{Filter, Version},
     flat::Flat,
     kind::Accepted,
     parts::{Merging, OfPart},
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Device, Error, Metric, Neighbors, Result,
     device::{block_on, double_buffered},
-    rows,
+    ops, rows,
     storage::RowSource,
 };
 
@@ -32,7 +32,8 @@ use crate::{
 /// is one query at least. The host reads, copies and converts a piece while the device computes; wgpu has one queue, on
 /// which transfers take turns with kernels. An index of parts takes as much host memory again while it is divided.
 ///
-/// Candidates cannot be re-ranked here.
+/// Candidates cannot be re-ranked here. A filter adds, for a search of rows, what it accepts of a piece to `memory`, and a
+/// submission a piece for one of lists; a search within a radius moves the index again as often as it looks for more.
 ///
 /// ```
 /// use cellprobe::{Device, Index, Metric, Search, StreamedIndex, storage::VectorFile};
@@ -65,6 +66,7 @@ pub struct StreamedIndex<'a> {
     /// Bytes of a batch of queries.
     batch: usize,
     pieces: Pieces<'a>,
+    version: Version,
 }
 
 /// What goes to the device piece by piece.
@@ -87,7 +89,15 @@ impl<'a> StreamedIndex<'a> {
         }
         let (per_piece, batch) = shares(memory, 0, size_of::<f32>() * dimension)?;
         let pieces = Pieces::Rows(source, per_piece);
-        Ok(StreamedIndex { device: device.clone(), dimension, metric, ntotal: source.rows(), batch, pieces })
+        Ok(StreamedIndex {
+            device: device.clone(),
+            dimension,
+            metric,
+            ntotal: source.rows(),
+            batch,
+            pieces,
+            version: Version::default(),
+        })
     }
 
     /// `index` for search on `device` within `memory` bytes.
@@ -112,7 +122,8 @@ impl<'a> StreamedIndex<'a> {
             }
         }
         let (dimension, metric, ntotal) = (index.dimension(), index.metric(), index.ntotal());
-        Ok(StreamedIndex { device: device.clone(), dimension, metric, ntotal, batch, pieces: Pieces::Parts(parts) })
+        let (pieces, version) = (Pieces::Parts(parts), Version::default());
+        Ok(StreamedIndex { device: device.clone(), dimension, metric, ntotal, batch, pieces, version })
     }
 
     /// The device that searches it.
@@ -157,12 +168,12 @@ impl<'a> StreamedIndex<'a> {
             Pieces::Rows(source, per_piece) => {
                 let firsts = (0..source.rows()).step_by(*per_piece);
                 let rows = |first| {
-                    filter::words(*per_piece.min(&(source.rows() - first)), |row| accepts((first + row) as i64))
+                    ops::mask_words(*per_piece.min(&(source.rows() - first)), |row| accepts((first + row) as i64))
                 };
                 firsts.map(rows).collect()
             }
         };
-        Filter::of_pieces(self.ntotal, pieces)
+        Filter::of_pieces(&self.version, self.ntotal, pieces)
     }
 
     /// The `k` nearest rows of each query.
@@ -187,7 +198,7 @@ impl<'a> StreamedIndex<'a> {
     /// # Errors
     /// As [`StreamedIndex::search_with`].
     pub async fn search_with_async(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
-        search.check(self.ntotal)?;
+        search.check(self.ntotal, &self.version)?;
         rows::check_dimension("queries", queries, self.dimension)?;
         if search.rerank.is_some() {
             return Err(Error::OtherDevice { what: "rows to re-rank by" });
@@ -204,10 +215,10 @@ impl<'a> StreamedIndex<'a> {
     /// The nearest rows of each query, of a search that has been checked.
     async fn nearest(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
         let accepted = search.filter.map(|filter| filter.words(self.pieces())).transpose()?;
-        let candidates = search.k.min(self.ntotal);
+        let candidates = search.k.min(search.most(self.ntotal));
         let mut merging = Merging::new(queries.nrows(), candidates);
-        // Without queries nothing has to be moved.
-        let pieces = if queries.nrows() == 0 { 0 } else { self.pieces() };
+        // Without queries, or rows to find, nothing has to be moved.
+        let pieces = if queries.nrows() == 0 || candidates == 0 { 0 } else { self.pieces() };
         double_buffered(
             pieces,
             |number| self.piece(number, search, accepted.and_then(|accepted| accepted.get(number))),

@@ -10,7 +10,7 @@ pub struct Lists {
     pub offsets: DeviceArray<u32>,
     /// Each entry's row number, one column: a permutation of 0..n.
     pub ids: DeviceArray<u32>,
-    /// Which entries scans look at, if not at all.
+    /// Which entries scans look at, if not all.
     pub mask: Option<Mask>,
 }
 

@@ -73,6 +73,7 @@ pub use group::{Grouping, group};
 pub(crate) use knn::knn_alike;
 pub use knn::{Subset, knn, knn_among};
 pub use lists::{Codebook, Lists};
+pub(crate) use mask::{Bits, words as mask_words};
 pub use mask::{Mask, mask};
 pub(crate) use nearest::{Moving, nearest_among};
 pub use nearest::{Nearest, nearest};

@@ -46,6 +46,7 @@ fn checks(device: &Device, (rows, groups, columns): (usize, usize, usize)) -> Ve
     let words = format!("{groups} of {rows} rows of {columns}");
     checks.extend([
         planned("gather", words.clone(), EXACT, gather(device, rows, groups, columns).boxed()),
+        planned("mask", words.clone(), EXACT, mask(device, rows, groups).boxed()),
         planned("concat", words.clone(), EXACT, concat(device, rows, groups, columns).boxed()),
         planned("rename", words, EXACT, rename(device, rows, groups, columns).boxed()),
     ]);
@@ -145,6 +146,16 @@ async fn concat(device: &Device, rows: usize, others: usize, columns: usize) -> 
         ops::concat(&mut work, &device.upload(first.clone(), columns)?, &device.upload(second.clone(), columns)?)?;
     let found = work.read(both).await?;
     Ok(unequal(&found, &[first, second].concat()))
+}
+
+async fn mask(device: &Device, rows: usize, entries: usize) -> Result<f64> {
+    let ids = Random::new(13).below(entries, rows);
+    let is_set = |row: usize| !row.is_multiple_of(3);
+    let mut work = device.work();
+    let of_rows = ops::Mask::new(device, rows, is_set)?;
+    let found = ops::mask(&mut work, &of_rows, &device.upload(ids.clone(), 1)?)?;
+    let found = work.read(found.words().clone()).await?;
+    Ok(unequal(&found, &reference::mask(&ops::mask_words(rows, is_set), &ids)))
 }
 
 async fn rename(device: &Device, names: usize, queries: usize, columns: usize) -> Result<f64> {

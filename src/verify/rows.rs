@@ -140,6 +140,7 @@ fn checks(device: &Device, case: Case) -> Vec<Planned<'_>> {
     vec![
         planned("nearest", "", nearest(device, case).boxed()),
         planned("knn", "", knn(device, case).boxed()),
+        planned("knn_among", "", knn_among(device, case).boxed()),
         planned("flat_scan", "", flat_scan(device, case, false, false).boxed()),
         planned("flat_scan", ", masked", flat_scan(device, case, false, true).boxed()),
         planned("flat_scan", ", rounded first", flat_scan(device, case, true, false).boxed()),
@@ -179,6 +180,22 @@ async fn knn(device: &Device, case: Case) -> Result<f64> {
     let found = ops::knn(&mut work, &uploaded, &base, case.k, case.metric)?;
     let found = work.read(found).await?;
     let ranked = reference::knn(&queries, &rows, case.dimension, usize::MAX, case.metric);
+    Ok(case.error(&found, case.k, &ranked, |id| id, (&queries, &rows)))
+}
+
+async fn knn_among(device: &Device, case: Case) -> Result<f64> {
+    let (queries, rows) = case.data();
+    let is_chosen = |row: usize| !row.is_multiple_of(3);
+    let mut work = device.work();
+    let uploaded = device.upload(queries.clone(), case.dimension)?;
+    let base = device.upload(rows.clone(), case.dimension)?;
+    let among = ops::Subset::new(device, case.rows, is_chosen)?;
+    let found = ops::knn_among(&mut work, &uploaded, &base, &among, case.k, case.metric)?;
+    let found = work.read(found).await?;
+    let mut ranked = reference::knn(&queries, &rows, case.dimension, usize::MAX, case.metric);
+    for ranked in &mut ranked {
+        ranked.retain(|&(row, _)| is_chosen(row as usize));
+    }
     Ok(case.error(&found, case.k, &ranked, |id| id, (&queries, &rows)))
 }
 

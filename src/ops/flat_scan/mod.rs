@@ -7,8 +7,8 @@ pub(super) mod reference;
 use super::{Lists, Ranked, RoundedRows};
 use crate::{DeviceArray, Metric, Result, Work, device::Backend};
 
-/// The `k` closest of the rows in each query's probed lists, of those that the lists' mask has if there is one, with the entries' row numbers, ordered by (distance,
-/// row number) and padded with [`Ranked::NONE`].
+/// The `k` closest of the rows in each query's probed lists, of those that the lists' mask has if there is one, with the
+/// entries' row numbers, ordered by (distance, row number) and padded with [`Ranked::NONE`].
 ///
 /// `rounded` is a copy of the rows that a GPU looks through first, to read fewer bytes: see [`round`](super::round). What
 /// is found is the same. It is of no use to a k past 160.

@@ -35,7 +35,7 @@ impl Subset {
 }
 
 /// Queries that pass over the other rows on a GPU, unless three in four are others: copying rows takes as long as so many
-/// scans of them. On the CPU all queries do if one in two is another.
+/// scans of them. On the CPU all queries do, unless more than half are others.
 const FEW: usize = 2;
 
 /// Bytes of rows that are copied at a time.
@@ -43,11 +43,13 @@ const PIECE_BYTES: usize = 1 << 30;
 
 /// [`knn`](super::knn()) among some rows of `base`, which keep their numbers.
 ///
-/// The rows are copied, a gibibyte at a time, and searched there: that takes reading and writing them once more, and as much
-/// memory. One query or two pass over the others instead, unless most are others.
+/// The rows are copied, a gibibyte at a time, and searched there: that takes reading and writing them once more, a gibibyte,
+/// and for each what [`knn`](super::knn()) takes beside it. One query or two pass over the others instead, unless most are
+/// others.
 ///
 /// # Errors
-/// As [`knn`](super::knn()); [`Error::Length`](crate::Error::Length) if `among` is of another number of rows.
+/// As [`knn`](super::knn()); [`Error::Length`](crate::Error::Length) if `among` is of another number of rows;
+/// [`Error::Limit`](crate::Error::Limit) if numbers of rows exceed a binding.
 pub fn knn_among(
     work: &mut Work,
     queries: &DeviceArray<f32>,

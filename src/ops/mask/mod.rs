@@ -20,11 +20,8 @@ impl Mask {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
-    pub fn new(device: &Device, len: usize, mut is_set: impl FnMut(usize) -> bool) -> Result<Self> {
-        let word = |first: usize| {
-            (first..len.min(first + 32)).fold(0, |word, bit| word | u32::from(is_set(bit)) << (bit - first))
-        };
-        Self::of_words(device, len, (0..len).step_by(32).map(word).collect())
+    pub fn new(device: &Device, len: usize, is_set: impl FnMut(usize) -> bool) -> Result<Self> {
+        Self::of_words(device, len, words(len, is_set))
     }
 
     /// [`Mask::new`] of whole words; what is past the last bit is zero.
@@ -64,12 +61,20 @@ impl Mask {
     }
 }
 
+/// The words of a mask of `len` bits, each as `is_set` says.
+pub(crate) fn words(len: usize, mut is_set: impl FnMut(usize) -> bool) -> Vec<u32> {
+    let word =
+        |first: usize| (first..len.min(first + 32)).fold(0, |word, bit| word | u32::from(is_set(bit)) << (bit - first));
+    (0..len).step_by(32).map(word).collect()
+}
+
 /// The bits of a mask on the CPU.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bits<'a>(pub(super) &'a [u32]);
+pub(crate) struct Bits<'a>(pub &'a [u32]);
 
 impl Bits<'_> {
-    pub(super) fn is_set(self, entry: usize) -> bool {
+    /// Whether an entry is set; none past the end is.
+    pub(crate) fn is_set(self, entry: usize) -> bool {
         self.0.get(entry / 32).is_some_and(|word| word >> (entry % 32) & 1 == 1)
     }
 
@@ -95,7 +100,8 @@ impl Bits<'_> {
     }
 }
 
-/// The mask of entries that stand for rows, entry `i` for row `ids[i]` (one column): a bit is set where the row's is.
+/// The mask of entries that stand for rows, entry `i` for row `ids[i]` (one column, each below the number of rows): a bit is
+/// set where the row's is.
 ///
 /// # On a GPU
 /// What it cannot do without: reading each row number once. A row's bit is found in a cache.
@@ -105,8 +111,8 @@ impl Bits<'_> {
 pub fn mask(work: &mut Work, rows: &Mask, ids: &DeviceArray<u32>) -> Result<Mask> {
     let words = match &mut work.0 {
         Backend::Cpu => {
-            let words = reference::mask(rows.words.host("a mask")?, ids.host("ids")?);
-            DeviceArray::on_host(words, 1)
+            let (rows, ids) = (rows.host()?, ids.host("ids")?);
+            DeviceArray::on_host(words(ids.len(), |entry| rows.is_set(ids[entry] as usize)), 1)
         }
         Backend::Gpu(recording) => gpu::mask(recording, &rows.words, ids)?,
     };
