@@ -218,7 +218,7 @@ fn near(side: u32, blocks: vec4<u32>, entries: vec4<u32>, distances: vec4<f32>) 
         tile_blocks[blocks.z].mask,
         tile_blocks[blocks.w].mask,
     );
-    let is_set = (mask >> (entries % vec4<u32>(32u)) & vec4<u32>(1u)) != vec4<u32>();
+    let is_set = ((mask >> (entries % vec4<u32>(32u))) & vec4<u32>(1u)) != vec4<u32>();
     return select(vec4<u32>(NOTHING), entries, wanted & is_set);
 #else
     return select(vec4<u32>(NOTHING), entries, wanted);

@@ -287,6 +287,12 @@ fn only_what_is_allowed_is_found() -> Result {
             }
         }
     }
+    let removed = folder.json("remove IVF4,Flat.index --ids thirds.npy -o fewer.index")?;
+    assert_eq!(removed, serde_json::json!({ "device": "cpu", "removed": ROWS / 3, "ntotal": ROWS - ROWS / 3 }));
+    folder.json("search fewer.index queries.npy -k 10 --nprobe 4 -o left.npy")?;
+    assert_eq!(read_ids(folder.path("left.npy"))?, read_ids(folder.path("found.npy"))?);
+    folder.fails("remove fewer.index --ids thirds.npy -o fewer.index", 1, &["fewer.index", "exists", "--force"])?;
+    assert_eq!(folder.json("remove fewer.index --ids thirds.npy -o fewer.index --force")?["removed"], 0);
     folder.fails("search IVF4,Flat.index queries.npy -k 1 --allow thirds.npy --deny thirds.npy", 2, &["--deny"])?;
     folder.fails("search IVF4,Flat.index queries.npy -k 1 --allow missing.npy", 1, &["missing.npy"])?;
     Ok(())

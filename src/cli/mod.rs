@@ -11,6 +11,7 @@ mod failure;
 mod info;
 mod kmeans;
 mod range;
+mod remove;
 mod search;
 mod shaders;
 #[cfg(feature = "spectra")]
@@ -65,6 +66,8 @@ enum Command {
     Build(build::Build),
     /// Add vectors to an index
     Add(add::Add),
+    /// Remove vectors from an index
+    Remove(remove::Remove),
     /// Find the nearest neighbours of queries
     Search(search::SearchIndex),
     /// Find all neighbours of queries within a radius
@@ -173,6 +176,7 @@ fn execute(cli: &Cli) -> Outcome {
         Command::Kmeans(command) => command.run(common, &console),
         Command::Build(command) => command.run(common, &console),
         Command::Add(command) => command.run(common, &console),
+        Command::Remove(command) => command.run(common, &console),
         Command::Search(command) => command.run(common, &console),
         Command::Range(command) => command.run(common, &console),
         #[cfg(feature = "spectra")]

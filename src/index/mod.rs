@@ -11,6 +11,9 @@
 //! re-ranking with the vectors themselves. [`Index`] is any of them, built from a factory string or read from a file.
 //! [`MultiDeviceIndex`] is one of them on several devices, [`StreamedIndex`] one that is larger than its device's memory.
 //!
+//! A search may find only the rows that a [`Filter`] accepts, all rows [within a radius](Search::all_within), or both; on a
+//! GPU as on the CPU. Rows are [removed](VectorIndex::remove) by their identifiers.
+//!
 //! ```
 //! use cellprobe::{Device, IvfPqIndex, Metric, Search};
 //! use ndarray::{Array2, s};
