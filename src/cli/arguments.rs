@@ -9,11 +9,7 @@ use std::{
 
 use clap::Args;
 
-use crate::{
-    Error, Result,
-    index::Filter,
-    storage::{VectorFormat, read_ids},
-};
+use crate::{Error, Result, index::Filter, storage::VectorFormat};
 
 /// Whether files that exist may be written.
 #[derive(Args)]
@@ -55,7 +51,7 @@ impl Accept {
             (None, Some(path)) => (path, false),
             (None, None) => return Ok(None),
         };
-        let listed: HashSet<i64> = read_ids(path)?.into_iter().collect();
+        let listed: HashSet<i64> = read_row_ids(path)?.into_iter().collect();
         filter(&|id| listed.contains(&id) == allowed).map(Some)
     }
 }

@@ -10,7 +10,7 @@ use super::{
     arguments::{self, Overwrite},
     console::Console,
 };
-use crate::{Index, storage::read_ids};
+use crate::Index;
 
 /// Removes vectors from an index.
 ///
@@ -39,7 +39,7 @@ impl Remove {
         self.overwrite.check([&self.output])?;
         let device = common.device()?;
         let mut index = Index::read_file(&self.index, &device)?;
-        let ids: HashSet<i64> = read_ids(&self.ids)?.into_iter().collect();
+        let ids: HashSet<i64> = arguments::read_row_ids(&self.ids)?.into_iter().collect();
         let removed = index.remove(|id| ids.contains(&id))?;
         index.write_file(&self.output, self.overwrite.force)?;
         let ntotal = index.ntotal();

@@ -17,7 +17,7 @@ use crate::{
 pub(super) type Begun<'a> = BoxFuture<'a, Result<Vec<Vec<Candidate>>>>;
 
 /// What of a search is a part's own.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct OfPart<'a> {
     /// Rows to re-rank by.
     pub exact: Option<&'a DeviceArray<f32>>,

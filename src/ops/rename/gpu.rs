@@ -32,7 +32,7 @@ fn kernel() -> Kernel {
     }
 }
 
-pub(super) fn rename(
+pub(in crate::ops) fn rename(
     recording: &mut Recording,
     candidates: &DeviceArray<Ranked>,
     names: &DeviceArray<u32>,

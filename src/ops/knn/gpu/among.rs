@@ -3,7 +3,12 @@
 use crate::{
     DeviceArray, Metric, Result,
     device::Recording,
-    ops::{Ranked, gather::gpu::gather_into, rename::gpu::rename_into, select::gpu::choose},
+    ops::{
+        Ranked,
+        gather::gpu::gather_into,
+        rename::gpu::{rename, rename_into},
+        select::gpu::choose,
+    },
 };
 
 pub(in crate::ops::knn) fn knn_among(
@@ -27,6 +32,9 @@ pub(in crate::ops::knn) fn knn_among(
         let rows = copied.first(per_piece.min(among.rows() - first));
         gather_into(recording, base, (among, first), &rows)?;
         found.push((first, super::knn(recording, queries, &rows, k, (metric, false))?));
+    }
+    if let [(_, found)] = &found[..] {
+        return rename(recording, found, among);
     }
     let per_part: Vec<_> = found.iter().map(|(_, found)| found.rows_per_part()).collect();
     choose(recording, queries.rows(), &per_part, pieces * k, k, |recording, batch, candidates| {
