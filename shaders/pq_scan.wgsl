@@ -2,7 +2,7 @@
 // share of the blocks of 32 codes that the probed lists lie in, 32 threads a block and four blocks a thread at a time, so
 // that lists need neither begin at a block nor be long. The queries' tables lie in workgroup memory, as much of them at
 // a time as there is room for. How codes and tables are laid out, and why, is said in `src/ops/pq_scan/gpu`. LONG: what
-// is kept lies in storage. MASKED: of the entries that a mask has; then queries are in no order.
+// is kept lies in storage. MASKED: of the entries that a mask has, and of their blocks alone; then queries are in no order.
 
 @group(0) @binding(1) var<storage, read> tables: array<vec4<f32>>;
 #if BUNDLES
@@ -153,33 +153,84 @@ struct Block {
 // The blocks that are scanned together.
 var<workgroup> tile_blocks: array<Block, TILE>;
 
+// The block of that place in those of the opened lists, in one of `rank` or later.
+fn block_at(place: u32, rank: ptr<function, u32>) -> Block {
+    while (probed[*rank].end <= place) {
+        *rank += 1u;
+    }
+    let list = probed[*rank];
+    let number = place + list.offset;
+    var block: Block;
+    block.place = (number - params.first_entry / 32u) * params.words * BLOCK_SIZE;
+    block.first = 32u * number;
+    block.begin = list.begin;
+#if MASKED
+    block.mask = masks[number];
+#endif
+    block.entries = list.entries;
+#if ADD_PROBE
+    block.distances = list.distances;
+#endif
+    return block;
+}
+
+#if MASKED
+// A bit for each thread whose block has wanted entries.
+var<workgroup> wanted: array<atomic<u32>, {{THREADS}} / 32>;
+var<workgroup> tile_end: u32;
+
+// Finds the next blocks that have wanted entries, from `first` to `end` of those that the opened lists have: every thread
+// looks at one. `rank` is that of a list that is not past the thread's. Gives what comes after the tile. Holds barriers.
+fn open_tile(thread: u32, first: u32, end: u32, rank: ptr<function, u32>) -> u32 {
+    if (thread < {{THREADS}}u / 32u) {
+        atomicStore(&wanted[thread], 0u);
+    }
+    workgroupBarrier();
+    // Past the end are codes of no list.
+    var block = Block();
+    if (first + thread < end) {
+        block = block_at(first + thread, rank);
+    }
+    if (block.mask != 0u) {
+        atomicOr(&wanted[thread / 32u], 1u << (thread % 32u));
+    }
+    workgroupBarrier();
+    var slot = countOneBits(atomicLoad(&wanted[thread / 32u]) & ((1u << (thread % 32u)) - 1u));
+    var all = 0u;
+    for (var word = 0u; word < {{THREADS}}u / 32u; word++) {
+        let here = countOneBits(atomicLoad(&wanted[word]));
+        slot += select(0u, here, word < thread / 32u);
+        all += here;
+    }
+    if (block.mask != 0u && slot < TILE) {
+        tile_blocks[slot] = block;
+    }
+    if (thread >= all && thread < TILE) {
+        tile_blocks[thread] = Block();
+    }
+    // The thread whose block is the last that fits, or the last thread.
+    let is_last = select(thread == {{THREADS}}u - 1u, block.mask != 0u && slot == TILE - 1u, all >= TILE);
+    if (is_last) {
+        tile_end = first + thread + 1u;
+    }
+    return workgroupUniformLoad(&tile_end);
+}
+#else
 // Finds the blocks from `first` to `end` of those that the opened lists have, a thread a block; `rank` is that of a
-// list that is not past the thread's. Holds a barrier.
-fn open_tile(thread: u32, first: u32, end: u32, rank: ptr<function, u32>) {
+// list that is not past the thread's. Gives what comes after the tile. Holds a barrier.
+fn open_tile(thread: u32, first: u32, end: u32, rank: ptr<function, u32>) -> u32 {
     if (thread < TILE) {
         // Past the end are codes of no list.
         var block = Block();
         if (first + thread < end) {
-            while (probed[*rank].end <= first + thread) {
-                *rank += 1u;
-            }
-            let list = probed[*rank];
-            let number = first + thread + list.offset;
-            block.place = (number - params.first_entry / 32u) * params.words * BLOCK_SIZE;
-            block.first = 32u * number;
-            block.begin = list.begin;
-#if MASKED
-            block.mask = masks[number];
-#endif
-            block.entries = list.entries;
-#if ADD_PROBE
-            block.distances = list.distances;
-#endif
+            block = block_at(first + thread, rank);
         }
         tile_blocks[thread] = block;
     }
     workgroupBarrier();
+    return first + TILE;
 }
+#endif
 
 #include lookups
 
@@ -320,8 +371,12 @@ fn main(
         let share = (blocks + params.slabs - 1u) / params.slabs;
         let end = min(share * (slab + 1u), blocks);
         var rank = 0u;
-        for (var tile = share * slab; tile < end; tile += TILE) {
-            open_tile(thread, tile, end, &rank);
+        var tile = share * slab;
+        while (tile < end) {
+            tile = open_tile(thread, tile, end, &rank);
+#if MASKED
+            if (workgroupUniformLoad(&tile_blocks[0].mask) == 0u) { continue; }
+#endif
             let places = vec4<u32>(
                 tile_blocks[unit.x].place,
                 tile_blocks[unit.y].place,

@@ -55,6 +55,7 @@ fn every_operation_is_checked() -> Result<()> {
         "concat",
         "rename",
         "normalise",
+        "rotate",
         "pq_encode",
         "pq_interleave",
         "pq_terms",

@@ -3,15 +3,20 @@
 /// What one pass over a stretch of code issues, a lane.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Issued {
-    /// Multiply-adds of 32 bits; four of 8 bits in an instruction count as four.
+    /// Multiply-adds of 32 bits; those of 8 bits and of matrices count as well.
     pub fma: f64,
-    /// Vector instructions; what is issued two at a time counts half.
+    /// Vector instructions; what is issued two at a time counts half, a product of matrices as many as it takes the time of.
     pub vector: f64,
     /// Bytes through workgroup memory.
     pub workgroup_bytes: f64,
     /// Bytes through the vector caches.
     pub memory_bytes: f64,
 }
+
+/// What a product of matrices of 16 x 16 is for each of 32 lanes, and the vector instructions that take as long: a compute
+/// unit of RDNA3 multiplies and adds 256 times a clock so.
+const MATRIX_MULTIPLY_ADDS: f64 = 16.0 * 16.0 * 16.0 / 32.0;
+const MATRIX_CLOCKS: f64 = 32.0;
 
 /// The loop that counts, and what one round of the loop around it issues beside it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,6 +35,9 @@ impl Issued {
             self.workgroup_bytes += bytes(opcode);
         } else if ["buffer_", "global_", "flat_", "scratch_"].iter().any(|prefix| opcode.starts_with(prefix)) {
             self.memory_bytes += bytes(opcode);
+        } else if opcode.starts_with("v_wmma_f32_16x16x16") {
+            self.vector += MATRIX_CLOCKS;
+            self.fma += MATRIX_MULTIPLY_ADDS;
         } else if opcode.starts_with("v_") {
             let parts = opcode.split("::");
             self.vector += 1.0 / parts.clone().count() as f64;

@@ -4,10 +4,12 @@
 //! counted in the code's hot loops. The tables in the crate's docs are the ones kept here: without arguments the kernels
 //! are compared with them, and a kernel that spills, loses more than 5 points of its ceiling or takes more instructions
 //! to look a number up or add it makes this fail; `--write` brings the tables up to date. Beside the kernels stand the
-//! plainest ones that do the same, of the folder `naive`.
+//! plainest ones that do the same, of the folder `naive`. Those of cooperative matrices, which RDNA3 alone has and a newer
+//! Mesa compiles, are measured for themselves.
 //!
 //! ```sh
 //! cargo bench --profile dev --bench ceilings [-- --write]    # needs mesa-vulkan-drivers 22 or later, on Linux
+//! tests/newer_mesa.sh radv target/debug/deps/ceilings-* --matrices [--write]    # Mesa 25
 //! ```
 
 mod code;
@@ -21,6 +23,9 @@ use table::{Figures, Table};
 
 /// One of RDNA2 and one of RDNA3.
 const GPUS: [&str; 2] = ["NAVI21", "GFX1100"];
+
+/// Those that multiply cooperative matrices.
+const MATRIX_GPUS: [&str; 1] = ["GFX1100"];
 
 /// Points of ceiling that a kernel may lose before it is a failure.
 const TOLERANCE: f64 = 5.0;
@@ -44,29 +49,47 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--compile"] => compile(),
-        ["--write"] => Ok(std::fs::write(table::PATH, measure()?.render())?),
-        [] => compare(&Table::parse(&std::fs::read_to_string(table::PATH)?, GPUS.len())?, &measure()?),
-        _ => Err("arguments: none, or --write".into()),
+    let asked = |name: &str| arguments.iter().any(|argument| argument == name);
+    if !arguments.iter().all(|argument| ["--compile", "--matrices", "--write"].contains(&argument.as_str())) {
+        return Err("arguments: none, --matrices, --write".into());
     }
+    let matrices = asked("--matrices");
+    if asked("--compile") {
+        return compile(matrices);
+    }
+    let mut kept = Table::parse(&std::fs::read_to_string(table::PATH)?, GPUS.len())?;
+    let mut found = measure(matrices)?;
+    if asked("--write") {
+        kept.rows.retain(|kernel, _| of_matrices(kernel) != matrices);
+        found.rows.append(&mut kept.rows);
+        return Ok(std::fs::write(table::PATH, found.render())?);
+    }
+    kept.rows.retain(|kernel, _| of_matrices(kernel) == matrices);
+    compare(&kept, &found)
 }
 
-/// The figures of every kernel on every GPU. The driver is told which GPU to be by its environment, so each takes a
-/// process of its own.
-fn measure() -> Outcome<Table> {
+/// Whether a kernel, by its name, multiplies cooperative matrices.
+fn of_matrices(kernel: &str) -> bool {
+    kernel.split(' ').next().is_some_and(|name| name.ends_with("_matrices"))
+}
+
+/// The figures of every kernel on every GPU, of those of cooperative matrices or of the others. The driver is told which GPU
+/// to be by its environment, so each takes a process of its own.
+fn measure(matrices: bool) -> Outcome<Table> {
     let mut rows: BTreeMap<String, Vec<Figures>> = BTreeMap::new();
-    for gpu in GPUS {
+    let driver = radv::driver()?;
+    for gpu in if matrices { &MATRIX_GPUS[..] } else { &GPUS } {
         let output = Command::new(std::env::current_exe()?)
             .arg("--compile")
+            .args(matrices.then_some("--matrices"))
             .env("RADV_FORCE_FAMILY", gpu)
             .env("RADV_DEBUG", "nocache")
-            .env("VK_DRIVER_FILES", radv::DRIVER)
-            .env("VK_ICD_FILENAMES", radv::DRIVER)
+            .env("VK_DRIVER_FILES", driver)
+            .env("VK_ICD_FILENAMES", driver)
             .output()?;
         if !output.status.success() {
             let reason = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("{gpu}, through {}: {reason}", radv::DRIVER).into());
+            return Err(format!("{gpu}, through {driver}: {reason}").into());
         }
         for (kernel, figures) in Table::parse(&String::from_utf8(output.stdout)?, 1)?.rows {
             rows.entry(kernel).or_default().extend(figures);
@@ -76,8 +99,8 @@ fn measure() -> Outcome<Table> {
 }
 
 /// Prints the tables of the GPU that the environment names.
-fn compile() -> Outcome<()> {
-    let compiler = radv::Compiler::new()?;
+fn compile(matrices: bool) -> Outcome<()> {
+    let compiler = radv::Compiler::new(matrices)?;
     let mut rows = BTreeMap::new();
     let mut add = |kernel: String, compiled: radv::Compiled, steps: Option<fn(&str) -> f64>| -> Outcome<()> {
         let spills = compiled.figure("Spilled VGPRs")? + compiled.figure("Spilled SGPRs")?;
@@ -87,8 +110,10 @@ fn compile() -> Outcome<()> {
         rows.insert(kernel, vec![Figures::of(&compiled, steps)?]);
         Ok(())
     };
-    // What only measures peaks reaches them, and cooperative matrices want a newer driver than Debian's.
-    let of_interest = |shader: &RenderedShader| shader.name != "probe" && !shader.wgsl.contains("enable wgpu_");
+    // What only measures peaks reaches them, and RDNA3's matrices are of 16 x 16.
+    let of_interest = |shader: &RenderedShader| {
+        shader.name != "probe" && of_matrices(shader.name) == matrices && !shader.variant.contains("-matrix8")
+    };
     for shader in rendered_shaders().into_iter().filter(of_interest) {
         let steps: Option<fn(&str) -> f64> = match shader.name {
             "pq_scan" => Some(code::words_read),
@@ -98,7 +123,7 @@ fn compile() -> Outcome<()> {
         let compiled = compiler.compile(&shader.wgsl, shader.entry)?;
         add(format!("{} {}", shader.name, shader.variant), compiled, steps)?;
     }
-    for (name, entry, wgsl) in NAIVE {
+    for (name, entry, wgsl) in NAIVE.into_iter().filter(|_| !matrices) {
         // What they look up is in memory, and then added.
         let steps = ["pq_scan", "segment_sums"].contains(&name).then_some(code::additions as fn(&str) -> f64);
         add(format!("{name} {entry}"), compiler.compile(wgsl, entry)?, steps)?;

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, ffi::CStr};
 
-use ash::{khr::pipeline_executable_properties as executables, vk};
+use ash::{
+    khr::{cooperative_matrix, pipeline_executable_properties as executables},
+    vk,
+};
 use naga::{
     AddressSpace, ShaderStage,
     back::spv,
@@ -12,8 +15,15 @@ use naga::{
 
 use super::Outcome;
 
-/// The driver.
-pub const DRIVER: &str = "/usr/share/vulkan/icd.d/radeon_icd.x86_64.json";
+/// What the driver is known by, as distributions name it.
+const DRIVERS: [&str; 2] =
+    ["/usr/share/vulkan/icd.d/radeon_icd.x86_64.json", "/usr/share/vulkan/icd.d/radeon_icd.json"];
+
+/// The driver of this machine.
+pub fn driver() -> Outcome<&'static str> {
+    let found = DRIVERS.into_iter().find(|file| std::path::Path::new(file).exists());
+    Ok(found.ok_or("there is no RADV: install Mesa's Vulkan drivers (package mesa-vulkan-drivers or vulkan-radeon)")?)
+}
 
 /// A device of RADV's without hardware, as `RADV_FORCE_FAMILY` in the environment names it.
 pub struct Compiler {
@@ -38,7 +48,8 @@ impl Compiled {
 }
 
 impl Compiler {
-    pub fn new() -> Outcome<Self> {
+    /// With cooperative matrices, or without.
+    pub fn new(matrices: bool) -> Outcome<Self> {
         // SAFETY: the loader is a system library, kept loaded by the entry; every pointer that the calls are given
         // is to a local that outlives them.
         unsafe {
@@ -48,22 +59,31 @@ impl Compiler {
                 loader.create_instance(&vk::InstanceCreateInfo::default().application_info(&application), None)?;
             let physical = *instance.enumerate_physical_devices()?.first().ok_or("RADV made no device")?;
             let queues = [vk::DeviceQueueCreateInfo::default().queue_priorities(&[1.0])];
-            let extensions = [executables::NAME.as_ptr()];
+            let mut extensions = vec![executables::NAME.as_ptr()];
+            extensions.extend(matrices.then_some(cooperative_matrix::NAME.as_ptr()));
             let mut properties =
                 vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default().pipeline_executable_info(true);
+            let mut cooperative =
+                vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default().cooperative_matrix(matrices);
+            let mut version_11 = vk::PhysicalDeviceVulkan11Features::default().storage_buffer16_bit_access(matrices);
             let mut version_12 = vk::PhysicalDeviceVulkan12Features::default()
+                .shader_float16(matrices)
                 .vulkan_memory_model(true)
                 .vulkan_memory_model_device_scope(true);
             let mut version_13 = vk::PhysicalDeviceVulkan13Features::default()
                 .shader_integer_dot_product(true)
                 .compute_full_subgroups(true)
                 .subgroup_size_control(true);
-            let info = vk::DeviceCreateInfo::default()
+            let mut info = vk::DeviceCreateInfo::default()
                 .queue_create_infos(&queues)
                 .enabled_extension_names(&extensions)
                 .push_next(&mut properties)
+                .push_next(&mut version_11)
                 .push_next(&mut version_12)
                 .push_next(&mut version_13);
+            if matrices {
+                info = info.push_next(&mut cooperative);
+            }
             let device = instance.create_device(physical, &info, None)?;
             let executables = executables::Device::new(&instance, &device);
             Ok(Compiler { _loader: loader, device, executables })

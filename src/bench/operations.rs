@@ -8,7 +8,7 @@ use super::{Case, NBITS, NEIGHBORS, Needed, Size, random};
 use crate::{
     Device, DeviceArray, Metric, Result, Work,
     device::block_on,
-    ops::{self, Codebook, Grouping, Lists, Nearest, Places, PqCodes, Ranked, RoundedRows, Table},
+    ops::{self, Codebook, Grouping, Lists, Nearest, Places, PqCodes, Ranked, Rotation, RoundedRows, Table},
 };
 
 /// Number of operations.
@@ -23,7 +23,7 @@ const CANDIDATES: usize = 100;
 /// An operation: its name, what a run of it needs, and the run.
 type Operation = (&'static str, fn(&Inputs) -> Needed, fn(&Inputs, &mut Work) -> Result<()>);
 
-const OPERATIONS: [Operation; 16] = [
+const OPERATIONS: [Operation; 17] = [
     (
         "nearest",
         |i| {
@@ -100,6 +100,11 @@ const OPERATIONS: [Operation; 16] = [
         },
     ),
     (
+        "rotate",
+        |i| Needed::new(i.size.rows * i.size.dimension, i.size.dimension, 2 * i.size.rows * i.size.dimension),
+        |i, w| ops::rotate(w, &i.rows, &i.rotation).map(drop),
+    ),
+    (
         "round",
         |i| Needed::new(0, 0, i.size.rows * (i.size.dimension + i.size.dimension.div_ceil(4))),
         |i, w| ops::round(w, &i.rows, Metric::L2).map(drop),
@@ -157,6 +162,7 @@ struct Inputs {
     mark: DeviceArray<u32>,
     rows: DeviceArray<f32>,
     rounded: RoundedRows,
+    rotation: Rotation,
     queries: DeviceArray<f32>,
     centroids: DeviceArray<f32>,
     values: DeviceArray<f32>,
@@ -193,6 +199,7 @@ impl Inputs {
         let words = random(m << NBITS, dimension / m.max(1), 4).mapv_into(|value| value - 0.5);
         let codebook = Codebook::new(device.matrix(words.view())?, m, NBITS)?;
         let origin = device.upload(vec![0.5; dimension], dimension)?;
+        let rotation = Rotation::new(device, random(dimension, dimension, 5).view(), None)?;
 
         let mut work = device.work();
         let w = &mut work;
@@ -226,6 +233,7 @@ impl Inputs {
             scanned: visited.iter().map(entries).sum(),
             rows,
             rounded,
+            rotation,
             queries,
             centroids,
             values,

@@ -55,6 +55,7 @@ mod products;
 mod ranked;
 mod rename;
 mod rerank;
+mod rotate;
 mod round;
 mod scan;
 mod segment_sums;
@@ -88,6 +89,7 @@ pub use pq_terms::pq_terms;
 pub use ranked::Ranked;
 pub use rename::rename;
 pub use rerank::rerank;
+pub use rotate::{Rotation, rotate};
 pub(crate) use round::rounded_bytes;
 pub use round::{RoundedRows, round};
 pub use segment_sums::{SegmentSums, segment_sums};
@@ -104,8 +106,8 @@ pub mod reference {
         cast::reference::*, flat_scan::reference::*, gather::reference::*, group::reference::*, knn::reference::*,
         mask::reference::*, nearest::reference::*, normalise::reference::*, pq_encode::reference::*,
         pq_rerank::reference::*, pq_scan::reference::*, pq_tables::reference::*, pq_terms::reference::*,
-        rename::reference::*, rerank::reference::*, segment_sums::reference::*, select::reference::*,
-        update_centroids::reference::*,
+        rename::reference::*, rerank::reference::*, rotate::reference::*, segment_sums::reference::*,
+        select::reference::*, update_centroids::reference::*,
     };
 
     use super::Ranked;
@@ -243,6 +245,7 @@ pub(crate) fn kernels(variant: crate::device::Variant) -> Vec<crate::device::Ker
         products::kernels,
         rename::gpu::kernels,
         rerank::gpu::kernels,
+        rotate::gpu::kernels,
         round::gpu::kernels,
         segment_sums::gpu::kernels,
         select::gpu::kernels,

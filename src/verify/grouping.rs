@@ -1,6 +1,7 @@
 //! Operations on groups, and rows put in order.
 
 use futures::FutureExt;
+use ndarray::Array2;
 
 use super::{
     EXACT, Planned, ROUNDING, Verifier,
@@ -9,7 +10,7 @@ use super::{
 };
 use crate::{
     Device, Result,
-    ops::{self, Grouping, Ranked, reference},
+    ops::{self, Grouping, Ranked, Rotation, reference},
 };
 
 /// Rows, groups, columns.
@@ -51,7 +52,9 @@ fn checks(device: &Device, (rows, groups, columns): (usize, usize, usize)) -> Ve
         planned("rename", words, EXACT, rename(device, rows, groups, columns).boxed()),
     ]);
     let words = format!("{rows} rows of {columns}");
-    checks.push(planned("normalise", words, ROUNDING, normalise(device, rows, columns).boxed()));
+    checks.push(planned("normalise", words.clone(), ROUNDING, normalise(device, rows, columns).boxed()));
+    let words = format!("{words}, {groups} come out");
+    checks.push(planned("rotate", words, ROUNDING, rotate(device, rows, groups, columns).boxed()));
     checks
 }
 
@@ -183,4 +186,26 @@ async fn normalise(device: &Device, rows: usize, columns: usize) -> Result<f64> 
     let bounds: Vec<f64> =
         expected.iter().map(|value| (columns as f64 + 8.0) * rounding(std::iter::once(*value))).collect();
     Ok(numbers(&found, &expected, &bounds))
+}
+
+async fn rotate(device: &Device, rows: usize, rotated: usize, columns: usize) -> Result<f64> {
+    let mut random = Random::new(11);
+    let data = random.numbers(rows * columns, Values::Uniform);
+    let matrix = random.numbers(rotated * columns, Values::Uniform);
+    let bias = random.numbers(rotated, Values::Uniform);
+    let lines = Array2::from_shape_fn((rotated, columns), |(line, column)| matrix[line * columns + column]);
+    let rotation = Rotation::new(device, lines.view(), Some(&bias))?;
+    let mut work = device.work();
+    let found = ops::rotate(&mut work, &device.upload(data.clone(), columns)?, &rotation)?;
+    let found = work.read(found).await?;
+    let bounds: Vec<f64> = data
+        .chunks(columns)
+        .flat_map(|row| {
+            matrix.chunks(columns).zip(&bias).map(move |(line, &bias)| {
+                let products = row.iter().zip(line).map(|(&a, &b)| f64::from(a) * f64::from(b));
+                rounding(products.chain([f64::from(bias)]))
+            })
+        })
+        .collect();
+    Ok(numbers(&found, &reference::rotate(&data, columns, &matrix, &bias), &bounds))
 }
