@@ -21,6 +21,7 @@
 //! - [`device`]: where work runs, and arrays there.
 //! - [`ops`]: the operations that everything else is made of, each with a WGSL kernel, a CPU twin and a reference in f64.
 //! - [`kmeans`], [`quantize`], [`index`]: algorithms, written once over the operations.
+//! - [`transform`]: OPQ, PCA and rotations, which vectors go through before an index keeps them.
 //! - [`storage`]: FAISS index files, fvecs, bvecs, ivecs, npy.
 //! - `spectra`: mass spectra: reading, vectors, identification, clustering, reports (feature `spectra`).
 //!
@@ -56,6 +57,7 @@ mod rows;
 #[cfg(feature = "spectra")]
 pub mod spectra;
 pub mod storage;
+pub mod transform;
 pub mod verify;
 
 pub use device::{Device, DeviceArray, Work};
@@ -65,6 +67,7 @@ pub use kmeans::{Clustering, KMeans};
 pub use metric::Metric;
 pub use neighbors::{Neighbor, Neighbors};
 pub use quantize::ProductQuantizer;
+pub use transform::Transform;
 pub use wgpu;
 
 /// The README's example, so that it is compiled and run with the others.

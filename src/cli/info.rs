@@ -82,6 +82,7 @@ impl Parts {
             },
             Stored::IdMap(map) => Parts::of(&map.index),
             Stored::Normalized(index) => Parts::of(index),
+            Stored::Transformed(transformed) => Parts::of(&transformed.index),
         }
     }
 }

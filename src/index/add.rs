@@ -119,12 +119,15 @@ impl<K: Kind> VectorIndex<K> {
         let ids = self.ids.extended(count, ids)?;
         let mut encoded = vec![];
         let mut running: Option<(BoxFuture<'static, Result<()>>, usize)> = None;
-        for step in Steps::new(count, FEWEST_ROWS, CHUNK_BYTES / (4 * self.dimension()), &watch) {
+        for step in
+            Steps::new(count, FEWEST_ROWS, CHUNK_BYTES / (4 * self.dimension().max(self.context.dimension)), &watch)
+        {
             watch.check()?;
             let done = step.end;
             let uploaded = self.begin_upload(rows.slice_axis(Axis(0), step.into()))?;
             let mut work = self.device().work();
-            encoded.push(self.kind.encode(&self.context, &mut work, &uploaded)?);
+            let transformed = self.transformed(&mut work, &uploaded)?;
+            encoded.push(self.kind.encode(&self.context, &mut work, &transformed)?);
             // The step before ran while this one was uploaded; there are never more than two of them.
             if let Some((running, done)) = running.take() {
                 running.await?;
@@ -147,7 +150,8 @@ impl<K: Kind> VectorIndex<K> {
     }
 
     /// Adds rows that are on the index's device, with identifiers or else numbered on. An empty [`FlatIndex`] of
-    /// another metric than cosine keeps the array itself, so that rows in a caller's buffer are searched in place.
+    /// another metric than cosine, behind no transform, keeps the array itself, so that rows in a caller's buffer are
+    /// searched in place.
     ///
     /// The rows must be finite. They are read at once: work that makes them has to be submitted before.
     ///
@@ -176,7 +180,8 @@ impl<K: Kind> VectorIndex<K> {
         }
         let mut work = self.device().work();
         let prepared = self.at_unit_length(&mut work, rows)?;
-        let encoded = self.kind.encode(&self.context, &mut work, &prepared)?;
+        let transformed = self.transformed(&mut work, &prepared)?;
+        let encoded = self.kind.encode(&self.context, &mut work, &transformed)?;
         work.submit()?;
         let kind = self.kind.append(&self.context, vec![encoded], self.ntotal()).await?;
         self.replace(kind, ids, rows.rows())

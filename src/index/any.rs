@@ -7,7 +7,7 @@ use ndarray::ArrayView2;
 use super::{
     Accepted, Adding, ExactRows, Filter, FlatIndex, IvfFlatIndex, IvfPqIndex, Kind, MultiDeviceIndex, Placement,
     PqIndex, Search, StreamedIndex, Training,
-    factory::Factory,
+    factory::{Factory, Front},
     files,
     flat::Flat,
     ids::Ids,
@@ -16,9 +16,10 @@ use super::{
     ivf_pq::IvfPq,
     parts::{Begun, OfPart},
     pq::Pq,
+    transformed::Placed,
 };
 use crate::{
-    Device, DeviceArray, Metric, Neighbors, Result, Work,
+    Device, DeviceArray, Metric, Neighbors, Result, Transform, Work,
     device::block_on,
     kmeans::Warning,
     ops::{self, Ranked},
@@ -61,20 +62,58 @@ macro_rules! each {
 
 impl Index {
     /// The index that a FAISS factory string asks for: `Flat`, `PQ16`, `PQ8x4`, `IVF1024,Flat`, `IVF1024,PQ16`,
-    /// `IVF1024,PQ8x4`.
+    /// `IVF1024,PQ8x4`, each of which may stand behind a [`Transform`] of vectors of `dimension`: `OPQ16,` or `OPQ16_64,`,
+    /// `PCA64,` (`PCAR64,` rotated, `PCAW64,` whitened, `PCAWR64,` both), `RR,` or `RR64,`. With `IDMap,` or `IDMap2,` in
+    /// front, its files have an id map.
     ///
     /// # Errors
     /// [`Error::Parameter`](crate::Error::Parameter) for another string and for sizes that do not fit the dimension.
     pub fn new(device: &Device, dimension: usize, factory: &str, metric: Metric) -> Result<Self> {
-        let Factory { nlist, codes } = factory.parse()?;
-        Ok(match (nlist, codes) {
+        let Factory { id_map, transform, nlist, codes } = factory.parse()?;
+        let transform = transform.map(|front| front.transform(dimension)).transpose()?;
+        let dimension = transform.as_ref().map_or(dimension, Transform::output_dimension);
+        let mut index = match (nlist, codes) {
             (None, None) => Index::Flat(FlatIndex::new(device, dimension, metric)?),
             (None, Some((m, nbits))) => Index::Pq(PqIndex::new(device, dimension, m, nbits, metric)?),
             (Some(nlist), None) => Index::IvfFlat(IvfFlatIndex::new(device, dimension, nlist, metric)?),
             (Some(nlist), Some((m, nbits))) => {
                 Index::IvfPq(IvfPqIndex::new(device, dimension, nlist, m, nbits, metric)?)
             }
+        };
+        if let Some(two_way) = id_map {
+            each!(&mut index, index => index.form.add_id_map(two_way));
+        }
+        match transform {
+            Some(transform) => index.behind(transform),
+            None => Ok(index),
+        }
+    }
+
+    /// The empty index behind a transform: see [`VectorIndex::behind`](super::VectorIndex::behind).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn behind(self, transform: Transform) -> Result<Self> {
+        Ok(match self {
+            Index::Flat(index) => Index::Flat(index.behind(transform)?),
+            Index::Pq(index) => Index::Pq(index.behind(transform)?),
+            Index::IvfFlat(index) => Index::IvfFlat(index.behind(transform)?),
+            Index::IvfPq(index) => Index::IvfPq(index.behind(transform)?),
         })
+    }
+
+    /// The index as a file has it behind a transform, rows and all.
+    pub(super) fn placed_behind(mut self, transform: Option<Transform>) -> Result<Self> {
+        if let Some(transform) = transform {
+            each!(&mut self, index => index.transform = Some(Placed::new(index.device(), transform)?));
+        }
+        Ok(self)
+    }
+
+    /// What vectors go through before they are kept, if anything.
+    #[must_use]
+    pub fn transform(&self) -> Option<&Transform> {
+        each!(self, index => index.transform())
     }
 
     /// The factory string that asks for such an index.
@@ -86,7 +125,9 @@ impl Index {
             Index::IvfFlat(index) => (Some(index.nlist()), None),
             Index::IvfPq(index) => (Some(index.nlist()), Some((index.kind.m, index.kind.nbits))),
         };
-        Factory { nlist, codes }.to_string()
+        let transform = self.transform().and_then(|transform| Front::of(transform, codes.map(|(m, _)| m)));
+        let id_map = each!(self, index => index.form.id_map());
+        Factory { id_map, transform, nlist, codes }.to_string()
     }
 
     /// The device that the index is on.
@@ -130,9 +171,9 @@ impl Index {
     pub fn bytes_per_vector(&self) -> usize {
         let codes = |m: usize, nbits: usize| (m * nbits).div_ceil(8);
         match self {
-            Index::Flat(index) => 4 * index.dimension(),
+            Index::Flat(index) => 4 * index.context.dimension,
             Index::Pq(index) => codes(index.kind.m, index.kind.nbits),
-            Index::IvfFlat(index) => 4 * index.dimension() + size_of::<i64>(),
+            Index::IvfFlat(index) => 4 * index.context.dimension + size_of::<i64>(),
             Index::IvfPq(index) => codes(index.kind.m, index.kind.nbits) + size_of::<i64>(),
         }
     }
@@ -379,17 +420,17 @@ impl Index {
     pub(super) fn bytes_on_device(&self) -> (usize, usize) {
         // A row's number, and its name where it is told from that.
         const NAMES: usize = 2 * size_of::<u32>();
-        let vector = size_of::<f32>() * self.dimension();
+        let dimension = each!(self, index => index.context.dimension);
+        let vector = size_of::<f32>() * dimension;
         // Codes as they come, and as scans read them.
         let code = |m: usize, nbits: usize| 4 * ((m * nbits).div_ceil(32) + m.div_ceil(4));
         let nlist = self.lists().map_or(0, |(nlist, _)| nlist);
-        let lists = nlist * (vector + size_of::<u32>());
+        let matrix = self.transform().map_or(0, |transform| vector * transform.dimension());
+        let lists = matrix + nlist * (vector + size_of::<u32>());
         match self {
             Index::Flat(_) => (lists, vector + NAMES),
-            Index::IvfFlat(index) => {
-                (lists, vector + NAMES + ops::rounded_bytes(index.dimension()).unwrap_or_default())
-            }
-            Index::Pq(index) => (vector << index.kind.nbits, code(index.kind.m, index.kind.nbits) + NAMES),
+            Index::IvfFlat(_) => (lists, vector + NAMES + ops::rounded_bytes(dimension).unwrap_or_default()),
+            Index::Pq(index) => (matrix + (vector << index.kind.nbits), code(index.kind.m, index.kind.nbits) + NAMES),
             Index::IvfPq(index) => {
                 let terms = size_of::<f32>() + size_of::<u32>();
                 let (m, nbits) = (index.kind.m, index.kind.nbits);

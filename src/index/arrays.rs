@@ -2,7 +2,7 @@
 
 use super::{ExactRows, Filter, Found, Kind, Search, VectorIndex, Wanted};
 use crate::{
-    DeviceArray, Error, Metric, Neighbors, Result, Work,
+    DeviceArray, Error, Metric, Neighbors, Result, Transform, Work,
     ops::{self, Ranked},
 };
 
@@ -70,7 +70,8 @@ impl<K: Kind> VectorIndex<K> {
     #[must_use]
     pub fn bytes_per_query(&self, search: &Search<'_>) -> usize {
         let candidates = search.candidates().min(search.most(self.ntotal()));
-        4 * self.dimension() + 16 * candidates + self.kind.query_bytes(search.nprobe)
+        let transformed = self.transform().map_or(0, Transform::output_dimension);
+        4 * (self.dimension() + transformed) + 16 * candidates + self.kind.query_bytes(search.nprobe)
     }
 
     /// What [`VectorIndex::search_on`] found, once it has been read back, as plain search gives it: `k` a query.
@@ -118,24 +119,31 @@ impl<K: Kind> VectorIndex<K> {
         let Search { nprobe, rerank, filter, .. } = *search;
         let accepted = filter.map(Filter::on_one_device).transpose()?;
         let candidates = rerank.map_or(k, |_| search.candidates().min(search.most(self.ntotal())).max(1));
-        let found = self.kind.search(&self.context, work, queries, Wanted { k: candidates, nprobe, accepted })?;
+        let wanted = Wanted { k: candidates, nprobe, accepted };
         let exact = rerank.map(|(exact, _)| exact.on_one_device()).transpose()?;
-        Ok(self.settled(work, queries, &found, exact, k)?.unwrap_or(found.hits))
+        let (found, settled) = self.found(work, queries, wanted, exact, k)?;
+        Ok(settled.unwrap_or(found.hits))
     }
 
-    /// The `k` best of what was found by exact distances, or all of them by distances that are accurate, in their order; nothing
-    /// where they are so already.
-    pub(super) fn settled(
+    /// What is found; and the `k` best of it by exact distances, or all of it by distances that are accurate, in their order;
+    /// nothing where they are so already.
+    pub(super) fn found(
         &self,
         work: &mut Work,
         queries: &DeviceArray<f32>,
-        found: &Found,
+        wanted: Wanted<'_>,
         exact: Option<&DeviceArray<f32>>,
         k: usize,
-    ) -> Result<Option<DeviceArray<Ranked>>> {
-        let Some(exact) = exact else { return self.kind.settled(work, queries, found) };
-        let places = self.order.as_ref().map(|order| &order.places);
-        ops::rerank(work, queries, exact, places, &found.hits, k, self.metric()).map(Some)
+    ) -> Result<(Found, Option<DeviceArray<Ranked>>)> {
+        let transformed = self.transformed(work, queries)?;
+        let found = self.kind.search(&self.context, work, &transformed, wanted)?;
+        let settled = if let Some(exact) = exact {
+            let places = self.order.as_ref().map(|order| &order.places);
+            Some(ops::rerank(work, queries, exact, places, &found.hits, k, self.metric())?)
+        } else {
+            self.kind.settled(work, &transformed, &found)?
+        };
+        Ok((found, settled))
     }
 
     /// The rows as the metric asks for them.

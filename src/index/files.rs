@@ -31,8 +31,14 @@ pub(super) struct Form {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wrapper {
-    IdMap { two_way: bool },
+    IdMap {
+        two_way: bool,
+    },
     Normalized,
+    /// The index's transform, perhaps with a normalisation before it.
+    Transformed {
+        normalized: bool,
+    },
 }
 
 impl Default for Form {
@@ -43,17 +49,36 @@ impl Default for Form {
 
 impl Form {
     fn is_normalized(&self) -> bool {
-        self.wrappers.contains(&Wrapper::Normalized)
+        let normalizes = [Wrapper::Normalized, Wrapper::Transformed { normalized: true }];
+        self.wrappers.iter().any(|wrapper| normalizes.contains(wrapper))
+    }
+
+    fn is_transformed(&self) -> bool {
+        self.wrappers.iter().any(|wrapper| matches!(wrapper, Wrapper::Transformed { .. }))
     }
 
     fn has_id_map(&self) -> bool {
-        self.wrappers.iter().any(|wrapper| matches!(wrapper, Wrapper::IdMap { .. }))
+        self.id_map().is_some()
+    }
+
+    /// Whether the id map, if there is one, has the way back.
+    pub(super) fn id_map(&self) -> Option<bool> {
+        self.wrappers.iter().find_map(|wrapper| match wrapper {
+            Wrapper::IdMap { two_way } => Some(*two_way),
+            Wrapper::Normalized | Wrapper::Transformed { .. } => None,
+        })
+    }
+
+    /// Has files have an id map.
+    pub(super) fn add_id_map(&mut self, two_way: bool) {
+        self.wrappers.push(Wrapper::IdMap { two_way });
     }
 }
 
 pub(super) fn from_stored(stored: Stored, device: &Device) -> Result<Index> {
     let mut form = Form::default();
     let mut ids = None;
+    let mut transform = None;
     let mut inner = stored;
     loop {
         inner = match inner {
@@ -62,11 +87,16 @@ pub(super) fn from_stored(stored: Stored, device: &Device) -> Result<Index> {
                 ids = Some(map.ids);
                 *map.index
             }
-            Stored::Normalized(index) if !form.is_normalized() => {
+            Stored::Normalized(index) if !form.is_normalized() && transform.is_none() => {
                 form.wrappers.push(Wrapper::Normalized);
                 *index
             }
-            inner => break unwrapped(inner, form, ids, device),
+            Stored::Transformed(front) if transform.is_none() && !(front.normalized && form.is_normalized()) => {
+                form.wrappers.push(Wrapper::Transformed { normalized: front.normalized });
+                transform = Some(front.transform.restored()?);
+                *front.index
+            }
+            inner => break unwrapped(inner, form, ids, device)?.placed_behind(transform),
         }
     }
 }
@@ -98,7 +128,9 @@ fn unwrapped(stored: Stored, form: Form, ids: Option<Vec<i64>>, device: &Device)
             let rows = list_rows(&stored.lists.ids, ids)?;
             Ok(Index::IvfPq(assembled_ivf_pq(context, stored, rows, form)?))
         }
-        Stored::IdMap(_) | Stored::Normalized(_) => Err(unsupported("an index wrapped twice in the same way")),
+        Stored::IdMap(_) | Stored::Normalized(_) | Stored::Transformed(_) => {
+            Err(unsupported("an index wrapped twice in the same way, or normalised after a transform"))
+        }
     }
 }
 
@@ -127,7 +159,7 @@ fn unsupported(what: &str) -> Error {
 fn assembled<K: super::Kind>(context: Context, kind: K, ids: Ids, form: Form) -> Result<VectorIndex<K>> {
     let (kind, order) = if kind.is_trained() { ranked(&context, kind, ids.order())? } else { (kind, None) };
     let version = Version::default();
-    Ok(VectorIndex { context, kind, ids, order, warnings: vec![], form, version })
+    Ok(VectorIndex { context, transform: None, kind, ids, order, warnings: vec![], form, version })
 }
 
 fn assembled_pq(context: Context, stored: faiss::Pq, ids: Ids, form: Form) -> Result<PqIndex> {
@@ -288,14 +320,30 @@ fn wrapped<K: super::Kind>(index: &VectorIndex<K>, stored: Stored) -> Stored {
     let stored = index.form.wrappers.iter().rev().fold(stored, |stored, wrapper| match wrapper {
         Wrapper::IdMap { two_way } => id_map(index, stored, *two_way),
         Wrapper::Normalized => Stored::Normalized(Box::new(stored)),
+        Wrapper::Transformed { normalized } => transformed(index, stored, *normalized),
     });
     let bare = index.metric() == Metric::Cosine && !index.form.is_normalized();
+    if index.transform.is_some() && !index.form.is_transformed() {
+        return transformed(index, stored, bare);
+    }
     if bare { Stored::Normalized(Box::new(stored)) } else { stored }
 }
 
+/// Behind the index's transform, if it has one.
+fn transformed<K: super::Kind>(index: &VectorIndex<K>, stored: Stored, normalized: bool) -> Stored {
+    match index.transform() {
+        Some(transform) => {
+            let transform = faiss::Transform::of(transform);
+            Stored::Transformed(faiss::Transformed { normalized, transform, index: Box::new(stored) })
+        }
+        None => stored,
+    }
+}
+
+/// Of what stands behind a transform, if there is one.
 fn header<K: super::Kind>(index: &VectorIndex<K>) -> Header {
     let metric = if index.metric() == Metric::L2 { Metric::L2 } else { Metric::InnerProduct };
-    Header { dimension: index.dimension(), ntotal: index.ntotal(), is_trained: index.is_trained(), metric }
+    Header { dimension: index.context.dimension, ntotal: index.ntotal(), is_trained: index.kind.is_trained(), metric }
 }
 
 async fn flat_to_stored(index: &FlatIndex) -> Result<Stored> {
@@ -324,7 +372,7 @@ async fn pq_to_stored(index: &PqIndex) -> Result<Stored> {
             let codes = codes_from_device(index.device(), &trained.codes, codebook.code_size()).await?;
             (codebook, codes)
         }
-        None => (empty_codebook(index.dimension(), index.kind.m, index.kind.nbits), vec![]),
+        None => (empty_codebook(index.context.dimension, index.kind.m, index.kind.nbits), vec![]),
     };
     let layout = index.kind.layout.unwrap_or_else(|| PqLayout::plain(&codebook));
     Ok(Stored::Pq(faiss::Pq { header: header(index), codebook, codes, layout }))
@@ -346,7 +394,7 @@ async fn ivf_to_stored<K: super::Kind>(
         None => (vec![], vec![0; nlist + 1], vec![]),
     };
     let header = header(index);
-    let quantizer_header = Header { ntotal: centroids.len() / index.dimension(), is_trained: true, ..header };
+    let quantizer_header = Header { ntotal: centroids.len() / index.context.dimension, is_trained: true, ..header };
     let quantizer = Box::new(Stored::Flat(faiss::Flat { header: quantizer_header, vectors: centroids }));
     let sizes = offsets.windows(2).map(|ends| (ends[1] - ends[0]) as usize).collect();
     // Behind an id map, the entries name rows by number.
@@ -376,7 +424,7 @@ async fn ivf_pq_to_stored(index: &IvfPqIndex) -> Result<Stored> {
             let codes = codes_from_device(index.device(), &trained.codes, codebook.code_size()).await?;
             (codebook, codes)
         }
-        None => (empty_codebook(index.dimension(), index.kind.m, index.kind.nbits), vec![]),
+        None => (empty_codebook(index.context.dimension, index.kind.m, index.kind.nbits), vec![]),
     };
     let by_residual = index.by_residual();
     Ok(Stored::IvfPq(faiss::IvfPq { ivf, by_residual, codebook, lists: faiss::Lists { sizes, entries, ids } }))

@@ -7,7 +7,8 @@
 //! | [`IvfFlatIndex`] | vectors in inverted lists | the `nprobe` lists nearest to the query, exactly |
 //! | [`IvfPqIndex`] | codes in inverted lists (Jégou, Douze, Schmid 2011) | the codes of the `nprobe` nearest lists |
 //!
-//! All are used alike: train (but for [`FlatIndex`]), add, search. A search by codes can be followed by an exact
+//! All are used alike: train (but for [`FlatIndex`]), add, search. Vectors may go through a [`Transform`] before they are
+//! kept: see [`VectorIndex::behind`]. A search by codes can be followed by an exact
 //! re-ranking with the vectors themselves. [`Index`] is any of them, built from a factory string or read from a file.
 //! [`MultiDeviceIndex`] is one of them on several devices, [`StreamedIndex`] one that is larger than its device's memory.
 //!
@@ -53,6 +54,7 @@ mod range;
 mod search;
 mod steps;
 mod streamed;
+mod transformed;
 
 use std::fmt;
 
@@ -71,7 +73,7 @@ pub use search::{ExactRows, Search};
 pub use streamed::StreamedIndex;
 
 use crate::{
-    Device, DeviceArray, Error, Metric, Neighbors, Result,
+    Device, DeviceArray, Error, Metric, Neighbors, Result, Transform,
     device::{Cancel, block_on},
     kmeans::{Progress, Warning},
     rows,
@@ -80,6 +82,7 @@ use filter::Version;
 use ids::Ids;
 use range::Rounds;
 use steps::Steps;
+use transformed::Placed;
 
 /// Bytes of rows that go to the device at a time.
 const CHUNK_BYTES: usize = 256 << 20;
@@ -98,8 +101,8 @@ pub struct Training {
     pub max_points_per_centroid: Option<usize>,
     /// Seed of samples and random starts: 1234.
     pub seed: u64,
-    progress: Option<std::sync::Arc<dyn Fn(&'static str, Progress) + Send + Sync>>,
-    cancel: Cancel,
+    pub(crate) progress: Option<std::sync::Arc<dyn Fn(&'static str, Progress) + Send + Sync>>,
+    pub(crate) cancel: Cancel,
 }
 
 impl Default for Training {
@@ -164,7 +167,9 @@ impl fmt::Debug for Training {
 /// An index of kind `K`: see [`FlatIndex`], [`PqIndex`], [`IvfFlatIndex`], [`IvfPqIndex`].
 #[derive(Clone)]
 pub struct VectorIndex<K> {
+    /// Of what is kept: behind a transform, its dimension is that of what comes out.
     context: Context,
+    transform: Option<Placed>,
     kind: K,
     ids: Ids,
     /// None where identifiers ascend with the rows.
@@ -189,6 +194,7 @@ impl<K: Kind> VectorIndex<K> {
         let context = Context { device: device.clone(), dimension, metric };
         Ok(VectorIndex {
             context,
+            transform: None,
             kind,
             ids: Ids::default(),
             order: None,
@@ -207,7 +213,7 @@ impl<K: Kind> VectorIndex<K> {
     /// Dimension of the vectors.
     #[must_use]
     pub fn dimension(&self) -> usize {
-        self.context.dimension
+        self.transform().map_or(self.context.dimension, Transform::dimension)
     }
 
     /// The metric.
@@ -225,7 +231,7 @@ impl<K: Kind> VectorIndex<K> {
     /// Whether rows can be added.
     #[must_use]
     pub fn is_trained(&self) -> bool {
-        self.kind.is_trained()
+        self.kind.is_trained() && self.transform().is_none_or(Transform::is_trained)
     }
 
     /// What the training rows did not really allow.
@@ -261,8 +267,14 @@ impl<K: Kind> VectorIndex<K> {
             return Err(Error::parameter("rows in the index to train", self.ntotal(), "none"));
         }
         let prepared = self.prepared(rows);
-        let view = prepared.as_ref().map_or(rows, |rows| rows.view());
-        (self.kind, self.warnings) = self.kind.train(&self.context, view, training).await?;
+        let rows = prepared.as_ref().map_or(rows, |rows| rows.view());
+        let (transform, rotated) = match &self.transform {
+            Some(placed) => Some(placed.train(self.device(), rows, training).await?).unzip(),
+            None => (None, None),
+        };
+        let rows = rotated.as_ref().map_or(rows, |rows| rows.view());
+        (self.kind, self.warnings) = self.kind.train(&self.context, rows, training).await?;
+        self.transform = transform;
         self.version = Version::default();
         Ok(())
     }
@@ -382,9 +394,9 @@ impl<K: Kind> VectorIndex<K> {
         // Ranked if all rows are, for what is ranked may be scanned by another kernel, whose sums have another order.
         let order = ids.order().or_else(|| self.order.as_ref().map(|_| (0..rows.len() as u32).collect()));
         let (kind, order) = if self.is_trained() { ranked(&self.context, kind, order)? } else { (kind, None) };
-        let (context, warnings) = (self.context.clone(), self.warnings.clone());
+        let (context, transform, warnings) = (self.context.clone(), self.transform.clone(), self.warnings.clone());
         let (form, version) = (files::Form::default(), Version::default());
-        Ok(VectorIndex { context, kind, ids, order, warnings, form, version })
+        Ok(VectorIndex { context, transform, kind, ids, order, warnings, form, version })
     }
 
     /// Ranks the rows even if they are in the order of their identifiers: they are some of rows that are not.
@@ -416,8 +428,9 @@ impl<K: Kind> VectorIndex<K> {
             None => None,
         };
         let context = Context { device: device.clone(), ..self.context.clone() };
+        let transform = self.transform.as_ref().map(|placed| placed.moved(device)).transpose()?;
         let (ids, warnings, form) = (self.ids.clone(), self.warnings.clone(), self.form.clone());
-        Ok(VectorIndex { context, kind, ids, order, warnings, form, version: self.version.clone() })
+        Ok(VectorIndex { context, transform, kind, ids, order, warnings, form, version: self.version.clone() })
     }
 
     /// The identifier of the row of a rank.

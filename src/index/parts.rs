@@ -58,8 +58,8 @@ impl<K: Kind> VectorIndex<K> {
             search.watch.check()?;
             search.watch.cancel.into_iter().for_each(|cancel| work.cancelled_by(cancel));
             let wanted = Wanted { k, nprobe: search.nprobe, accepted };
-            let found = self.kind.search(&self.context, &mut work, &uploaded, wanted)?;
-            let read = match self.settled(&mut work, &uploaded, &found, exact, k)? {
+            let (found, settled) = self.found(&mut work, &uploaded, wanted, exact, k)?;
+            let read = match settled {
                 Some(settled) => ops::concat(&mut work, &found.hits, &settled)?,
                 None => found.hits,
             };

@@ -231,6 +231,7 @@ pub struct Contents {
     metric: Metric,
 }
 
+#[allow(dead_code, reason = "each test file takes what it needs")]
 impl Contents {
     pub fn of(index: &Index) -> Self {
         let mut stored = index.to_stored().unwrap();
@@ -291,7 +292,7 @@ impl Contents {
                 let entries = places.into_iter().zip(codes).map(|((list, id), code)| (list, id, vector(list, code)));
                 Contents { entries: entries.collect(), centroids: Some(centroids), metric }
             }
-            Stored::IdMap(_) | Stored::Normalized(_) => panic!("it was unwrapped"),
+            Stored::IdMap(_) | Stored::Normalized(_) | Stored::Transformed(_) => panic!("it was unwrapped"),
         }
     }
 
@@ -310,7 +311,6 @@ impl Contents {
     }
 
     /// Whether there are no lists to choose among.
-    #[allow(dead_code, reason = "each test file takes what it needs")]
     pub fn is_flat(&self) -> bool {
         self.centroids.is_none()
     }
@@ -379,6 +379,7 @@ impl Contents {
 }
 
 /// The vector that a code of 4 bits a sub-quantizer stands for.
+#[allow(dead_code, reason = "each test file takes what it needs")]
 fn decode(codebook: &faiss::Codebook, code: &[u8]) -> Vec<f64> {
     let dsub = codebook.dimension / codebook.m;
     assert!(codebook.nbits == 4 || codebook.nbits == 8);

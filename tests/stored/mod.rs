@@ -3,7 +3,8 @@
 use cellprobe::{
     Metric,
     storage::faiss::{
-        Codebook, DirectMap, Flat, Header, IdMap, Ivf, IvfFlat, IvfPq, Lists, Pq, PqLayout, Stored, write,
+        Codebook, DirectMap, Flat, Header, IdMap, Ivf, IvfFlat, IvfPq, Lists, Pq, PqLayout, Stored, Transform,
+        TransformKind, Transformed, write,
     },
 };
 use proptest::prelude::*;
@@ -12,8 +13,8 @@ use rand_mt::Mt64;
 /// Any index of any kind within any wrappers.
 pub fn any_stored() -> impl Strategy<Value = Stored> {
     let shape = (1..4usize, 1..5usize, 1..8usize, 0..80usize, 1..7usize);
-    (shape, 0..5u8, any::<[bool; 4]>(), 0..3u8, any::<u64>()).prop_map(
-        |((width, m, nbits, rows, nlist), kind, [ip, residual, map, normalized], direct_map, seed)| {
+    (shape, 0..5u8, any::<[bool; 5]>(), 0..3u8, any::<u64>()).prop_map(
+        |((width, m, nbits, rows, nlist), kind, [ip, residual, map, normalized, transformed], direct_map, seed)| {
             let metric = if ip { Metric::InnerProduct } else { Metric::L2 };
             let header = Header { dimension: width * m, ntotal: rows, is_trained: true, metric };
             let mut contents = Contents::new(seed);
@@ -29,6 +30,10 @@ pub fn any_stored() -> impl Strategy<Value = Stored> {
             } else {
                 index
             };
+            if transformed {
+                let transform = contents.transform(nlist, header.dimension, residual);
+                return Stored::Transformed(Transformed { normalized, transform, index: Box::new(index) });
+            }
             if normalized { Stored::Normalized(Box::new(index)) } else { index }
         },
     )
@@ -74,6 +79,28 @@ impl Contents {
 
     pub fn ids(&mut self, count: usize) -> Vec<i64> {
         (0..count).map(|_| self.0.next_u64() as i64).collect()
+    }
+
+    /// A map from `dimension` columns, with everything that a file can say of one or with as little as it can.
+    fn transform(&mut self, dimension: usize, output_dimension: usize, is_pca: bool) -> Transform {
+        let kind = if is_pca {
+            TransformKind::Pca {
+                eigen_power: -0.5,
+                epsilon: 0.25,
+                random_rotation: true,
+                balanced_bins: 3,
+                mean: self.floats(dimension),
+                eigenvalues: self.floats(2),
+                components: self.floats(2 * dimension),
+            }
+        } else if dimension.is_multiple_of(2) {
+            TransformKind::RandomRotation
+        } else {
+            TransformKind::Linear
+        };
+        let matrix = self.floats(output_dimension * dimension);
+        let bias = is_pca.then(|| self.floats(output_dimension));
+        Transform { kind, is_trained: true, dimension, output_dimension, matrix, bias }
     }
 
     fn codebook(&mut self, dimension: usize, m: usize, nbits: usize) -> Codebook {

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    storage::faiss::{DirectMap, Flat, Header, IdMap, Ivf, IvfFlat, IvfPq, Lists, Pq, Stored},
+    storage::faiss::{DirectMap, Flat, Header, IdMap, Ivf, IvfFlat, IvfPq, Lists, Pq, Stored, Transformed},
 };
 
 /// The index of the rows of these numbers, in ascending order; they keep their numbers as identifiers. Centroids and
@@ -32,6 +32,10 @@ pub(super) fn part(stored: &Stored, numbers: &[u32]) -> Result<Stored> {
             codebook: index.codebook.clone(),
             lists: lists(&index.lists, index.codebook.code_size(), numbers),
         })),
+        Stored::Transformed(whole) => {
+            let (transform, index) = (whole.transform.clone(), Box::new(part(&whole.index, numbers)?));
+            Ok(Stored::Transformed(Transformed { normalized: whole.normalized, transform, index }))
+        }
         Stored::IdMap(_) | Stored::Normalized(_) => {
             let message = "an index of a library has neither identifiers nor a normalisation of its own".to_owned();
             Err(Error::Format { offset: 0, message })

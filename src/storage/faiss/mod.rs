@@ -11,9 +11,14 @@
 //! | `IwFl` | [`IvfFlat`] | ivf, lists |
 //! | `IwPQ` | [`IvfPq`] | ivf, `bool` by residual, `u64` code size, codebook, lists |
 //! | `IxMp` `IxM2` | [`IdMap`] (without, with the way back) | header, index, `vec<i64>` |
-//! | `IxPT` | [`Stored::Normalized`] | header, `i32` 1, `VNrm`, `f32` norm 2, `i32` d, `i32` d, `bool` 1, index |
+//! | `IxPT` | [`Stored::Normalized`] | header, `i32` 1, normalisation, index |
+//! | `IxPT` | [`Transformed`] | header, `i32` 1 or 2, normalisation if 2, transform, index |
 //!
 //! - header: `i32` d, `i64` ntotal, two `i64` that nobody reads, `bool` is trained, `i32` metric (0 inner product, 1 L2)
+//! - normalisation: `VNrm`, `f32` norm 2, `i32` d, `i32` d, `bool` 1
+//! - transform: `LTra`, `rrot`, or `Pcam` with `f32` eigen power, `f32` epsilon, `bool` random rotation, `i32` balanced bins,
+//!   `vec<f32>` mean, eigenvalues and components; then `bool` has bias, `vec<f32>` matrix of shape (d out, d in) and bias,
+//!   `i32` d in, `i32` d out, `bool` is trained
 //! - codebook: `u64` d, `u64` m, `u64` nbits, `vec<f32>` centroids of shape (m, 2^nbits, d/m)
 //! - ivf: header, `u64` nlist, `u64` nprobe, coarse quantizer (an index), direct map: `u8` type, `vec<i64>`, and for type
 //!   2 a `vec<(i64, i64)>`
@@ -29,10 +34,12 @@
 
 mod fast_scan;
 mod read;
+mod transform;
 mod validate;
 mod write;
 
 pub use read::{read, read_file};
+pub use transform::{Transform, TransformKind};
 pub use write::{write, write_file};
 
 use crate::Metric;
@@ -61,6 +68,8 @@ pub enum Stored {
     IdMap(IdMap),
     /// An index of vectors scaled to Euclidean length 1, queries too: cosine, where its metric is the inner product.
     Normalized(Box<Stored>),
+    /// An index of what a linear map makes of vectors.
+    Transformed(Transformed),
 }
 
 impl Stored {
@@ -74,6 +83,11 @@ impl Stored {
             Stored::IvfPq(index) => index.ivf.header,
             Stored::IdMap(map) => map.index.header(),
             Stored::Normalized(index) => index.header(),
+            Stored::Transformed(Transformed { transform, index, .. }) => {
+                let inner = index.header();
+                let is_trained = inner.is_trained && transform.is_trained;
+                Header { dimension: transform.dimension, is_trained, ..inner }
+            }
         }
     }
 }
@@ -240,6 +254,17 @@ pub struct IdMap {
     pub two_way: bool,
 }
 
+/// An index of what a linear map makes of vectors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transformed {
+    /// Whether vectors are scaled to Euclidean length 1 first.
+    pub normalized: bool,
+    /// The map.
+    pub transform: Transform,
+    /// The index, of the dimension that comes out.
+    pub index: Box<Stored>,
+}
+
 /// faiss's number for a metric; none for one that faiss expresses by a transform.
 fn metric_number(metric: Metric) -> Option<i32> {
     match metric {
@@ -304,13 +329,11 @@ const OTHER_KINDS: [(&str, &str); 46] = [
     ("IBHf", "IndexBinaryHNSW"),
 ];
 
-/// The vector transforms of faiss other than normalisation.
-const OTHER_TRANSFORMS: [(&str, &str); 10] = [
-    ("LTra", "a linear transform such as OPQ"),
-    ("rrot", "a random rotation"),
-    ("PCAm", "a PCA"),
-    ("PcAm", "a PCA"),
-    ("Pcam", "a PCA"),
+/// The vector transforms that faiss has and this crate does not read.
+const OTHER_TRANSFORMS: [(&str, &str); 8] = [
+    ("VNrm", "a normalisation that does not come first"),
+    ("PCAm", "a PCA in an outdated format"),
+    ("PcAm", "a PCA in an outdated format"),
     ("Viqm", "an ITQ matrix"),
     ("Viqt", "an ITQ transform"),
     ("RmDT", "a selection of dimensions"),

@@ -4,7 +4,7 @@ use std::{io::Read, path::Path};
 
 use super::{
     Codebook, DirectMap, Flat, Header, IdMap, Ivf, IvfFlat, IvfPq, Lists, MAX_DEPTH, MAX_DIMENSION, MAX_NBITS,
-    MAX_UNTRAINED_NLIST, OTHER_KINDS, OTHER_METRICS, OTHER_TRANSFORMS, Pq, PqLayout, Stored, fast_scan::Blocks,
+    MAX_UNTRAINED_NLIST, OTHER_KINDS, OTHER_METRICS, Pq, PqLayout, Stored, Transform, Transformed, fast_scan::Blocks,
     validate,
 };
 use crate::{
@@ -50,7 +50,7 @@ fn index<R: Read>(source: &mut Source<R>, depth: usize) -> Result<Stored> {
         b"IwFl" => ivf_flat(source, depth).map(Stored::IvfFlat),
         b"IwPQ" => ivf_pq(source, depth).map(Stored::IvfPq),
         b"IxMp" | b"IxM2" => id_map(source, &kind == b"IxM2", depth).map(Stored::IdMap),
-        b"IxPT" => normalized(source, depth),
+        b"IxPT" => transformed(source, depth),
         _ => {
             let known = name_of(kind, &OTHER_KINDS).unwrap_or("not an index file of faiss, or a kind unknown here");
             let kind = kind.escape_ascii();
@@ -60,7 +60,7 @@ fn index<R: Read>(source: &mut Source<R>, depth: usize) -> Result<Stored> {
 }
 
 /// What a four-character code stands for.
-fn name_of(code: [u8; 4], names: &[(&str, &'static str)]) -> Option<&'static str> {
+pub(super) fn name_of(code: [u8; 4], names: &[(&str, &'static str)]) -> Option<&'static str> {
     names.iter().find(|(name, _)| name.as_bytes() == code).map(|&(_, meaning)| meaning)
 }
 
@@ -378,22 +378,51 @@ fn id_map<R: Read>(source: &mut Source<R>, two_way: bool, depth: usize) -> Resul
     Ok(IdMap { index, ids, two_way })
 }
 
-fn normalized<R: Read>(source: &mut Source<R>, depth: usize) -> Result<Stored> {
+/// An index behind a normalisation, a linear transform, or one after the other.
+fn transformed<R: Read>(source: &mut Source<R>, depth: usize) -> Result<Stored> {
     let start = source.offset();
     let outer = header(source)?;
     let count_start = source.offset();
     let count: i32 = source.number("the number of transforms")?;
-    if count != 1 {
-        return Err(malformed(count_start, format!("{count} transforms: only a single normalisation is supported")));
-    }
-    let kind_start = source.offset();
-    let kind = source.fourcc("the kind of transform")?;
-    if &kind != b"VNrm" {
-        let known = name_of(kind, &OTHER_TRANSFORMS).unwrap_or("unknown");
+    if !(1..=2).contains(&count) {
         let message =
-            format!("transform \"{}\" ({known}) is not supported: only normalisation is", kind.escape_ascii());
-        return Err(malformed(kind_start, message));
+            format!("{count} transforms: a normalisation and a linear transform are supported, in that order");
+        return Err(malformed(count_start, message));
     }
+    let mut transform_start = source.offset();
+    let mut kind = source.fourcc("the kind of transform")?;
+    let normalized = &kind == b"VNrm";
+    if normalized {
+        normalization(source, &outer)?;
+    }
+    let transform = if normalized && count == 1 {
+        None
+    } else {
+        if normalized {
+            transform_start = source.offset();
+            kind = source.fourcc("the kind of transform")?;
+        } else if count == 2 {
+            return Err(malformed(count_start, "two transforms, the first of which is not a normalisation"));
+        }
+        Some(Transform::read(source, kind, transform_start)?)
+    };
+    let index = Box::new(index(source, depth + 1)?);
+    let Some(transform) = transform else {
+        check_wrapper(&outer, &index.header(), start)?;
+        return Ok(Stored::Normalized(index));
+    };
+    let (found, expected) = (index.header().dimension, transform.output_dimension);
+    if found != expected {
+        let message = format!("the transform's output dimension is {expected}, that of the index behind it {found}");
+        return Err(malformed(transform_start, message));
+    }
+    let stored = Stored::Transformed(Transformed { normalized, transform, index });
+    check_wrapper(&outer, &stored.header(), start)?;
+    Ok(stored)
+}
+
+/// What there is of a normalisation of the index's vectors.
+fn normalization<R: Read>(source: &mut Source<R>, outer: &Header) -> Result<()> {
     let norm_start = source.offset();
     let norm: f32 = source.number("the norm")?;
     if norm.to_bits() != 2f32.to_bits() {
@@ -413,9 +442,7 @@ fn normalized<R: Read>(source: &mut Source<R>, depth: usize) -> Result<Stored> {
     if !source.bool("the transform's is_trained")? {
         return Err(malformed(trained_start, "a normalisation needs no training, yet is marked as untrained"));
     }
-    let index = Box::new(index(source, depth + 1)?);
-    check_wrapper(&outer, &index.header(), start)?;
-    Ok(Stored::Normalized(index))
+    Ok(())
 }
 
 /// A wrapper must agree with what it wraps. faiss lets `is_trained` lag behind, so the wrapped index's holds.

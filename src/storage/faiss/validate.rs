@@ -2,7 +2,7 @@
 
 use super::{
     Codebook, DirectMap, Header, Ivf, Lists, MAX_DEPTH, MAX_DIMENSION, MAX_NBITS, MAX_UNTRAINED_NLIST, PqLayout,
-    Stored, metric_number,
+    Stored, Transformed, metric_number,
 };
 use crate::{Error, Metric, Result};
 
@@ -40,6 +40,14 @@ pub(super) fn check(stored: &Stored, depth: usize) -> Result<()> {
             check(&map.index, depth + 1)
         }
         Stored::Normalized(index) => check(index, depth + 1),
+        Stored::Transformed(Transformed { transform, index, .. }) => {
+            transform.check()?;
+            let (expected, found) = (transform.output_dimension, index.header().dimension);
+            if expected != found {
+                return Err(Error::Dimension { what: "the index behind a transform", expected, found });
+            }
+            check(index, depth + 1)
+        }
     }
 }
 

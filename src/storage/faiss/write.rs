@@ -72,13 +72,27 @@ fn index(writer: &mut impl Write, stored: &Stored) -> io::Result<()> {
             writer.write_all(b"IxPT")?;
             header(writer, &outer)?;
             put(writer, &[1i32])?;
-            writer.write_all(b"VNrm")?;
-            put(writer, &[2f32])?;
-            put(writer, &[outer.dimension as i32; 2])?;
-            put(writer, &[1u8])?;
+            normalization(writer, &outer)?;
             index(writer, normalized)
         }
+        Stored::Transformed(transformed) => {
+            writer.write_all(b"IxPT")?;
+            header(writer, &outer)?;
+            put(writer, &[1 + i32::from(transformed.normalized)])?;
+            if transformed.normalized {
+                normalization(writer, &outer)?;
+            }
+            transformed.transform.write(writer)?;
+            index(writer, &transformed.index)
+        }
     }
+}
+
+fn normalization(writer: &mut impl Write, outer: &Header) -> io::Result<()> {
+    writer.write_all(b"VNrm")?;
+    put(writer, &[2f32])?;
+    put(writer, &[outer.dimension as i32; 2])?;
+    put(writer, &[1u8])
 }
 
 fn header(writer: &mut impl Write, header: &Header) -> io::Result<()> {
