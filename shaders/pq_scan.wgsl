@@ -177,7 +177,8 @@ fn block_at(place: u32, rank: ptr<function, u32>) -> Block {
 #if MASKED
 // A bit for each thread whose block has wanted entries.
 var<workgroup> wanted: array<atomic<u32>, {{THREADS}} / 32>;
-var<workgroup> tile_end: u32;
+// One word, and one so that they are even in number: see `bundle_table`.
+var<workgroup> tile_end: vec2<u32>;
 
 // Finds the next blocks that have wanted entries, from `first` to `end` of those that the opened lists have: every thread
 // looks at one. `rank` is that of a list that is not past the thread's. Gives what comes after the tile. Holds barriers.
@@ -211,9 +212,9 @@ fn open_tile(thread: u32, first: u32, end: u32, rank: ptr<function, u32>) -> u32
     // The thread whose block is the last that fits, or the last thread.
     let is_last = select(thread == {{THREADS}}u - 1u, block.mask != 0u && slot == TILE - 1u, all >= TILE);
     if (is_last) {
-        tile_end = first + thread + 1u;
+        tile_end.x = first + thread + 1u;
     }
-    return workgroupUniformLoad(&tile_end);
+    return workgroupUniformLoad(&tile_end).x;
 }
 #else
 // Finds the blocks from `first` to `end` of those that the opened lists have, a thread a block; `rank` is that of a

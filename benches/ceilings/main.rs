@@ -24,8 +24,8 @@ use table::{Figures, Table};
 /// One of RDNA2 and one of RDNA3.
 const GPUS: [&str; 2] = ["NAVI21", "GFX1100"];
 
-/// Those that multiply cooperative matrices.
-const MATRIX_GPUS: [&str; 1] = ["GFX1100"];
+/// Those that multiply cooperative matrices: GFX1100, as Mesa 25 calls it.
+const MATRIX_GPUS: [&str; 1] = ["NAVI31"];
 
 /// Points of ceiling that a kernel may lose before it is a failure.
 const TOLERANCE: f64 = 5.0;
@@ -112,7 +112,8 @@ fn compile(matrices: bool) -> Outcome<()> {
     };
     // What only measures peaks reaches them, and RDNA3's matrices are of 16 x 16.
     let of_interest = |shader: &RenderedShader| {
-        shader.name != "probe" && of_matrices(shader.name) == matrices && !shader.variant.contains("-matrix8")
+        let other_size = matrices && shader.variant.contains("-matrix8");
+        shader.name != "probe" && of_matrices(shader.name) == matrices && !other_size
     };
     for shader in rendered_shaders().into_iter().filter(of_interest) {
         let steps: Option<fn(&str) -> f64> = match shader.name {

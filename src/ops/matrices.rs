@@ -11,7 +11,8 @@
 //! On an H100, whose machine code multiplies a step by 32 `HMMA` of what 12 `LDSM` read, multiplication alone goes at some 320
 //! TFLOP/s, where products of f32 go at 31. Of the 2.6 ms of 1,024 queries to 1,000,000 x 128 it is 1.2 ms at most, loading
 //! steps 0.7 and settling blocks 0.7: a multiprocessor has registers for one workgroup (164 an invocation), and waits with it.
-//! On RDNA3 a step is 16 `v_wmma`, 120 registers, eight subgroups a SIMD, no spills (Mesa 25); it has not run there.
+//! On RDNA3 a step is 16 `v_wmma`; by its machine code `knn` has 120 registers, eight subgroups a SIMD and 88 % of the peak of
+//! matrices, `nearest` 252, six and 86 % (see [`ceilings`](super::ceilings)); it has not run there.
 //!
 //! # What was tried and is not done
 //! On the H100, beside those 2.6 ms:
