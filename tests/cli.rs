@@ -270,6 +270,17 @@ fn an_index_goes_from_build_to_add_to_search_to_info() -> Result {
 }
 
 #[test]
+fn identifiers_that_a_file_cannot_hold_are_refused_before_the_search() -> Result {
+    let folder = Folder::new()?;
+    write_labels(folder.path("ids.npy"), Array1::from_iter((0..ROWS as i64).map(|row| row << 23)).view(), false)?;
+    folder.json("build base.fvecs --index Flat --ids ids.npy -o flat.index")?;
+    // A search for none would be refused as well.
+    folder.fails("search flat.index queries.npy -k 0 -o found.ivecs", 1, &["found.ivecs", "write .npy"])?;
+    folder.json("search flat.index queries.npy -k 3 -o found.npy")?;
+    Ok(())
+}
+
+#[test]
 fn only_what_is_allowed_is_found() -> Result {
     let folder = Folder::new()?;
     folder.build("IVF4,Flat")?;

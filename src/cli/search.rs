@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Device, Error, Index, Neighbors, Result, Search,
     index::{ExactRows, Filter, MultiDeviceIndex, Placement},
-    storage::{read_ids, read_vectors, write_ids, write_vectors},
+    storage::{check_ids, read_ids, read_vectors, write_ids, write_vectors},
 };
 
 /// The k of the recalls that are reported.
@@ -168,10 +168,15 @@ enum Searched {
 
 impl Searched {
     fn read(command: &SearchIndex, devices: &[Device]) -> Result<Self> {
-        if let [device] = devices {
-            return Ok(Searched::OnOne(Box::new(Index::read_file(&command.index, device)?)));
+        let cpu = Device::cpu();
+        let index = Index::read_file(&command.index, if let [device] = devices { device } else { &cpu })?;
+        // Before the search, rather than after it.
+        if let Some(path) = &command.output {
+            check_ids(path, (0..index.ntotal() as u32).filter_map(|row| index.id_of(row)))?;
         }
-        let index = Index::read_file(&command.index, &Device::cpu())?;
+        if devices.len() == 1 {
+            return Ok(Searched::OnOne(Box::new(index)));
+        }
         Ok(Searched::OnSeveral(index.to_devices(devices, command.placement)?))
     }
 

@@ -14,6 +14,8 @@ use std::{
 
 pub use rows::{RowSource, VectorFile};
 pub(crate) use rows::{Sampled, picked};
+#[cfg(feature = "cli")]
+pub(crate) use vectors::check_ids;
 pub use vectors::{
     VectorFormat, read_ids, read_ids_from, read_vectors, read_vectors_from, write_ids, write_labels, write_vectors,
 };
