@@ -441,7 +441,7 @@ impl Index {
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
     pub fn read_file(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
-        Self::from_stored(faiss::read_file(path)?, device).map_err(|error| error.in_file(path))
+        files::from_stored(faiss::read_file(path)?, device).map_err(|error| error.in_file(path))
     }
 
     /// Writes a FAISS index file, whole or not at all; one that exists is an error unless `overwrite`.
@@ -455,8 +455,10 @@ impl Index {
     /// An index of what a file holds.
     ///
     /// # Errors
-    /// [`Error::Parameter`](crate::Error::Parameter) for what this crate has not, [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    /// As [`faiss::write()`] if the contents do not fit together; [`Error::Parameter`](crate::Error::Parameter) for what
+    /// this crate has not, [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
     pub fn from_stored(stored: faiss::Stored, device: &Device) -> Result<Self> {
+        faiss::check(&stored)?;
         files::from_stored(stored, device)
     }
 

@@ -35,7 +35,7 @@ mod write;
 pub use read::{read, read_file};
 pub use write::{write, write_file};
 
-use crate::Metric;
+use crate::{Metric, Result};
 
 /// How deep an index may stand inside others (an id map, a transform, a coarse quantizer).
 const MAX_DEPTH: usize = 16;
@@ -238,6 +238,11 @@ pub struct IdMap {
     pub ids: Vec<i64>,
     /// Whether faiss keeps the way back from identifiers to rows (`IndexIDMap2`).
     pub two_way: bool,
+}
+
+/// Fails unless the contents fit together.
+pub(crate) fn check(stored: &Stored) -> Result<()> {
+    validate::check(stored, 0)
 }
 
 /// faiss's number for a metric; none for one that faiss expresses by a transform.
