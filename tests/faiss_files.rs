@@ -6,6 +6,7 @@ use cellprobe::{
     Device, Error, Index, Metric,
     storage::faiss::{Flat, Header, IdMap, PqLayout, Stored, read, read_file, write, write_file},
 };
+use ndarray::Array2;
 use proptest::prelude::*;
 use stored::{any_stored, bytes_of, goldens};
 
@@ -181,6 +182,26 @@ fn what_does_not_fit_together_is_no_index() {
         }
         refused(Stored::IvfPq(index));
     }
+}
+
+#[test]
+fn an_index_takes_rows_whatever_its_identifiers_were() {
+    let mut flat = golden_flat("flat_l2");
+    flat.header.ntotal = 4;
+    flat.vectors.truncate(4 * 32);
+    let rows = Array2::from_shape_fn((2, 32), |(row, column)| (row * 5 + column) as f32);
+    let map = IdMap { index: Box::new(Stored::Flat(flat)), ids: vec![-5, 70, 70, 1], two_way: false };
+    let mut index = Index::from_stored(Stored::IdMap(map), &Device::cpu()).unwrap();
+    for (ids, twice) in [([70, 8], 70), ([8, 1], 1), ([9, 9], 9)] {
+        let error = index.add_with_ids(rows.view(), &ids).unwrap_err();
+        assert!(matches!(error, Error::DuplicateId { id } if id == twice), "{error:?}");
+    }
+    let error = index.add_with_ids(rows.view(), &[8, -1]).unwrap_err();
+    assert!(matches!(&error, Error::Parameter { name: "id", value, .. } if value == "-1"), "{error:?}");
+    index.add(rows.view()).unwrap();
+    index.add_with_ids(rows.view(), &[8, 9]).unwrap();
+    let ids: Vec<i64> = (0..8).filter_map(|row| index.id_of(row)).collect();
+    assert_eq!(ids, [-5, 70, 70, 1, 4, 5, 8, 9]);
 }
 
 proptest! {

@@ -42,27 +42,29 @@ impl Ids {
                 asked: total as u64,
             });
         }
-        let removed = self.removed;
-        if ids.is_none() && self.given.is_none() && removed == 0 {
-            return Ok(Ids { count: total, removed, given: None });
+        if ids.is_none() && self.given.is_none() && self.removed == 0 {
+            return Ok(Ids { count: total, ..self.clone() });
         }
-        let mut all = self.given.clone().unwrap_or_else(|| (0..self.count as i64).collect());
-        match ids {
+        let new = match ids {
             Some(ids) if ids.len() != count => {
                 return Err(Error::Length { what: "ids", expected: count, found: ids.len() });
             }
-            Some(ids) => all.extend_from_slice(ids),
-            None => all.extend((self.count + removed) as i64..(total + removed) as i64),
-        }
-        if let Some(negative) = all.iter().find(|&&id| id < 0) {
+            Some(ids) => ids.to_vec(),
+            None => ((self.count + self.removed) as i64..(total + self.removed) as i64).collect(),
+        };
+        if let Some(negative) = new.iter().find(|&&id| id < 0) {
             return Err(Error::parameter("id", negative, "0 or above"));
         }
-        let mut sorted = all.clone();
+        // What was there before need not be so: a file may hold other identifiers.
+        let mut sorted = new.clone();
         sorted.sort_unstable();
-        match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(Error::DuplicateId { id: pair[0] }),
-            None => Ok(Ids { removed, ..Self::from_rows(all) }),
+        let twice = sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+        let mut before = (0..self.count as u32).map(|row| self.of(row));
+        if let Some(id) = twice.or_else(|| before.find(|id| sorted.binary_search(id).is_ok())) {
+            return Err(Error::DuplicateId { id });
         }
+        let all = (0..self.count as u32).map(|row| self.of(row)).chain(new).collect();
+        Ok(Ids { removed: self.removed, ..Self::from_rows(all) })
     }
 
     /// Of these rows alone, the others having been removed.
