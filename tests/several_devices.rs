@@ -205,13 +205,17 @@ fn what_cannot_be_is_an_error_and_the_index_as_it_was() {
             assert!(matches!(parts.add(broken.view()), Err(Error::NotFinite { row: 9, column: 2, .. })));
             assert!(matches!(parts.exact_rows(rows.slice(s![..9, ..])), Err(Error::Length { .. })));
 
-            // Rows that are elsewhere, in other parts, or on one device.
+            // Rows that are elsewhere, or of rows that came and went since.
+            let of_others = |error: &Error| matches!(error, Error::Parameter { name: "rows to re-rank by", .. });
             let own = index.exact_rows(rows.view()).unwrap();
             let search = Search::new(3).rerank(&own, 2);
-            assert!(matches!(parts.search_with(rows.view(), &search), Err(Error::OtherDevice { .. })));
+            assert!(parts.search_with(rows.view(), &search).is_err_and(|error| of_others(&error)));
             let exact = parts.exact_rows(rows.view()).unwrap();
             let search = Search::new(3).rerank(&exact, 2);
-            assert!(matches!(index.search_with(rows.view(), &search), Err(Error::OtherDevice { .. })));
+            assert!(index.search_with(rows.view(), &search).is_err_and(|error| of_others(&error)));
+            let mut grown = parts.clone();
+            grown.add(rows.view()).unwrap();
+            assert!(grown.search_with(rows.view(), &search).is_err_and(|error| of_others(&error)));
             assert!(parts.search_with(rows.view(), &search).is_ok());
 
             let cancel = cellprobe::device::Cancel::default();

@@ -286,7 +286,7 @@ fn what_cannot_be_is_an_error() {
         assert_eq!(streamed.search(rows.slice(s![..0, ..]), 1).unwrap().queries(), 0);
         let exact = index.exact_rows(view).unwrap();
         let search = Search::new(1).rerank(&exact, 2);
-        assert!(matches!(streamed.search_with(view, &search), Err(Error::OtherDevice { .. })));
+        assert!(matches!(streamed.search_with(view, &search), Err(Error::Parameter { .. })));
         let cancel = Cancel::default();
         cancel.cancel();
         assert!(matches!(streamed.search_with(view, &Search::new(1).cancelled_by(&cancel)), Err(Error::Cancelled)));

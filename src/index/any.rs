@@ -283,6 +283,19 @@ impl Index {
         each!(self, index => index.exact_rows(rows))
     }
 
+    /// Rows to re-rank by, in any order: see [`VectorIndex::exact_rows_with_ids`](super::VectorIndex::exact_rows_with_ids).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn exact_rows_with_ids(&self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<ExactRows> {
+        each!(self, index => index.exact_rows_with_ids(rows, ids))
+    }
+
+    /// Rows as the index's own operations take them.
+    pub(super) fn upload(&self, rows: ArrayView2<'_, f32>) -> Result<DeviceArray<f32>> {
+        each!(self, index => index.upload(rows))
+    }
+
     /// A filter for searches that may find only rows whose identifiers `accepts`: see
     /// [`VectorIndex::filter`](super::VectorIndex::filter).
     ///

@@ -103,8 +103,8 @@ impl<K: Kind> VectorIndex<K> {
     pub fn exact_array(&self, rows: &DeviceArray<f32>) -> Result<ExactRows> {
         rows.check_at(self.device(), "rows to re-rank by")?;
         self.check_columns("rows to re-rank by", rows)?;
-        self.check_exact(rows.rows())?;
-        Ok(ExactRows::of(self.at_unit_length_now(rows)?))
+        self.ids.check_rows(rows.rows())?;
+        Ok(ExactRows::of_parts(&self.version, vec![self.at_unit_length_now(rows)?]))
     }
 
     /// The best candidates for each query, named by rank, `k` of them.
@@ -119,7 +119,7 @@ impl<K: Kind> VectorIndex<K> {
         let accepted = filter.map(Filter::on_one_device).transpose()?;
         let candidates = rerank.map_or(k, |_| search.candidates().min(search.most(self.ntotal())).max(1));
         let found = self.kind.search(&self.context, work, queries, Wanted { k: candidates, nprobe, accepted })?;
-        let exact = rerank.map(|(exact, _)| exact.on_one_device()).transpose()?;
+        let exact = rerank.and_then(|(exact, _)| exact.part(0));
         Ok(self.settled(work, queries, &found, exact, k)?.unwrap_or(found.hits))
     }
 

@@ -12,7 +12,7 @@ use super::{
     range::Rounds,
 };
 use crate::{
-    Device, DeviceArray, Error, Metric, Neighbors, Result,
+    Device, Error, Metric, Neighbors, Result,
     device::block_on,
     ops::{self, Bits},
     rows,
@@ -181,15 +181,22 @@ impl MultiDeviceIndex {
     /// As [`VectorIndex::exact_rows`](super::VectorIndex::exact_rows).
     pub fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
         rows::check_dimension("rows to re-rank by", rows, self.dimension())?;
-        if rows.nrows() != self.ntotal() {
-            let (expected, found) = (self.ntotal(), rows.nrows());
-            return Err(Error::Length { what: "rows to re-rank by", expected, found });
-        }
-        let mut parts = Vec::with_capacity(self.parts.len());
-        for (part, rows) in self.parts.iter().zip(self.divided(rows, 0)) {
-            parts.push(part.exact_rows(rows.rows)?.on_one_device()?.clone());
-        }
-        Ok(ExactRows::of_parts(self.ntotal(), parts))
+        self.ids.check_rows(rows.nrows())?;
+        self.exact_parts(rows)
+    }
+
+    /// [`MultiDeviceIndex::exact_rows`] in any order, `ids` being their identifiers, one a row.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::exact_rows_with_ids`](super::VectorIndex::exact_rows_with_ids).
+    pub fn exact_rows_with_ids(&self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<ExactRows> {
+        rows::check_dimension("rows to re-rank by", rows, self.dimension())?;
+        self.exact_parts(self.ids.in_order(rows, ids)?.view())
+    }
+
+    fn exact_parts(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
+        let parts = self.parts.iter().zip(self.divided(rows, 0)).map(|(part, rows)| part.upload(rows.rows));
+        Ok(ExactRows::of_parts(&self.version, parts.collect::<Result<_>>()?))
     }
 
     /// A filter for searches that may find only rows whose identifiers `accepts`, each device's on that device: see
@@ -232,7 +239,7 @@ impl MultiDeviceIndex {
     /// As [`MultiDeviceIndex::search_with`].
     pub async fn search_with_async(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
         self.check_trained()?;
-        search.check(self.ntotal(), &self.version)?;
+        search.check(&self.version)?;
         rows::check_dimension("queries", queries, self.dimension())?;
         let Some(mut rounds) = Rounds::new(search, queries.nrows(), self.ntotal(), self.metric()) else {
             return self.nearest(queries, search).await;
@@ -245,7 +252,6 @@ impl MultiDeviceIndex {
 
     /// The nearest rows of each query, of a search that has been checked.
     async fn nearest(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
-        let exact = search.rerank.map(|(exact, _)| self.checked(exact)).transpose()?;
         let accepted = search.filter.map(|filter| filter.on_devices(self.parts.len())).transpose()?;
         let candidates = search.candidates().min(search.most(self.ntotal()));
         let share = match self.placement {
@@ -263,7 +269,7 @@ impl MultiDeviceIndex {
             };
             let queries = queries.slice_move(s![first..(first + share).min(queries.nrows()), ..]);
             let part = OfPart {
-                exact: exact.and_then(|exact| exact.get(number)),
+                exact: search.rerank.and_then(|(exact, _)| exact.part(number)),
                 accepted: accepted.and_then(|accepted| accepted.get(number)),
             };
             begun.push((first, self.parts[number].begin(queries, search, part, candidates, CHUNK_BYTES)?));
@@ -273,13 +279,6 @@ impl MultiDeviceIndex {
             merging.add(first, begun.await?);
         }
         Ok(merging.finish(search.k, self.metric()))
-    }
-
-    /// The parts of rows to re-rank by, if they are those of this index.
-    fn checked<'a>(&self, exact: &'a ExactRows) -> Result<&'a [DeviceArray<f32>]> {
-        let fits = exact.parts().len() == self.parts.len()
-            && exact.parts().iter().zip(&self.parts).all(|(rows, part)| rows.rows() == part.ntotal());
-        if fits { Ok(exact.parts()) } else { Err(Error::OtherDevice { what: "rows to re-rank by" }) }
     }
 
     fn check_trained(&self) -> Result<()> {

@@ -188,7 +188,7 @@ impl<'a> StreamedIndex<'a> {
     ///
     /// # Errors
     /// As [`VectorIndex::search_with`](super::VectorIndex::search_with), and what reading rows fails with;
-    /// [`Error::OtherDevice`] for a search that re-ranks.
+    /// [`Error::Parameter`] for a search that re-ranks.
     pub fn search_with(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
         block_on(self.search_with_async(queries, search))
     }
@@ -198,11 +198,12 @@ impl<'a> StreamedIndex<'a> {
     /// # Errors
     /// As [`StreamedIndex::search_with`].
     pub async fn search_with_async(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
-        search.check(self.ntotal, &self.version)?;
-        rows::check_dimension("queries", queries, self.dimension)?;
         if search.rerank.is_some() {
-            return Err(Error::OtherDevice { what: "rows to re-rank by" });
+            let expected = "none: take more neighbours, and compare their rows";
+            return Err(Error::parameter("rows to re-rank by of a streamed index", "given", expected));
         }
+        search.check(&self.version)?;
+        rows::check_dimension("queries", queries, self.dimension)?;
         let Some(mut rounds) = Rounds::new(search, queries.nrows(), self.ntotal, self.metric) else {
             return self.nearest(queries, search).await;
         };
