@@ -347,8 +347,8 @@ impl Index {
     /// The same index on several devices: see [`MultiDeviceIndex`].
     ///
     /// # Errors
-    /// [`Error::Empty`](crate::Error::Empty) without devices, [`Error::OutOfMemory`](crate::Error::OutOfMemory),
-    /// [`Error::DeviceLost`](crate::Error::DeviceLost).
+    /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::Empty`](crate::Error::Empty) without devices,
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
     pub fn to_devices(&self, devices: &[Device], placement: Placement) -> Result<MultiDeviceIndex> {
         block_on(self.to_devices_async(devices, placement))
     }

@@ -73,6 +73,9 @@ impl MultiDeviceIndex {
         if devices.is_empty() {
             return Err(Error::Empty { what: "the list of devices" });
         }
+        if !index.is_trained() {
+            return Err(Error::NotTrained { what: index.name() });
+        }
         let mut parts = Vec::with_capacity(devices.len());
         for (number, device) in devices.iter().enumerate() {
             parts.push(match placement {
@@ -146,7 +149,6 @@ impl MultiDeviceIndex {
     }
 
     fn add_rows(&mut self, rows: ArrayView2<'_, f32>, ids: Option<&[i64]>) -> Result<()> {
-        self.check_trained()?;
         rows::check_dimension("rows to add", rows, self.dimension())?;
         let before = self.ntotal();
         let ids = self.ids.extended(rows.nrows(), ids)?;
@@ -205,7 +207,6 @@ impl MultiDeviceIndex {
     /// # Errors
     /// As there, of whichever device fails.
     pub fn filter(&self, mut accepts: impl FnMut(i64) -> bool) -> Result<Filter> {
-        self.check_trained()?;
         let all = ops::mask_words(self.ntotal(), |row| accepts(self.ids.of(row as u32)));
         let count = self.parts.len();
         let parts = self.parts.iter().enumerate().map(|(number, part)| {
@@ -238,7 +239,6 @@ impl MultiDeviceIndex {
     /// # Errors
     /// As [`MultiDeviceIndex::search_with`].
     pub async fn search_with_async(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
-        self.check_trained()?;
         search.check(&self.version)?;
         rows::check_dimension("queries", queries, self.dimension())?;
         let Some(mut rounds) = Rounds::new(search, queries.nrows(), self.ntotal(), self.metric()) else {
@@ -279,13 +279,6 @@ impl MultiDeviceIndex {
             merging.add(first, begun.await?);
         }
         Ok(merging.finish(search.k, self.metric()))
-    }
-
-    fn check_trained(&self) -> Result<()> {
-        match self.parts.iter().find(|part| !part.is_trained()) {
-            Some(part) => Err(Error::NotTrained { what: part.name() }),
-            None => Ok(()),
-        }
     }
 }
 
