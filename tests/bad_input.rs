@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use cellprobe::{
     Device, Error, FlatIndex, Index, IvfFlatIndex, IvfPqIndex, Metric, PqIndex, Search,
+    device::Cancel,
     index::{ExactRows, Training},
     ops,
 };
@@ -307,6 +308,20 @@ fn identifiers_of_rows_to_rerank_by_that_are_not_the_indexes_own() {
         |index| index.exact_rows_with_ids(rows(39).view(), &(0..40).collect::<Vec<_>>()).map(drop),
         |error| matches!(error, Error::Length { expected: 40, found: 39, .. }),
     );
+}
+
+#[test]
+fn watchers_of_a_search_whose_results_stay_on_the_device() {
+    let (cancel, tell) = (Cancel::default(), |_: usize, _: usize| {});
+    for search in [Search::new(3).cancelled_by(&cancel), Search::new(3).progress(&tell)] {
+        refused(
+            |index| {
+                let device = index.device().clone();
+                index.search_on(&mut device.work(), &device.matrix(rows(2).view())?, &search).map(drop)
+            },
+            |error| matches!(error, Error::Parameter { .. }),
+        );
+    }
 }
 
 #[test]

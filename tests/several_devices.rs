@@ -3,9 +3,11 @@
 mod cases;
 mod common;
 
+use std::sync::Mutex;
+
 use cases::{Built, Contents, cases};
 use cellprobe::{
-    Device, Error, Index, Metric, Search,
+    Device, Error, Index, Metric, MultiDeviceIndex, Search,
     device::{Options, adapters},
     index::Placement,
 };
@@ -222,6 +224,29 @@ fn what_cannot_be_is_an_error_and_the_index_as_it_was() {
             let search = Search::new(3).cancelled_by(&cancel);
             assert!(matches!(parts.search_with(rows.view(), &search), Err(Error::Cancelled)));
             assert_eq!((parts.ntotal(), parts.search(rows.view(), 3).unwrap()), (10, found));
+        }
+    }
+}
+
+#[test]
+fn a_search_tells_how_far_it_is_and_changes_nothing() {
+    let rows = rows(5, 9000, 6);
+    for device in &devices() {
+        let mut index = Index::new(device, 6, "Flat", Metric::L2).unwrap();
+        index.add(rows.slice(s![..500, ..])).unwrap();
+        let exact_of = |parts: &MultiDeviceIndex| parts.exact_rows(rows.slice(s![..500, ..])).unwrap();
+        for placement in PLACEMENTS {
+            let parts = index.to_devices(&[device.clone(), device.clone()], placement).unwrap();
+            let told: Mutex<Vec<(usize, usize)>> = Mutex::default();
+            let tell = |done: usize, of: usize| told.lock().unwrap().push((done, of));
+            let exact = exact_of(&parts);
+            for search in [Search::new(3), Search::new(3).rerank(&exact, 2)] {
+                let expected = parts.search_with(rows.view(), &search).unwrap();
+                assert_eq!(parts.search_with(rows.view(), &search.progress(&tell)).unwrap(), expected, "{device:?}");
+                let told = std::mem::take(&mut *told.lock().unwrap());
+                assert!(told.len() > 1 && told.is_sorted_by(|a, b| a.0 < b.0), "{placement:?} on {device:?}: {told:?}");
+                assert_eq!(told.last(), Some(&(9000, 9000)), "{placement:?} on {device:?}");
+            }
         }
     }
 }

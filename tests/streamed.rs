@@ -7,7 +7,10 @@ mod common;
 use std::{
     fs,
     ops::Range,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use cases::{Built, METRICS, cases};
@@ -318,6 +321,22 @@ fn the_async_forms_can_move_between_threads() {
         let kmeans = KMeans::new(3).memory(1000);
         let clustering = pollster::block_on(is_send(kmeans.train_rows_async(device, &view))).unwrap();
         assert_eq!(outcome(&clustering), outcome(&kmeans.train(device, view).unwrap()), "{device:?}");
+    }
+}
+
+#[test]
+fn a_search_tells_of_each_piece() {
+    let rows = rows(7, 200, 4);
+    let view = rows.view();
+    for device in &devices() {
+        let streamed = StreamedIndex::of_rows(&view, Metric::L2, device, 5000).unwrap();
+        let told: Mutex<Vec<(usize, usize)>> = Mutex::default();
+        let tell = |done: usize, of: usize| told.lock().unwrap().push((done, of));
+        let found = streamed.search_with(view, &Search::new(2).progress(&tell)).unwrap();
+        let pieces = streamed.pieces();
+        assert!(pieces > 1, "{streamed:?}");
+        assert_eq!(told.into_inner().unwrap(), (1..=pieces).map(|done| (done, pieces)).collect::<Vec<_>>());
+        assert_eq!(found, streamed.search(view, 2).unwrap(), "{streamed:?}");
     }
 }
 

@@ -19,7 +19,8 @@ impl<K: Kind> VectorIndex<K> {
     /// All queries go together: [`VectorIndex::bytes_per_query`] says what that takes. For cosine they are normalised
     /// here, on a GPU in f32, so that scores may differ from plain search's in the last bits. They must be finite;
     /// a query that is not finds something or nothing, and the others what they would without it. A
-    /// [radius](Search::within) is not for here: k a query are given.
+    /// [radius](Search::within) is not for here, where k a query are given, nor is who [is told](Search::progress) or
+    /// [may cancel](Search::cancelled_by): [`Work::cancelled_by`] is.
     ///
     /// ```
     /// use cellprobe::{Device, FlatIndex, Metric, Search};
@@ -39,7 +40,7 @@ impl<K: Kind> VectorIndex<K> {
     ///
     /// # Errors
     /// [`Error::OtherDevice`] unless work and queries are on the index's device; [`Error::Parameter`] for a k, an nprobe
-    /// or a factor of 0, [`Error::NotTrained`], [`Error::Dimension`], [`Error::Length`], [`Error::Limit`],
+    /// or a factor of 0, and for what is not for here; [`Error::NotTrained`], [`Error::Dimension`], [`Error::Limit`],
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn search_on(
         &self,
@@ -50,6 +51,10 @@ impl<K: Kind> VectorIndex<K> {
         self.check_search(search)?;
         if let Some(radius) = search.radius {
             return Err(Error::parameter("radius of a search whose results stay on the device", radius, "none"));
+        }
+        if search.watch.is_watched() {
+            let expected = "none: nothing is done yet, and Work::cancelled_by cancels what will be";
+            return Err(Error::parameter("watcher of a search whose results stay on the device", "given", expected));
         }
         work.check_at(self.device(), "the index")?;
         queries.check_at(self.device(), "queries")?;

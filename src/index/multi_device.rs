@@ -2,14 +2,15 @@
 
 use std::fmt;
 
-use ndarray::{ArrayView2, s};
+use ndarray::{ArrayView2, Axis, s};
 
 use super::{
-    CHUNK_BYTES, ExactRows, Filter, Index, Search,
+    CHUNK_BYTES, ExactRows, FEWEST_QUERIES, FEWEST_QUERIES_ON_CPU, Filter, Index, Search,
     filter::{self, Version},
     ids::Ids,
     parts::{Begun, Merging, OfPart},
     range::Rounds,
+    steps::Steps,
 };
 use crate::{
     Device, Error, Metric, Neighbors, Result,
@@ -252,6 +253,21 @@ impl MultiDeviceIndex {
 
     /// The nearest rows of each query, of a search that has been checked.
     async fn nearest(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
+        let mut neighbors = Neighbors::new(search.k, self.metric());
+        let least = if self.devices().any(Device::is_gpu) { FEWEST_QUERIES } else { FEWEST_QUERIES_ON_CPU };
+        // Each replica's share is to be as many.
+        let sharers = if self.placement == Placement::Replicated { self.parts.len() } else { 1 };
+        for step in Steps::new(queries.nrows(), least * sharers, queries.nrows(), &search.watch) {
+            search.watch.check()?;
+            let done = step.end;
+            self.step(queries.slice_axis(Axis(0), step.into()), search).await?.finish(&mut neighbors);
+            search.watch.tell(done, queries.nrows());
+        }
+        Ok(neighbors)
+    }
+
+    /// What all devices find for queries that they look for at the same time.
+    async fn step(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Merging> {
         let accepted = search.filter.map(|filter| filter.on_devices(self.parts.len())).transpose()?;
         let candidates = search.candidates().min(search.most(self.ntotal()));
         let share = match self.placement {
@@ -278,7 +294,7 @@ impl MultiDeviceIndex {
         for (first, begun) in begun {
             merging.add(first, begun.await?);
         }
-        Ok(merging.finish(search.k, self.metric()))
+        Ok(merging)
     }
 }
 

@@ -94,7 +94,8 @@ impl<'a> Search<'a> {
     }
 
     /// Calls `progress` with the number of queries done and of all, some times a second: queries then go in batches, of
-    /// 1024 on a GPU and 64 on the CPU at first.
+    /// 1024 on a GPU and 64 on the CPU at first. A [`StreamedIndex`](super::StreamedIndex) tells of its pieces instead, in
+    /// each of which it looks for all queries.
     ///
     /// ```
     /// # use cellprobe::Search;

@@ -220,6 +220,7 @@ impl<'a> StreamedIndex<'a> {
         let mut merging = Merging::new(queries.nrows(), candidates);
         // Without queries, or rows to find, nothing has to be moved.
         let pieces = if queries.nrows() == 0 || candidates == 0 { 0 } else { self.pieces() };
+        let mut done = 0;
         double_buffered(
             pieces,
             |number| self.piece(number, search, accepted.and_then(|accepted| accepted.get(number))),
@@ -227,10 +228,16 @@ impl<'a> StreamedIndex<'a> {
                 let part = OfPart { exact: None, accepted: accepted.as_ref() };
                 piece.begin(queries, search, part, candidates, self.batch)
             },
-            |found| merging.add(0, found),
+            |found| {
+                merging.add(0, found);
+                done += 1;
+                search.watch.tell(done, pieces);
+            },
         )
         .await?;
-        Ok(merging.finish(search.k, self.metric))
+        let mut neighbors = Neighbors::new(search.k, self.metric);
+        merging.finish(&mut neighbors);
+        Ok(neighbors)
     }
 
     /// A piece on the device, and what of it may be found.
