@@ -175,7 +175,7 @@ impl Index {
         each!(self, index => index.train_with(rows, training))
     }
 
-    /// Adds rows: see [`VectorIndex::add`](super::VectorIndex::add).
+    /// Adds rows, best many at a time: see [`VectorIndex::add`](super::VectorIndex::add).
     ///
     /// # Errors
     /// As there.
