@@ -65,7 +65,7 @@ fn main(
     queue_open(thread);
     for (var rank = 0u; rank < params.nprobe; rank++) {
         let probe = probes[(params.probe_place + query) * params.nprobe + rank];
-        if (is_none(probe)) { continue; }
+        if (probe.x >= params.nlist) { continue; }
         let begin = offsets[probe.x];
         let share = (offsets[probe.x + 1u] - begin + slabs - 1u) / slabs;
         let first = max(begin + min(share * slab, offsets[probe.x + 1u] - begin), params.first_row);

@@ -28,7 +28,7 @@ fn open_lists(thread: u32, first_probe: u32, rank: u32) -> u32 {
     var own = 0u;
     if (rank + thread < params.nprobe) {
         let probe = probes[first_probe + rank + thread];
-        if (!is_none(probe)) {
+        if (probe.x < params.nlist) {
             begin = max(offsets[probe.x], params.first_entry);
             let end = min(offsets[probe.x + 1u], params.first_entry + params.entries);
             own = max(end, begin) - begin;

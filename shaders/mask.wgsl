@@ -18,7 +18,9 @@ fn main(
     let count = min(32u, params.entries - first);
     var bits = 0u;
     for (var bit = 0u; bit < count; bit++) {
-        bits |= u32(is_set(ids[first + bit])) << bit;
+        let id = ids[first + bit];
+        // No row past the end is set.
+        bits |= u32(id < params.rows && is_set(id)) << bit;
     }
     masked[word] = bits;
 }

@@ -43,11 +43,14 @@ fn main(
     let number = workgroup_number(group, groups) * {{THREADS}}u + thread;
     if (number >= params.queries * params.candidates) { return; }
     let candidate = candidates[params.candidate_place * params.candidates + number];
-    if (is_none(candidate)) {
+    var position = params.entries;
+    if (candidate.x < params.entries) {
+        position = positions[candidate.x];
+    }
+    if (position >= params.entries) {
         exact[number] = NONE;
         return;
     }
-    let position = positions[candidate.x];
     // Codes in several buffers come one after the other: this one holds a stretch of them.
     if (position < params.first_row || position - params.first_row >= params.rows) { return; }
     let query = (params.query_place + number / params.candidates) * params.m * params.dsub;

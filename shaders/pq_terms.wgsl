@@ -17,7 +17,13 @@ fn main(
 ) {
     let number = workgroup_number(group, groups) * {{THREADS}}u + thread;
     if (number >= params.rows) { return; }
-    let centroid = labels[params.first_row + number] * params.m * params.dsub;
+    let label = labels[params.first_row + number];
+    // A code of no list has no term.
+    if (label >= params.nlist) {
+        terms[params.first_row + number] = 0.0;
+        return;
+    }
+    let centroid = label * params.m * params.dsub;
     var sum = 0.0;
     for (var sub = 0u; sub < params.m; sub++) {
         let codeword = (sub * params.ksub + code_at(number * params.words, sub)) * params.dsub;

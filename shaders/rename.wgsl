@@ -15,7 +15,8 @@ fn main(
     let number = workgroup_number(group, groups) * {{THREADS}}u + thread;
     if (number >= params.candidates) { return; }
     var candidate = candidates[params.candidate_place + number];
-    if (!is_none(candidate)) {
+    // One without a name stays as it is, and so does what is no candidate.
+    if (candidate.x < params.names) {
         candidate.x = names[params.first_name + candidate.x];
     }
     let place = number / params.columns * params.output_columns + number % params.columns;

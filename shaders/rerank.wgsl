@@ -40,10 +40,15 @@ fn main(
     }
     var row = candidate.x;
 #if PLACES
-    if (!is_none(candidate)) {
+    row = NONE.x;
+    if (candidate.x < params.places) {
         row = places[candidate.x];
     }
 #endif
+    // Where there is no such row there is no candidate.
+    if (row >= params.all_rows) {
+        candidate = NONE;
+    }
     // Rows in several buffers come one after the other: this one holds a stretch of them.
     let here_row = !is_none(candidate) && row >= params.first_row && row - params.first_row < params.rows;
     let query = params.query_place + number / params.candidates;

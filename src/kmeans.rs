@@ -436,6 +436,7 @@ impl KMeans {
             empty_clusters: history.chunks_exact(2).map(|entry| entry[1] as usize).collect(),
             objective: run.objective,
             points,
+            memory: self.memory,
             warnings: self.warnings(points),
         })
     }

@@ -36,8 +36,11 @@
 #![doc = include_str!("embedding.md")]
 //!
 //! # Unsafe code
-//! Kernels are compiled without bounds checks and loop guards unless [`device::Options::checked`] asks for them. On the
-//! CPU a few kernels call instructions by name, where the machine was found to have them. There is no other `unsafe`.
+//! Kernels are compiled without bounds checks and loop guards unless [`device::Options::checked`] asks for them. Beside that
+//! wgpu is asked for what it calls experimental (cooperative matrices), a Vulkan driver for what wgpu does not tell of it
+//! (these and packed integers), and the driver is given the compiled pipelines that it gave before; a reference to mapped
+//! memory goes to other threads. On the CPU a few kernels call instructions by name, where the machine was found to have
+//! them. There is no other `unsafe`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "cli")]

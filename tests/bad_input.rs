@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use cellprobe::{
     Device, Error, FlatIndex, Index, IvfFlatIndex, IvfPqIndex, Metric, PqIndex, Search,
+    device::Cancel,
     index::{ExactRows, Training},
     ops,
 };
@@ -264,31 +265,62 @@ fn rows_to_rerank_by_that_are_not_the_indexes_own() {
     let searched = |index: &Index, exact: &ExactRows| {
         index.search_with(rows(2).view(), &Search::new(3).rerank(exact, 2)).map(drop)
     };
+    let is_of_others = |error: &Error| matches!(error, Error::Parameter { name: "rows to re-rank by", .. });
+    // Rows came, or one came and another went.
+    for went in [-1, 7] {
+        refused(
+            |index| {
+                let before = index.exact_rows(rows(40).view())?;
+                let mut changed = index.clone();
+                changed.remove(|id| id == went)?;
+                changed.add(rows(1).view())?;
+                searched(&changed, &before)
+            },
+            is_of_others,
+        );
+    }
     refused(
         |index| {
-            let before = index.exact_rows(rows(40).view())?;
-            let mut longer = index.clone();
-            longer.add(rows(1).view())?;
-            searched(&longer, &before)
+            let mut other = FlatIndex::new(index.device(), DIMENSION, Metric::L2)?;
+            other.add(rows(40).view())?;
+            searched(index, &other.exact_rows(rows(40).view())?)
         },
-        |error| matches!(error, Error::Length { expected: 41, found: 40, .. }),
-    );
-    refused(
-        |index| {
-            let mut other = FlatIndex::new(index.device(), 3, Metric::L2)?;
-            other.add(Array2::zeros((40, 3)).view())?;
-            searched(index, &other.exact_rows(Array2::zeros((40, 3)).view())?)
-        },
-        |error| matches!(error, Error::Dimension { .. }),
+        is_of_others,
     );
     let all = devices();
     for pair in all.windows(2) {
         for (mine, other) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
-            for (index, elsewhere) in indexes(mine).into_iter().zip(indexes(other)) {
-                let exact = elsewhere.exact_rows(rows(40).view()).unwrap();
+            for index in indexes(mine) {
+                let exact = index.to_device(other).unwrap().exact_rows(rows(40).view()).unwrap();
                 assert!(matches!(searched(&index, &exact), Err(Error::OtherDevice { .. })), "{mine:?} and {other:?}");
             }
         }
+    }
+}
+
+#[test]
+fn identifiers_of_rows_to_rerank_by_that_are_not_the_indexes_own() {
+    let exact = |ids: Vec<i64>| move |index: &mut Index| index.exact_rows_with_ids(rows(40).view(), &ids).map(drop);
+    refused(exact((0..39).collect()), |error| matches!(error, Error::Length { expected: 40, found: 39, .. }));
+    refused(exact((1..41).collect()), |error| matches!(error, Error::Parameter { value, .. } if value == "without 0"));
+    refused(exact((0..39).chain([7]).collect()), |error| matches!(error, Error::DuplicateId { id: 7 }));
+    refused(
+        |index| index.exact_rows_with_ids(rows(39).view(), &(0..40).collect::<Vec<_>>()).map(drop),
+        |error| matches!(error, Error::Length { expected: 40, found: 39, .. }),
+    );
+}
+
+#[test]
+fn watchers_of_a_search_whose_results_stay_on_the_device() {
+    let (cancel, tell) = (Cancel::default(), |_: usize, _: usize| {});
+    for search in [Search::new(3).cancelled_by(&cancel), Search::new(3).progress(&tell)] {
+        refused(
+            |index| {
+                let device = index.device().clone();
+                index.search_on(&mut device.work(), &device.matrix(rows(2).view())?, &search).map(drop)
+            },
+            |error| matches!(error, Error::Parameter { .. }),
+        );
     }
 }
 

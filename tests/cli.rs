@@ -270,6 +270,35 @@ fn an_index_goes_from_build_to_add_to_search_to_info() -> Result {
 }
 
 #[test]
+fn vectors_with_identifiers_rerank_what_a_file_holds() -> Result {
+    let folder = Folder::new()?;
+    let ids = Array1::from_iter((0..ROWS as i64).map(|row| 5000 - row));
+    write_labels(folder.path("ids.npy"), ids.view(), false)?;
+    folder.json("build base.fvecs --index IVF4,PQ4x4 --ids ids.npy -o codes.index")?;
+    write_ids(folder.path("named.npy"), truth(&base(), &queries(), 10).mapv(|row| 5000 - row).view(), false)?;
+    let search = "search codes.index queries.npy -k 10 --nprobe 4 --rerank base.fvecs --rerank-factor 60";
+    for devices in ["cpu", "cpu,cpu"] {
+        folder.fails(&format!("{search} --device {devices}"), 2, &["--rerank-ids"])?;
+        let found = folder.json(&format!("{search} --rerank-ids ids.npy --truth named.npy --device {devices}"))?;
+        assert_eq!(found["recall"]["10"], 1.0, "{devices}");
+    }
+    folder.fails("search codes.index queries.npy -k 1 --rerank-ids ids.npy", 2, &["--rerank"])?;
+    folder.fails(&format!("{search} --rerank-ids named.npy"), 1, &["ids of rows"])?;
+    Ok(())
+}
+
+#[test]
+fn identifiers_that_a_file_cannot_hold_are_refused_before_the_search() -> Result {
+    let folder = Folder::new()?;
+    write_labels(folder.path("ids.npy"), Array1::from_iter((0..ROWS as i64).map(|row| row << 23)).view(), false)?;
+    folder.json("build base.fvecs --index Flat --ids ids.npy -o flat.index")?;
+    // A search for none would be refused as well.
+    folder.fails("search flat.index queries.npy -k 0 -o found.ivecs", 1, &["found.ivecs", "write .npy"])?;
+    folder.json("search flat.index queries.npy -k 3 -o found.npy")?;
+    Ok(())
+}
+
+#[test]
 fn only_what_is_allowed_is_found() -> Result {
     let folder = Folder::new()?;
     folder.build("IVF4,Flat")?;

@@ -173,10 +173,11 @@ fn an_index_of_rows_on_the_device_is_the_one_of_uploads() {
                 index.add_array(&device.matrix(rows).unwrap(), Some(ids)).unwrap();
                 plain.add_with_ids(rows, ids).unwrap();
             }
-            let exact = index.exact_array(&device.matrix(rows.view()).unwrap()).unwrap();
-            let search = Search::new(9).nprobe(3).rerank(&exact, 2);
-            let (found, expected) =
-                (index.search_with(rows.view(), &search).unwrap(), plain.search_with(rows.view(), &search).unwrap());
+            let array = device.matrix(rows.view()).unwrap();
+            let [found, expected] = [&index, &plain].map(|index| {
+                let exact = index.exact_array(&array).unwrap();
+                index.search_with(rows.view(), &Search::new(9).nprobe(3).rerank(&exact, 2)).unwrap()
+            });
             if metric == Metric::Cosine && device.is_gpu() {
                 let apart = (found.scores() - expected.scores()).into_iter().map(f32::abs).fold(0.0, f32::max);
                 assert!(apart < 1e-5, "{what}: {apart}");

@@ -3,9 +3,10 @@
 mod stored;
 
 use cellprobe::{
-    Error, Metric,
+    Device, Error, Index, Metric,
     storage::faiss::{Flat, Header, IdMap, PqLayout, Stored, read, read_file, write, write_file},
 };
+use ndarray::Array2;
 use proptest::prelude::*;
 use stored::{any_stored, bytes_of, goldens};
 
@@ -147,6 +148,60 @@ fn what_does_not_fit_together_is_not_written() {
     assert!(matches!(refused(Stored::IdMap(map)), Error::Length { expected: 2000, found: 1, .. }));
     let deep = (0..17).fold(Stored::Flat(flat), |index, _| Stored::Normalized(Box::new(index)));
     assert!(matches!(refused(deep), Error::Limit { allowed: 16, .. }));
+}
+
+#[test]
+fn what_does_not_fit_together_is_no_index() {
+    let refused = |stored: Stored| {
+        let error = Index::from_stored(stored, &Device::cpu()).unwrap_err();
+        assert!(matches!(error, Error::Length { .. } | Error::NotFinite { .. }), "{error:?}");
+    };
+    let mut flat = golden_flat("flat_l2");
+    flat.vectors[5] = f32::NAN;
+    refused(Stored::Flat(flat.clone()));
+    flat.vectors.truncate(100);
+    refused(Stored::Flat(flat));
+    let Stored::Pq(mut pq) = golden("pq_m4n8_l2") else { panic!("it is a PQ index") };
+    pq.codes.pop();
+    refused(Stored::Pq(pq));
+    for change in 0..4 {
+        let Stored::IvfFlat(mut index) = golden("ivfflat_l2") else { panic!("it is an IVF index") };
+        match change {
+            0 => drop(index.lists.ids.pop()),
+            1 => index.lists.sizes[3] += 1,
+            2 => drop(index.lists.sizes.pop()),
+            _ => index.lists.entries.truncate(64),
+        }
+        refused(Stored::IvfFlat(index));
+        let Stored::IvfPq(mut index) = golden("ivfpq_l2_res") else { panic!("it is an IVF-PQ index") };
+        match change {
+            0 => drop(index.lists.ids.pop()),
+            1 => index.lists.sizes[3] += 1,
+            2 => drop(index.codebook.centroids.pop()),
+            _ => index.lists.entries.truncate(64),
+        }
+        refused(Stored::IvfPq(index));
+    }
+}
+
+#[test]
+fn an_index_takes_rows_whatever_its_identifiers_were() {
+    let mut flat = golden_flat("flat_l2");
+    flat.header.ntotal = 4;
+    flat.vectors.truncate(4 * 32);
+    let rows = Array2::from_shape_fn((2, 32), |(row, column)| (row * 5 + column) as f32);
+    let map = IdMap { index: Box::new(Stored::Flat(flat)), ids: vec![-5, 70, 70, 1], two_way: false };
+    let mut index = Index::from_stored(Stored::IdMap(map), &Device::cpu()).unwrap();
+    for (ids, twice) in [([70, 8], 70), ([8, 1], 1), ([9, 9], 9)] {
+        let error = index.add_with_ids(rows.view(), &ids).unwrap_err();
+        assert!(matches!(error, Error::DuplicateId { id } if id == twice), "{error:?}");
+    }
+    let error = index.add_with_ids(rows.view(), &[8, -1]).unwrap_err();
+    assert!(matches!(&error, Error::Parameter { name: "id", value, .. } if value == "-1"), "{error:?}");
+    index.add(rows.view()).unwrap();
+    index.add_with_ids(rows.view(), &[8, 9]).unwrap();
+    let ids: Vec<i64> = (0..8).filter_map(|row| index.id_of(row)).collect();
+    assert_eq!(ids, [-5, 70, 70, 1, 4, 5, 8, 9]);
 }
 
 proptest! {

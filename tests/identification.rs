@@ -114,6 +114,14 @@ fn libraries_come_back_from_their_files() {
         library.build_index(&Device::cpu(), factory, &Training::default()).unwrap();
         write_library(&library, &path, true).unwrap();
         assert!(matches!(write_library(&library, &path, false), Err(Error::Io { .. })), "{factory}");
+        // Neither of the two is written if one of them is there.
+        let elsewhere = folder.path().join("elsewhere.index");
+        for there in [elsewhere.clone(), sidecar(&elsewhere)] {
+            std::fs::write(&there, "another's").unwrap();
+            assert!(matches!(write_library(&library, &elsewhere, false), Err(Error::Io { .. })), "{factory}");
+            assert_ne!(elsewhere.exists(), sidecar(&elsewhere).exists(), "{factory}");
+            std::fs::remove_file(&there).unwrap();
+        }
         let read = read_library(&path).unwrap();
         assert_eq!(read.cleaning(), library.cleaning());
         assert_eq!(read.vectorizer(), library.vectorizer());

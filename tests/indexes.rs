@@ -4,7 +4,10 @@ mod cases;
 mod common;
 
 use cases::{Built, Case, Contents, Kind, METRICS, Random, Values, cases};
-use cellprobe::{Device, FlatIndex, Index, IvfFlatIndex, IvfPqIndex, Metric, PqIndex, Search};
+use cellprobe::{
+    Device, Error, FlatIndex, Index, IvfFlatIndex, IvfPqIndex, Metric, PqIndex, Search,
+    index::{ExactRows, Placement},
+};
 use common::devices;
 use ndarray::{Array2, ArrayView2, Axis, s};
 use proptest::prelude::*;
@@ -271,6 +274,56 @@ fn lists_that_are_looked_through_rounded_find_the_same() {
                     } else {
                         assert_eq!(found, expected, "{metric}, k = {k} on {device:?}");
                     }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_went_through_a_file_is_reranked_by_the_rows_of_its_identifiers() {
+    let rows = clustered(11, 300, 8);
+    let queries = rows.slice(s![..9, ..]);
+    // Identifiers are not in the order of addition, and rows are given in a third one.
+    let ids: Vec<i64> = (0..300).map(|row| row * 7 % 300 + 1000).collect();
+    let shuffled: Vec<usize> = (0..300).map(|row| row * 11 % 300).collect();
+    let (others, their_ids) = (rows.select(Axis(0), &shuffled), shuffled.iter().map(|&row| ids[row]));
+    let their_ids: Vec<i64> = their_ids.collect();
+    let search = Search::new(5).nprobe(4);
+    for metric in METRICS {
+        for factory in ["Flat", "PQ2x4", "IVF4,Flat", "IVF4,PQ2x4"] {
+            let mut built = Index::new(&Device::cpu(), 8, factory, metric).unwrap();
+            built.train(rows.view()).unwrap();
+            built.add_with_ids(rows.view(), &ids).unwrap();
+            for device in &devices() {
+                let what = format!("{factory}, {metric} on {device:?}");
+                let index = built.to_device(device).unwrap();
+                let exact = index.exact_rows(rows.view()).unwrap();
+                let expected = index.search_with(queries, &search.rerank(&exact, 3)).unwrap();
+                let reranked = |index: &Index, exact: &ExactRows| {
+                    assert_eq!(index.search_with(queries, &search.rerank(exact, 3)).unwrap(), expected, "{what}");
+                };
+                reranked(&index, &index.exact_rows_with_ids(others.view(), &their_ids).unwrap());
+                let again = Index::from_stored(index.to_stored().unwrap(), device).unwrap();
+                reranked(&again, &again.exact_rows_with_ids(others.view(), &their_ids).unwrap());
+                let parts = again.to_devices(&[device.clone(), device.clone()], Placement::Sharded).unwrap();
+                let exact = parts.exact_rows_with_ids(others.view(), &their_ids).unwrap();
+                let in_parts = parts.search_with(queries, &search.rerank(&exact, 3)).unwrap();
+                assert_eq!(in_parts, expected, "in parts, {what}");
+                if factory.starts_with("IVF") {
+                    let array = device.matrix(rows.view()).unwrap();
+                    let mut grown = again.clone();
+                    grown.remove(|id| id == 1000).unwrap();
+                    grown.add(rows.slice(s![..1, ..])).unwrap();
+                    let outcomes = [again.exact_rows(rows.view()), again.exact_array(&array)];
+                    let others = [parts.exact_rows(rows.view()), grown.exact_rows(rows.view())];
+                    for outcome in outcomes.into_iter().chain(others) {
+                        let error = outcome.unwrap_err();
+                        assert!(matches!(error, Error::Parameter { .. }), "{error:?}, {what}");
+                        assert!(error.to_string().contains("exact_rows_with_ids"), "{error}, {what}");
+                    }
+                } else {
+                    reranked(&again, &again.exact_rows(rows.view()).unwrap());
                 }
             }
         }

@@ -133,6 +133,39 @@ fn a_pool_keeps_no_more_than_it_may() {
 }
 
 #[test]
+fn the_longest_idle_alone_makes_room() {
+    for device in &gpus(&Options::default().pooled_bytes(1 << 20)) {
+        let upload = |kibibytes: usize| device.upload(vec![1_u32; kibibytes << 8], 1).unwrap();
+        // Free at the same time, the first of them first.
+        let (first, second, third) = (upload(400), upload(500), upload(300));
+        [first, second, third].into_iter().for_each(drop);
+        assert_eq!(made(device, || drop([upload(500), upload(300)])), 0, "{device:?}");
+        assert_eq!(made(device, || drop(upload(400))), 1, "{device:?}");
+    }
+}
+
+#[test]
+fn what_is_long_idle_is_freed_though_work_is_only_recorded() {
+    for device in &gpus(&Options::default()) {
+        let (own, queue) = device.wgpu().unwrap();
+        let (rows, large) = (rows(8, 20, 4), vec![1_u32; 1 << 20]);
+        let queries = device.matrix(rows.view()).unwrap();
+        drop(device.upload(large.clone(), 1).unwrap());
+        assert_eq!(made(device, || drop(device.upload(large.clone(), 1).unwrap())), 0, "{device:?}");
+        for _ in 0..200 {
+            let mut encoder = own.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let mut work = device.work();
+            let found = ops::knn(&mut work, &queries, &queries, 1, Metric::L2).unwrap();
+            work.record(&mut encoder).unwrap();
+            queue.submit([encoder.finish()]);
+            own.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+            drop(found);
+        }
+        assert_eq!(made(device, || drop(device.upload(large.clone(), 1).unwrap())), 1, "{device:?}");
+    }
+}
+
+#[test]
 fn what_buffers_held_before_changes_nothing() {
     let (small, large) = (rows(3, 90, 6), rows(4, 700, 16));
     for (pooled, plain) in gpus(&Options::default()).iter().zip(&gpus(&Options::default().pooled_bytes(0))) {

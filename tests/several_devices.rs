@@ -3,9 +3,11 @@
 mod cases;
 mod common;
 
+use std::sync::Mutex;
+
 use cases::{Built, Contents, cases};
 use cellprobe::{
-    Device, Error, Index, Metric, Search,
+    Device, Error, Index, Metric, MultiDeviceIndex, Search,
     device::{Options, adapters},
     index::Placement,
 };
@@ -190,9 +192,8 @@ fn what_cannot_be_is_an_error_and_the_index_as_it_was() {
         index.add(rows.view()).unwrap();
         let pair = [device.clone(), Device::cpu()];
         for placement in PLACEMENTS {
-            let mut nothing = untrained.to_devices(&pair, placement).unwrap();
-            assert!(matches!(nothing.search(rows.view(), 1), Err(Error::NotTrained { what: "IVF-Flat index" })));
-            assert!(matches!(nothing.add(rows.view()), Err(Error::NotTrained { .. })));
+            let nothing = untrained.to_devices(&pair, placement);
+            assert!(matches!(nothing, Err(Error::NotTrained { what: "IVF-Flat index" })));
 
             let mut parts = index.to_devices(&pair, placement).unwrap();
             let found = parts.search(rows.view(), 3).unwrap();
@@ -205,13 +206,17 @@ fn what_cannot_be_is_an_error_and_the_index_as_it_was() {
             assert!(matches!(parts.add(broken.view()), Err(Error::NotFinite { row: 9, column: 2, .. })));
             assert!(matches!(parts.exact_rows(rows.slice(s![..9, ..])), Err(Error::Length { .. })));
 
-            // Rows that are elsewhere, in other parts, or on one device.
+            // Rows that are elsewhere, or of rows that came and went since.
+            let of_others = |error: &Error| matches!(error, Error::Parameter { name: "rows to re-rank by", .. });
             let own = index.exact_rows(rows.view()).unwrap();
             let search = Search::new(3).rerank(&own, 2);
-            assert!(matches!(parts.search_with(rows.view(), &search), Err(Error::OtherDevice { .. })));
+            assert!(parts.search_with(rows.view(), &search).is_err_and(|error| of_others(&error)));
             let exact = parts.exact_rows(rows.view()).unwrap();
             let search = Search::new(3).rerank(&exact, 2);
-            assert!(matches!(index.search_with(rows.view(), &search), Err(Error::OtherDevice { .. })));
+            assert!(index.search_with(rows.view(), &search).is_err_and(|error| of_others(&error)));
+            let mut grown = parts.clone();
+            grown.add(rows.view()).unwrap();
+            assert!(grown.search_with(rows.view(), &search).is_err_and(|error| of_others(&error)));
             assert!(parts.search_with(rows.view(), &search).is_ok());
 
             let cancel = cellprobe::device::Cancel::default();
@@ -219,6 +224,29 @@ fn what_cannot_be_is_an_error_and_the_index_as_it_was() {
             let search = Search::new(3).cancelled_by(&cancel);
             assert!(matches!(parts.search_with(rows.view(), &search), Err(Error::Cancelled)));
             assert_eq!((parts.ntotal(), parts.search(rows.view(), 3).unwrap()), (10, found));
+        }
+    }
+}
+
+#[test]
+fn a_search_tells_how_far_it_is_and_changes_nothing() {
+    let rows = rows(5, 9000, 6);
+    for device in &devices() {
+        let mut index = Index::new(device, 6, "Flat", Metric::L2).unwrap();
+        index.add(rows.slice(s![..500, ..])).unwrap();
+        let exact_of = |parts: &MultiDeviceIndex| parts.exact_rows(rows.slice(s![..500, ..])).unwrap();
+        for placement in PLACEMENTS {
+            let parts = index.to_devices(&[device.clone(), device.clone()], placement).unwrap();
+            let told: Mutex<Vec<(usize, usize)>> = Mutex::default();
+            let tell = |done: usize, of: usize| told.lock().unwrap().push((done, of));
+            let exact = exact_of(&parts);
+            for search in [Search::new(3), Search::new(3).rerank(&exact, 2)] {
+                let expected = parts.search_with(rows.view(), &search).unwrap();
+                assert_eq!(parts.search_with(rows.view(), &search.progress(&tell)).unwrap(), expected, "{device:?}");
+                let told = std::mem::take(&mut *told.lock().unwrap());
+                assert!(told.len() > 1 && told.is_sorted_by(|a, b| a.0 < b.0), "{placement:?} on {device:?}: {told:?}");
+                assert_eq!(told.last(), Some(&(9000, 9000)), "{placement:?} on {device:?}");
+            }
         }
     }
 }

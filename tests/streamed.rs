@@ -4,7 +4,14 @@
 mod cases;
 mod common;
 
-use std::fs;
+use std::{
+    fs,
+    ops::Range,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use cases::{Built, METRICS, cases};
 use cellprobe::{
@@ -16,7 +23,7 @@ use cellprobe::{
     wgpu,
 };
 use common::{Kind, Numbers, devices, kinds, on_devices, own_devices, read, upload};
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView2, s};
 use proptest::prelude::*;
 
 /// An index in pieces of about `rows` times as much as the least that is possible.
@@ -282,7 +289,7 @@ fn what_cannot_be_is_an_error() {
         assert_eq!(streamed.search(rows.slice(s![..0, ..]), 1).unwrap().queries(), 0);
         let exact = index.exact_rows(view).unwrap();
         let search = Search::new(1).rerank(&exact, 2);
-        assert!(matches!(streamed.search_with(view, &search), Err(Error::OtherDevice { .. })));
+        assert!(matches!(streamed.search_with(view, &search), Err(Error::Parameter { .. })));
         let cancel = Cancel::default();
         cancel.cancel();
         assert!(matches!(streamed.search_with(view, &Search::new(1).cancelled_by(&cancel)), Err(Error::Cancelled)));
@@ -314,5 +321,53 @@ fn the_async_forms_can_move_between_threads() {
         let kmeans = KMeans::new(3).memory(1000);
         let clustering = pollster::block_on(is_send(kmeans.train_rows_async(device, &view))).unwrap();
         assert_eq!(outcome(&clustering), outcome(&kmeans.train(device, view).unwrap()), "{device:?}");
+    }
+}
+
+#[test]
+fn a_search_tells_of_each_piece() {
+    let rows = rows(7, 200, 4);
+    let view = rows.view();
+    for device in &devices() {
+        let streamed = StreamedIndex::of_rows(&view, Metric::L2, device, 5000).unwrap();
+        let told: Mutex<Vec<(usize, usize)>> = Mutex::default();
+        let tell = |done: usize, of: usize| told.lock().unwrap().push((done, of));
+        let found = streamed.search_with(view, &Search::new(2).progress(&tell)).unwrap();
+        let pieces = streamed.pieces();
+        assert!(pieces > 1, "{streamed:?}");
+        assert_eq!(told.into_inner().unwrap(), (1..=pieces).map(|done| (done, pieces)).collect::<Vec<_>>());
+        assert_eq!(found, streamed.search(view, 2).unwrap(), "{streamed:?}");
+    }
+}
+
+/// Rows that remember how many of them were read at a time.
+struct Watched<'a>(ArrayView2<'a, f32>, AtomicUsize);
+
+impl RowSource for Watched<'_> {
+    fn rows(&self) -> usize {
+        self.0.nrows()
+    }
+
+    fn columns(&self) -> usize {
+        self.0.ncols()
+    }
+
+    fn read(&self, rows: Range<usize>) -> cellprobe::Result<Vec<f32>> {
+        self.1.fetch_max(rows.len(), Ordering::Relaxed);
+        self.0.read(rows)
+    }
+}
+
+#[test]
+fn rows_are_assigned_within_the_memory_for_training() {
+    let rows = rows(8, 300, 5);
+    let kmeans = KMeans::new(4).iterations(2);
+    for device in &devices() {
+        let expected = kmeans.train(device, rows.view()).unwrap().assign(rows.view()).unwrap();
+        let watched = Watched(rows.view(), AtomicUsize::new(0));
+        let clustering = kmeans.clone().memory(2 * 4 * 5 * 70).train_rows(device, &watched).unwrap();
+        watched.1.store(0, Ordering::Relaxed);
+        assert_eq!(clustering.assign_rows(&watched).unwrap(), expected, "{device:?}");
+        assert_eq!(watched.1.into_inner(), 70, "{device:?}");
     }
 }

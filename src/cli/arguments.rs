@@ -2,14 +2,17 @@
 
 use std::{
     collections::HashSet,
-    io::{self, ErrorKind},
     path::{Path, PathBuf},
     str::FromStr,
 };
 
 use clap::Args;
 
-use crate::{Error, Result, index::Filter, storage::VectorFormat};
+use crate::{
+    Result,
+    index::Filter,
+    storage::{VectorFormat, check_new},
+};
 
 /// Whether files that exist may be written.
 #[derive(Args)]
@@ -22,13 +25,7 @@ pub(super) struct Overwrite {
 impl Overwrite {
     /// Fails at once if a file to write exists, rather than after the work; the file is looked for again when it is written.
     pub(super) fn check<'a>(&self, paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
-        match paths.into_iter().find(|path| !self.force && path.exists()) {
-            Some(path) => Err(Error::Io {
-                path: path.clone(),
-                source: io::Error::new(ErrorKind::AlreadyExists, "the file exists already"),
-            }),
-            None => Ok(()),
-        }
+        paths.into_iter().try_for_each(|path| check_new(path, self.force))
     }
 }
 

@@ -1,6 +1,12 @@
 //! `cellprobe search`.
 
-use std::{collections::HashSet, fmt::Write as _, num::NonZeroUsize, path::PathBuf, time::Instant};
+use std::{
+    collections::HashSet,
+    fmt::Write as _,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use clap::Args;
 use ndarray::{Array2, ArrayView2};
@@ -14,7 +20,7 @@ use super::{
 use crate::{
     Device, Error, Index, Neighbors, Result, Search,
     index::{ExactRows, Filter, MultiDeviceIndex, Placement},
-    storage::{read_ids, read_vectors, write_ids, write_vectors},
+    storage::{check_ids, read_ids, read_vectors, write_ids, write_vectors},
 };
 
 /// The k of the recalls that are reported.
@@ -28,6 +34,7 @@ const RECALLS: [usize; 3] = [1, 10, 100];
 Examples:
   cellprobe search vectors.index queries.fvecs -k 10 -o ids.ivecs --distances distances.fvecs
   cellprobe search vectors.index queries.npy -k 10 --nprobe 16 --rerank vectors.npy
+  cellprobe search vectors.index queries.npy -k 10 --rerank vectors.npy --rerank-ids ids.npy
   cellprobe search vectors.index queries.npy -k 10 --allow ids.npy -o found.npy
   cellprobe search vectors.index queries.fvecs -k 100 --truth truth.ivecs --repeat 5 --json
   cellprobe search vectors.index queries.fvecs -k 10 --device gpu:0,gpu:1 --placement replicated")]
@@ -46,6 +53,10 @@ pub(super) struct SearchIndex {
     /// Re-rank by exact distances to these vectors: all that are in the index, in the order in which they were added
     #[arg(long, value_parser = arguments::vectors, value_name = "DATA")]
     rerank: Option<PathBuf>,
+    /// The identifiers of the vectors to re-rank by, in any order, .ivecs or .npy with one a row: an IVF index in a file does
+    /// not tell the order in which vectors were added with identifiers
+    #[arg(long, requires = "rerank", value_parser = arguments::ids, value_name = "IDS")]
+    rerank_ids: Option<PathBuf>,
     /// Candidates to re-rank, as a multiple of k
     #[arg(long, default_value_t = 10, requires = "rerank", value_name = "F")]
     rerank_factor: usize,
@@ -79,7 +90,7 @@ impl SearchIndex {
         let queries = read_vectors(&self.queries)?;
         let truth = self.truth.as_ref().map(|path| truth(path, queries.nrows())).transpose()?;
         let exact = match &self.rerank {
-            Some(path) => Some(index.exact_rows(read_vectors(path)?.view())?),
+            Some(path) => Some(index.exact_rows(read_vectors(path)?.view(), self.rerank_ids.as_deref())?),
             None => None,
         };
         let mut search = Search::new(self.k);
@@ -168,10 +179,15 @@ enum Searched {
 
 impl Searched {
     fn read(command: &SearchIndex, devices: &[Device]) -> Result<Self> {
-        if let [device] = devices {
-            return Ok(Searched::OnOne(Box::new(Index::read_file(&command.index, device)?)));
+        let cpu = Device::cpu();
+        let index = Index::read_file(&command.index, if let [device] = devices { device } else { &cpu })?;
+        // Before the search, rather than after it.
+        if let Some(path) = &command.output {
+            check_ids(path, (0..index.ntotal() as u32).filter_map(|row| index.id_of(row)))?;
         }
-        let index = Index::read_file(&command.index, &Device::cpu())?;
+        if devices.len() == 1 {
+            return Ok(Searched::OnOne(Box::new(index)));
+        }
         Ok(Searched::OnSeveral(index.to_devices(devices, command.placement)?))
     }
 
@@ -183,10 +199,13 @@ impl Searched {
         }
     }
 
-    fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
-        match self {
-            Searched::OnOne(index) => index.exact_rows(rows),
-            Searched::OnSeveral(index) => index.exact_rows(rows),
+    fn exact_rows(&self, rows: ArrayView2<'_, f32>, ids: Option<&Path>) -> Result<ExactRows> {
+        let ids = ids.map(arguments::read_row_ids).transpose()?;
+        match (self, ids) {
+            (Searched::OnOne(index), None) => index.exact_rows(rows),
+            (Searched::OnOne(index), Some(ids)) => index.exact_rows_with_ids(rows, &ids),
+            (Searched::OnSeveral(index), None) => index.exact_rows(rows),
+            (Searched::OnSeveral(index), Some(ids)) => index.exact_rows_with_ids(rows, &ids),
         }
     }
 

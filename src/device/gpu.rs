@@ -301,9 +301,14 @@ impl Gpu {
         Ok(profiler.take())
     }
 
+    /// Something was submitted, or recorded for somebody else to submit.
+    pub(super) fn next_turn(&self) {
+        self.0.pool.next_turn();
+    }
+
     pub(super) fn submit(&self, commands: wgpu::CommandBuffer) -> Result<()> {
         self.0.submissions.fetch_add(1, Ordering::Relaxed);
-        self.0.pool.next_turn();
+        self.next_turn();
         self.catching(0, || self.0.queue.submit([commands])).map(|_| ())
     }
 

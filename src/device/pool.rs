@@ -5,14 +5,14 @@
 //! that somebody else submits, nobody knows when, holds its leases until it is done.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-/// Submissions that a buffer waits for another use before it is freed.
+/// Submissions and recordings that a buffer waits for another use before it is freed.
 const PATIENCE: u64 = 128;
 
 /// Buffers that nothing uses at the moment.
@@ -25,15 +25,19 @@ pub(super) struct Pool {
 #[derive(Default)]
 struct Free {
     bytes: u64,
-    /// Submissions so far.
+    /// Submissions and recordings so far.
     turn: u64,
+    /// Buffers that came so far.
+    came: u64,
     /// By usage and size.
     buffers: BTreeMap<(u32, u64), Vec<Idle>>,
 }
 
+/// A free buffer, which came as number `number` in turn `since`: those of a size stand in that order.
 struct Idle {
     buffer: wgpu::Buffer,
     since: u64,
+    number: u64,
 }
 
 /// A buffer, which goes back to its pool when nobody has it any more.
@@ -92,16 +96,16 @@ impl Pool {
         if size > self.most_bytes {
             return;
         }
-        let since = free.turn;
+        let (since, number) = (free.turn, free.came);
+        free.came += 1;
         free.bytes += size;
-        free.buffers.entry((buffer.usage().bits(), size)).or_default().push(Idle { buffer, since });
+        free.buffers.entry((buffer.usage().bits(), size)).or_default().push(Idle { buffer, since, number });
         while free.bytes > self.most_bytes {
-            let oldest = free.buffers.values().flatten().map(|idle| idle.since).min();
-            free.drop_until(oldest.unwrap_or(since));
+            free.drop_oldest();
         }
     }
 
-    /// To be called at each submission: frees what has long been idle.
+    /// To be called at each submission and recording: frees what has long been idle.
     pub(super) fn next_turn(&self) {
         let mut free = self.free();
         free.turn += 1;
@@ -117,6 +121,18 @@ impl Pool {
 }
 
 impl Free {
+    /// Drops what has been idle longest.
+    fn drop_oldest(&mut self) {
+        let firsts = self.buffers.iter().filter_map(|(&key, idle)| Some((idle.first()?.number, key)));
+        let Some((_, key)) = firsts.min() else { return };
+        let Entry::Occupied(mut idle) = self.buffers.entry(key) else { return };
+        idle.get_mut().remove(0);
+        self.bytes -= key.1;
+        if idle.get().is_empty() {
+            idle.remove();
+        }
+    }
+
     /// Drops what has been idle since this turn or longer.
     fn drop_until(&mut self, turn: u64) {
         let bytes = &mut self.bytes;

@@ -31,6 +31,7 @@ impl Recording {
         let uniforms = Uniforms::new(self)?;
         // Whether and when that is submitted is not known, so that it is not timed.
         self.count();
+        self.device().next_turn();
         let used: Vec<Part> = (self.dispatches().flat_map(|dispatch| &dispatch.buffers).map(|(_, part)| part))
             .chain(self.dispatches().filter_map(|dispatch| dispatch.groups.list()))
             .chain(self.zeroed.iter().map(|(part, _)| part))

@@ -54,6 +54,9 @@ impl<'a> Adding<'a> {
 impl<K: Kind> VectorIndex<K> {
     /// Adds rows, numbered on from [`VectorIndex::ntotal`].
     ///
+    /// The index is put together anew, however few rows come: all that it has is copied, and meanwhile there is memory for
+    /// both. Add many rows at a time.
+    ///
     /// # Errors
     /// [`Error::NotTrained`], [`Error::Dimension`], [`Error::NotFinite`], [`Error::DuplicateId`] if an identifier
     /// given earlier is in the way, [`Error::Limit`], [`Error::OutOfMemory`], [`Error::DeviceLost`]. The index is

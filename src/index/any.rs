@@ -216,7 +216,7 @@ impl Index {
         each!(self, index => index.train_with(rows, training))
     }
 
-    /// Adds rows: see [`VectorIndex::add`](super::VectorIndex::add).
+    /// Adds rows, best many at a time: see [`VectorIndex::add`](super::VectorIndex::add).
     ///
     /// # Errors
     /// As there.
@@ -324,6 +324,19 @@ impl Index {
         each!(self, index => index.exact_rows(rows))
     }
 
+    /// Rows to re-rank by, in any order: see [`VectorIndex::exact_rows_with_ids`](super::VectorIndex::exact_rows_with_ids).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn exact_rows_with_ids(&self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<ExactRows> {
+        each!(self, index => index.exact_rows_with_ids(rows, ids))
+    }
+
+    /// Rows as the index's own operations take them.
+    pub(super) fn upload(&self, rows: ArrayView2<'_, f32>) -> Result<DeviceArray<f32>> {
+        each!(self, index => index.upload(rows))
+    }
+
     /// A filter for searches that may find only rows whose identifiers `accepts`: see
     /// [`VectorIndex::filter`](super::VectorIndex::filter).
     ///
@@ -375,8 +388,8 @@ impl Index {
     /// The same index on several devices: see [`MultiDeviceIndex`].
     ///
     /// # Errors
-    /// [`Error::Empty`](crate::Error::Empty) without devices, [`Error::OutOfMemory`](crate::Error::OutOfMemory),
-    /// [`Error::DeviceLost`](crate::Error::DeviceLost).
+    /// [`Error::NotTrained`](crate::Error::NotTrained), [`Error::Empty`](crate::Error::Empty) without devices,
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
     pub fn to_devices(&self, devices: &[Device], placement: Placement) -> Result<MultiDeviceIndex> {
         block_on(self.to_devices_async(devices, placement))
     }
@@ -482,7 +495,7 @@ impl Index {
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
     pub fn read_file(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
-        Self::from_stored(faiss::read_file(path)?, device).map_err(|error| error.in_file(path))
+        files::from_stored(faiss::read_file(path)?, device).map_err(|error| error.in_file(path))
     }
 
     /// Writes a FAISS index file, whole or not at all; one that exists is an error unless `overwrite`.
@@ -496,8 +509,10 @@ impl Index {
     /// An index of what a file holds.
     ///
     /// # Errors
-    /// [`Error::Parameter`](crate::Error::Parameter) for what this crate has not, [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
+    /// As [`faiss::write()`] if the contents do not fit together; [`Error::Parameter`](crate::Error::Parameter) for what
+    /// this crate has not, [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
     pub fn from_stored(stored: faiss::Stored, device: &Device) -> Result<Self> {
+        faiss::check(&stored)?;
         files::from_stored(stored, device)
     }
 

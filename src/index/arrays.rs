@@ -19,7 +19,8 @@ impl<K: Kind> VectorIndex<K> {
     /// All queries go together: [`VectorIndex::bytes_per_query`] says what that takes. For cosine they are normalised
     /// here, on a GPU in f32, so that scores may differ from plain search's in the last bits. They must be finite;
     /// a query that is not finds something or nothing, and the others what they would without it. A
-    /// [radius](Search::within) is not for here: k a query are given.
+    /// [radius](Search::within) is not for here, where k a query are given, nor is who [is told](Search::progress) or
+    /// [may cancel](Search::cancelled_by): [`Work::cancelled_by`] is.
     ///
     /// ```
     /// use cellprobe::{Device, FlatIndex, Metric, Search};
@@ -39,7 +40,7 @@ impl<K: Kind> VectorIndex<K> {
     ///
     /// # Errors
     /// [`Error::OtherDevice`] unless work and queries are on the index's device; [`Error::Parameter`] for a k, an nprobe
-    /// or a factor of 0, [`Error::NotTrained`], [`Error::Dimension`], [`Error::Length`], [`Error::Limit`],
+    /// or a factor of 0, and for what is not for here; [`Error::NotTrained`], [`Error::Dimension`], [`Error::Limit`],
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn search_on(
         &self,
@@ -50,6 +51,10 @@ impl<K: Kind> VectorIndex<K> {
         self.check_search(search)?;
         if let Some(radius) = search.radius {
             return Err(Error::parameter("radius of a search whose results stay on the device", radius, "none"));
+        }
+        if search.watch.is_watched() {
+            let expected = "none: nothing is done yet, and Work::cancelled_by cancels what will be";
+            return Err(Error::parameter("watcher of a search whose results stay on the device", "given", expected));
         }
         work.check_at(self.device(), "the index")?;
         queries.check_at(self.device(), "queries")?;
@@ -104,8 +109,8 @@ impl<K: Kind> VectorIndex<K> {
     pub fn exact_array(&self, rows: &DeviceArray<f32>) -> Result<ExactRows> {
         rows.check_at(self.device(), "rows to re-rank by")?;
         self.check_columns("rows to re-rank by", rows)?;
-        self.check_exact(rows.rows())?;
-        Ok(ExactRows::of(self.at_unit_length_now(rows)?))
+        self.ids.check_rows(rows.rows())?;
+        Ok(ExactRows::of_parts(&self.version, vec![self.at_unit_length_now(rows)?]))
     }
 
     /// The best candidates for each query, named by rank, `k` of them.
@@ -120,7 +125,7 @@ impl<K: Kind> VectorIndex<K> {
         let accepted = filter.map(Filter::on_one_device).transpose()?;
         let candidates = rerank.map_or(k, |_| search.candidates().min(search.most(self.ntotal())).max(1));
         let wanted = Wanted { k: candidates, nprobe, accepted };
-        let exact = rerank.map(|(exact, _)| exact.on_one_device()).transpose()?;
+        let exact = rerank.and_then(|(exact, _)| exact.part(0));
         let (found, settled) = self.found(work, queries, wanted, exact, k)?;
         Ok(settled.unwrap_or(found.hits))
     }

@@ -121,11 +121,11 @@ fn unwrapped(stored: Stored, form: Form, ids: Option<Vec<i64>>, device: &Device)
             Ok(Index::Pq(assembled_pq(context, stored, ids, form)?))
         }
         Stored::IvfFlat(stored) => {
-            let rows = list_rows(&stored.lists.ids, ids)?;
+            let rows = list_rows(&stored.lists.ids, &stored.lists.sizes, ids)?;
             Ok(Index::IvfFlat(assembled_ivf_flat(context, stored, rows, form)?))
         }
         Stored::IvfPq(stored) => {
-            let rows = list_rows(&stored.lists.ids, ids)?;
+            let rows = list_rows(&stored.lists.ids, &stored.lists.sizes, ids)?;
             Ok(Index::IvfPq(assembled_ivf_pq(context, stored, rows, form)?))
         }
         Stored::IdMap(_) | Stored::Normalized(_) | Stored::Transformed(_) => {
@@ -135,9 +135,9 @@ fn unwrapped(stored: Stored, form: Form, ids: Option<Vec<i64>>, device: &Device)
 }
 
 /// The identifiers of an inverted file's rows, and the row of each of its entries.
-fn list_rows(entries: &[i64], mapped: Option<Vec<i64>>) -> Result<(Ids, Vec<u32>)> {
+fn list_rows(entries: &[i64], sizes: &[usize], mapped: Option<Vec<i64>>) -> Result<(Ids, Vec<u32>)> {
     let Some(ids) = mapped else {
-        return Ok(Ids::from_entries(entries));
+        return Ok(Ids::from_entries(entries, sizes));
     };
     // Behind an id map, the entries name rows by number.
     let mut seen = vec![false; entries.len()];

@@ -9,6 +9,17 @@ use crate::{Error, Result, ops, storage::faiss::DirectMap};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Version(Arc<()>);
 
+impl Version {
+    /// Fails unless the rows are those of `now`, for which the parameter `name` must have been made.
+    pub(super) fn check(&self, now: &Version, name: &'static str) -> Result<()> {
+        if Arc::ptr_eq(&self.0, &now.0) {
+            return Ok(());
+        }
+        let expected = "what this index made since its rows came or went last";
+        Err(Error::parameter(name, "of another index or of other rows", expected))
+    }
+}
+
 /// Which rows of an index a search may find: see [`VectorIndex::filter`](super::VectorIndex::filter). FAISS calls it
 /// `IDSelector`.
 #[derive(Clone, Debug)]
@@ -76,11 +87,7 @@ impl Filter {
 
     /// Fails unless it is for these rows.
     pub(super) fn check(&self, version: &Version) -> Result<()> {
-        if Arc::ptr_eq(&self.version.0, &version.0) {
-            return Ok(());
-        }
-        let expected = "one that this index made since its rows came or went last";
-        Err(Error::parameter("filter", "of another index or of other rows", expected))
+        self.version.check(version, "filter")
     }
 }
 

@@ -1,5 +1,7 @@
 //! The callers' identifiers of rows.
 
+use ndarray::{Array2, ArrayView2, Axis};
+
 use crate::{Error, Result};
 
 /// The identifiers of an index's rows, in the order in which they were added.
@@ -10,22 +12,34 @@ pub(crate) struct Ids {
     removed: usize,
     /// None while each row's identifier is its number.
     given: Option<Vec<i64>>,
+    /// Whether the rows were certainly added in another order.
+    reordered: bool,
 }
 
 impl Ids {
     /// Identifiers as a file has them, in the order of its rows.
     pub(super) fn from_rows(ids: Vec<i64>) -> Self {
+        let count = ids.len();
         let numbered = ids.iter().enumerate().all(|(row, &id)| id == row as i64);
-        Ids { count: ids.len(), removed: 0, given: if numbered { None } else { Some(ids) } }
+        let given = if numbered { None } else { Some(ids) };
+        Ids { count, given, ..Ids::default() }
     }
 
-    /// Identifiers of entries in any order, and each entry's row: the identifiers ascend with the rows.
-    pub(super) fn from_entries(ids: &[i64]) -> (Self, Vec<u32>) {
-        let mut order: Vec<u32> = (0..ids.len() as u32).collect();
-        order.sort_by_key(|&entry| ids[entry as usize]);
+    /// Identifiers of entries of lists of these sizes, in any order, and each entry's row: the identifiers ascend with the
+    /// rows. Lists grow at their ends, so that rows were added in another order if those of a list do not ascend.
+    pub(super) fn from_entries(ids: &[i64], sizes: &[usize]) -> (Self, Vec<u32>) {
+        let order = ascending(ids);
         let mut rows = vec![0; ids.len()];
         order.iter().enumerate().for_each(|(row, &entry)| rows[entry as usize] = row as u32);
-        (Self::from_rows(order.iter().map(|&entry| ids[entry as usize]).collect()), rows)
+        let mut left = ids;
+        let mut list_ascends = |&size: &usize| {
+            let (list, rest) = left.split_at(size.min(left.len()));
+            left = rest;
+            list.is_sorted()
+        };
+        let reordered = !sizes.iter().all(&mut list_ascends);
+        let ids = Self::from_rows(order.iter().map(|&entry| ids[entry as usize]).collect());
+        (Ids { reordered, ..ids }, rows)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -42,27 +56,63 @@ impl Ids {
                 asked: total as u64,
             });
         }
-        let removed = self.removed;
-        if ids.is_none() && self.given.is_none() && removed == 0 {
-            return Ok(Ids { count: total, removed, given: None });
+        if ids.is_none() && self.given.is_none() && self.removed == 0 {
+            return Ok(Ids { count: total, ..self.clone() });
         }
-        let mut all = self.given.clone().unwrap_or_else(|| (0..self.count as i64).collect());
-        match ids {
+        let new = match ids {
             Some(ids) if ids.len() != count => {
                 return Err(Error::Length { what: "ids", expected: count, found: ids.len() });
             }
-            Some(ids) => all.extend_from_slice(ids),
-            None => all.extend((self.count + removed) as i64..(total + removed) as i64),
-        }
-        if let Some(negative) = all.iter().find(|&&id| id < 0) {
+            Some(ids) => ids.to_vec(),
+            None => ((self.count + self.removed) as i64..(total + self.removed) as i64).collect(),
+        };
+        if let Some(negative) = new.iter().find(|&&id| id < 0) {
             return Err(Error::parameter("id", negative, "0 or above"));
         }
-        let mut sorted = all.clone();
+        // What was there before need not be so: a file may hold other identifiers.
+        let mut sorted = new.clone();
         sorted.sort_unstable();
-        match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(Error::DuplicateId { id: pair[0] }),
-            None => Ok(Ids { removed, ..Self::from_rows(all) }),
+        let twice = sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+        let mut before = (0..self.count as u32).map(|row| self.of(row));
+        if let Some(id) = twice.or_else(|| before.find(|id| sorted.binary_search(id).is_ok())) {
+            return Err(Error::DuplicateId { id });
         }
+        let all = (0..self.count as u32).map(|row| self.of(row)).chain(new).collect();
+        Ok(Ids { removed: self.removed, reordered: self.reordered, ..Self::from_rows(all) })
+    }
+
+    /// Fails unless `count` rows in the order in which they were added can be the rows, in theirs.
+    pub(super) fn check_rows(&self, count: usize) -> Result<()> {
+        if count != self.count {
+            return Err(Error::Length { what: "rows to re-rank by", expected: self.count, found: count });
+        }
+        if self.reordered {
+            let expected = "give identifiers (exact_rows_with_ids, or --rerank-ids): the index's file does not tell the \
+                            order in which its rows were added";
+            return Err(Error::parameter("rows to re-rank by", "without identifiers", expected));
+        }
+        Ok(())
+    }
+
+    /// What has these identifiers in the order of the rows.
+    pub(super) fn in_order(&self, given: ArrayView2<'_, f32>, ids: &[i64]) -> Result<Array2<f32>> {
+        for (what, found) in [("rows to re-rank by", given.nrows()), ("ids of rows to re-rank by", ids.len())] {
+            if found != self.count {
+                return Err(Error::Length { what, expected: self.count, found });
+            }
+        }
+        let order = ascending(ids);
+        let id_at = |&place: &u32| ids[place as usize];
+        if let Some((place, _)) = order.iter().zip(order.iter().skip(1)).find(|(a, b)| id_at(a) == id_at(b)) {
+            return Err(Error::DuplicateId { id: id_at(place) });
+        }
+        let place = |row| {
+            let id = self.of(row);
+            let missing = |_| Error::parameter("ids of rows to re-rank by", format!("without {id}"), "the index's own");
+            order.binary_search_by_key(&id, id_at).map(|rank| order[rank] as usize).map_err(missing)
+        };
+        let places: Vec<usize> = (0..self.count as u32).map(place).collect::<Result<_>>()?;
+        Ok(given.select(Axis(0), &places))
     }
 
     /// Of these rows alone, the others having been removed.
@@ -72,7 +122,8 @@ impl Ids {
 
     /// Of these rows alone, numbered anew.
     pub(super) fn selected(&self, rows: &[u32]) -> Self {
-        Self::from_rows(rows.iter().map(|&row| self.of(row)).collect())
+        let ids = Self::from_rows(rows.iter().map(|&row| self.of(row)).collect());
+        Ids { reordered: self.reordered, ..ids }
     }
 
     /// Whether the identifiers ascend with the rows.
@@ -82,10 +133,7 @@ impl Ids {
 
     /// The rows in ascending order of identifier, unless they are so already.
     pub(super) fn order(&self) -> Option<Vec<u32>> {
-        let given = self.given.as_ref().filter(|_| !self.ascend())?;
-        let mut order: Vec<u32> = (0..given.len() as u32).collect();
-        order.sort_by_key(|&row| given[row as usize]);
-        Some(order)
+        self.given.as_ref().filter(|_| !self.ascend()).map(|given| ascending(given))
     }
 
     /// A row's identifier.
@@ -97,4 +145,11 @@ impl Ids {
     pub(super) fn given(&self) -> Option<&[i64]> {
         self.given.as_deref()
     }
+}
+
+/// The places of identifiers in ascending order of these, equal ones as they stand.
+fn ascending(ids: &[i64]) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..ids.len() as u32).collect();
+    order.sort_by_key(|&place| ids[place as usize]);
+    order
 }

@@ -299,8 +299,8 @@ impl<K: Kind> VectorIndex<K> {
     /// The nearest rows of each query, as `search` says.
     ///
     /// # Errors
-    /// As [`VectorIndex::search`]; [`Error::Parameter`] for an nprobe or a factor of 0, [`Error::Length`] or
-    /// [`Error::OtherDevice`] for rows to re-rank by or a filter that are not this index's.
+    /// As [`VectorIndex::search`]; [`Error::Parameter`] for an nprobe or a factor of 0 and for rows to re-rank by or a
+    /// filter that are not of this index and its rows, [`Error::OtherDevice`] for those of a copy elsewhere.
     pub fn search_with(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
         block_on(self.search_with_async(queries, search))
     }
@@ -364,27 +364,47 @@ impl<K: Kind> VectorIndex<K> {
 
     /// Rows on the index's device to re-rank by: those that were added, in that order. For cosine, copies are normalised.
     ///
+    /// An inverted file (IVF without an id map) does not tell the order in which its rows were added: an index that was
+    /// read from one takes them in ascending order of their identifiers. Where those of a list do not ascend, that is
+    /// certainly another order, and an error; [`VectorIndex::exact_rows_with_ids`] always does.
+    ///
     /// # Errors
-    /// [`Error::Length`] unless there are [`VectorIndex::ntotal`], [`Error::Dimension`], [`Error::NotFinite`],
-    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    /// [`Error::Length`] unless there are [`VectorIndex::ntotal`], [`Error::Parameter`] if the order is not known,
+    /// [`Error::Dimension`], [`Error::NotFinite`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
         rows::check_dimension("rows to re-rank by", rows, self.dimension())?;
-        self.check_exact(rows.nrows())?;
-        Ok(ExactRows::of(self.upload(rows)?))
+        self.ids.check_rows(rows.nrows())?;
+        Ok(ExactRows::of_parts(&self.version, vec![self.upload(rows)?]))
+    }
+
+    /// [`VectorIndex::exact_rows`] in any order, `ids` being their identifiers, one a row.
+    ///
+    /// ```
+    /// use cellprobe::{Device, FlatIndex, Metric, Search};
+    /// # fn main() -> cellprobe::Result<()> {
+    /// let mut index = FlatIndex::new(&Device::auto(), 1, Metric::L2)?;
+    /// index.add_with_ids(ndarray::array![[0.0], [1.0], [2.0]].view(), &[30, 10, 20])?;
+    /// let exact = index.exact_rows_with_ids(ndarray::array![[1.0], [2.0], [0.0]].view(), &[10, 20, 30])?;
+    /// let found = index.search_with(ndarray::array![[1.9]].view(), &Search::new(1).rerank(&exact, 2))?;
+    /// assert_eq!(found.row(0)[0].id, 20);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`VectorIndex::exact_rows`]; [`Error::Length`], [`Error::DuplicateId`] or [`Error::Parameter`] for identifiers
+    /// that are not the index's, each once.
+    pub fn exact_rows_with_ids(&self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<ExactRows> {
+        rows::check_dimension("rows to re-rank by", rows, self.dimension())?;
+        let rows = self.ids.in_order(rows, ids)?;
+        Ok(ExactRows::of_parts(&self.version, vec![self.upload(rows.view())?]))
     }
 
     fn check_search(&self, search: &Search<'_>) -> Result<()> {
         if !self.is_trained() {
             return Err(Error::NotTrained { what: K::NAME });
         }
-        search.check(self.ntotal(), &self.version)
-    }
-
-    fn check_exact(&self, rows: usize) -> Result<()> {
-        if rows == self.ntotal() {
-            return Ok(());
-        }
-        Err(Error::Length { what: "rows to re-rank by", expected: self.ntotal(), found: rows })
+        search.check(&self.version)
     }
 
     /// The index with these of its rows alone, which ascend and keep their identifiers.

@@ -2,17 +2,18 @@
 
 use std::fmt;
 
-use ndarray::{ArrayView2, s};
+use ndarray::{ArrayView2, Axis, s};
 
 use super::{
-    CHUNK_BYTES, ExactRows, Filter, Index, Search,
+    CHUNK_BYTES, ExactRows, FEWEST_QUERIES, FEWEST_QUERIES_ON_CPU, Filter, Index, Search,
     filter::{self, Version},
     ids::Ids,
     parts::{Begun, Merging, OfPart},
     range::Rounds,
+    steps::Steps,
 };
 use crate::{
-    Device, DeviceArray, Error, Metric, Neighbors, Result,
+    Device, Error, Metric, Neighbors, Result,
     device::block_on,
     ops::{self, Bits},
     rows,
@@ -73,6 +74,9 @@ impl MultiDeviceIndex {
         if devices.is_empty() {
             return Err(Error::Empty { what: "the list of devices" });
         }
+        if !index.is_trained() {
+            return Err(Error::NotTrained { what: index.name() });
+        }
         let mut parts = Vec::with_capacity(devices.len());
         for (number, device) in devices.iter().enumerate() {
             parts.push(match placement {
@@ -129,7 +133,8 @@ impl MultiDeviceIndex {
         self.parts.iter_mut().try_for_each(|part| part.set_nprobe(nprobe))
     }
 
-    /// Adds rows, numbered on from [`MultiDeviceIndex::ntotal`]; each device makes codes of its own rows.
+    /// Adds rows, numbered on from [`MultiDeviceIndex::ntotal`]; each device makes codes of its own rows, and puts its part
+    /// together anew: add many at a time.
     ///
     /// # Errors
     /// As [`VectorIndex::add`](super::VectorIndex::add). The index is then as it was on every device.
@@ -146,7 +151,6 @@ impl MultiDeviceIndex {
     }
 
     fn add_rows(&mut self, rows: ArrayView2<'_, f32>, ids: Option<&[i64]>) -> Result<()> {
-        self.check_trained()?;
         rows::check_dimension("rows to add", rows, self.dimension())?;
         let before = self.ntotal();
         let ids = self.ids.extended(rows.nrows(), ids)?;
@@ -181,15 +185,22 @@ impl MultiDeviceIndex {
     /// As [`VectorIndex::exact_rows`](super::VectorIndex::exact_rows).
     pub fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
         rows::check_dimension("rows to re-rank by", rows, self.dimension())?;
-        if rows.nrows() != self.ntotal() {
-            let (expected, found) = (self.ntotal(), rows.nrows());
-            return Err(Error::Length { what: "rows to re-rank by", expected, found });
-        }
-        let mut parts = Vec::with_capacity(self.parts.len());
-        for (part, rows) in self.parts.iter().zip(self.divided(rows, 0)) {
-            parts.push(part.exact_rows(rows.rows)?.on_one_device()?.clone());
-        }
-        Ok(ExactRows::of_parts(self.ntotal(), parts))
+        self.ids.check_rows(rows.nrows())?;
+        self.exact_parts(rows)
+    }
+
+    /// [`MultiDeviceIndex::exact_rows`] in any order, `ids` being their identifiers, one a row.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::exact_rows_with_ids`](super::VectorIndex::exact_rows_with_ids).
+    pub fn exact_rows_with_ids(&self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<ExactRows> {
+        rows::check_dimension("rows to re-rank by", rows, self.dimension())?;
+        self.exact_parts(self.ids.in_order(rows, ids)?.view())
+    }
+
+    fn exact_parts(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
+        let parts = self.parts.iter().zip(self.divided(rows, 0)).map(|(part, rows)| part.upload(rows.rows));
+        Ok(ExactRows::of_parts(&self.version, parts.collect::<Result<_>>()?))
     }
 
     /// A filter for searches that may find only rows whose identifiers `accepts`, each device's on that device: see
@@ -198,7 +209,6 @@ impl MultiDeviceIndex {
     /// # Errors
     /// As there, of whichever device fails.
     pub fn filter(&self, mut accepts: impl FnMut(i64) -> bool) -> Result<Filter> {
-        self.check_trained()?;
         let all = ops::mask_words(self.ntotal(), |row| accepts(self.ids.of(row as u32)));
         let count = self.parts.len();
         let parts = self.parts.iter().enumerate().map(|(number, part)| {
@@ -231,8 +241,7 @@ impl MultiDeviceIndex {
     /// # Errors
     /// As [`MultiDeviceIndex::search_with`].
     pub async fn search_with_async(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
-        self.check_trained()?;
-        search.check(self.ntotal(), &self.version)?;
+        search.check(&self.version)?;
         rows::check_dimension("queries", queries, self.dimension())?;
         let Some(mut rounds) = Rounds::new(search, queries.nrows(), self.ntotal(), self.metric()) else {
             return self.nearest(queries, search).await;
@@ -245,7 +254,21 @@ impl MultiDeviceIndex {
 
     /// The nearest rows of each query, of a search that has been checked.
     async fn nearest(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
-        let exact = search.rerank.map(|(exact, _)| self.checked(exact)).transpose()?;
+        let mut neighbors = Neighbors::new(search.k, self.metric());
+        let least = if self.devices().any(Device::is_gpu) { FEWEST_QUERIES } else { FEWEST_QUERIES_ON_CPU };
+        // Each replica's share is to be as many.
+        let sharers = if self.placement == Placement::Replicated { self.parts.len() } else { 1 };
+        for step in Steps::new(queries.nrows(), least * sharers, queries.nrows(), &search.watch) {
+            search.watch.check()?;
+            let done = step.end;
+            self.step(queries.slice_axis(Axis(0), step.into()), search).await?.finish(&mut neighbors);
+            search.watch.tell(done, queries.nrows());
+        }
+        Ok(neighbors)
+    }
+
+    /// What all devices find for queries that they look for at the same time.
+    async fn step(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Merging> {
         let accepted = search.filter.map(|filter| filter.on_devices(self.parts.len())).transpose()?;
         let candidates = search.candidates().min(search.most(self.ntotal()));
         let share = match self.placement {
@@ -263,7 +286,7 @@ impl MultiDeviceIndex {
             };
             let queries = queries.slice_move(s![first..(first + share).min(queries.nrows()), ..]);
             let part = OfPart {
-                exact: exact.and_then(|exact| exact.get(number)),
+                exact: search.rerank.and_then(|(exact, _)| exact.part(number)),
                 accepted: accepted.and_then(|accepted| accepted.get(number)),
             };
             begun.push((first, self.parts[number].begin(queries, search, part, candidates, CHUNK_BYTES)?));
@@ -272,21 +295,7 @@ impl MultiDeviceIndex {
         for (first, begun) in begun {
             merging.add(first, begun.await?);
         }
-        Ok(merging.finish(search.k, self.metric()))
-    }
-
-    /// The parts of rows to re-rank by, if they are those of this index.
-    fn checked<'a>(&self, exact: &'a ExactRows) -> Result<&'a [DeviceArray<f32>]> {
-        let fits = exact.parts().len() == self.parts.len()
-            && exact.parts().iter().zip(&self.parts).all(|(rows, part)| rows.rows() == part.ntotal());
-        if fits { Ok(exact.parts()) } else { Err(Error::OtherDevice { what: "rows to re-rank by" }) }
-    }
-
-    fn check_trained(&self) -> Result<()> {
-        match self.parts.iter().find(|part| !part.is_trained()) {
-            Some(part) => Err(Error::NotTrained { what: part.name() }),
-            None => Ok(()),
-        }
+        Ok(merging)
     }
 }
 

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::{Accepted, Kind, Search, VectorIndex, Wanted};
 use crate::{
-    DeviceArray, Metric, Neighbors, Result,
+    DeviceArray, Neighbors, Result,
     ops::{self, Ranked},
 };
 
@@ -120,16 +120,15 @@ impl Merging {
         });
     }
 
-    /// The `k` nearest of each query.
-    pub(super) fn finish(mut self, k: usize, metric: Metric) -> Neighbors {
+    /// Appends the nearest of each query to `neighbors`.
+    pub(super) fn finish(mut self, neighbors: &mut Neighbors) {
+        let k = neighbors.k();
         self.queries.par_iter_mut().for_each(|candidates| {
             candidates.sort_unstable_by(|a, b| a.exact.total_cmp(&b.exact).then(a.id.cmp(&b.id)));
             candidates.truncate(k);
         });
-        let mut neighbors = Neighbors::new(k, metric);
         for candidates in &self.queries {
             neighbors.push_distances(candidates.iter().map(|one| (one.exact, one.id)));
         }
-        neighbors
     }
 }

@@ -18,31 +18,20 @@ pub struct Search<'a> {
 /// [`VectorIndex::exact_rows`](super::VectorIndex::exact_rows).
 #[derive(Clone, Debug)]
 pub struct ExactRows {
-    /// Rows of the whole index.
-    count: usize,
+    /// Of the rows of the index.
+    version: Version,
     parts: Vec<DeviceArray<f32>>,
 }
 
 impl ExactRows {
-    /// All rows of an index on one device.
-    pub(super) fn of(rows: DeviceArray<f32>) -> Self {
-        ExactRows { count: rows.rows(), parts: vec![rows] }
+    /// The rows of an index, part by part.
+    pub(super) fn of_parts(version: &Version, parts: Vec<DeviceArray<f32>>) -> Self {
+        ExactRows { version: version.clone(), parts }
     }
 
-    /// The rows of an index of `count` rows, part by part.
-    pub(super) fn of_parts(count: usize, parts: Vec<DeviceArray<f32>>) -> Self {
-        ExactRows { count, parts }
-    }
-
-    pub(super) fn parts(&self) -> &[DeviceArray<f32>] {
-        &self.parts
-    }
-
-    pub(super) fn on_one_device(&self) -> Result<&DeviceArray<f32>> {
-        match &self.parts[..] {
-            [rows] => Ok(rows),
-            _ => Err(Error::OtherDevice { what: "rows to re-rank by" }),
-        }
+    /// Those of a part of the index that they are of.
+    pub(super) fn part(&self, number: usize) -> Option<&DeviceArray<f32>> {
+        self.parts.get(number)
     }
 }
 
@@ -61,7 +50,8 @@ impl<'a> Search<'a> {
         self
     }
 
-    /// Finds `factor` times k candidates, and of them the k nearest by their exact distance.
+    /// Finds `factor` times k candidates, and of them the k nearest by their exact distance. Once rows come or go it is an
+    /// error to search with `rows`.
     #[must_use]
     pub fn rerank(mut self, rows: &'a ExactRows, factor: usize) -> Self {
         self.rerank = Some((rows, factor));
@@ -104,7 +94,8 @@ impl<'a> Search<'a> {
     }
 
     /// Calls `progress` with the number of queries done and of all, some times a second: queries then go in batches, of
-    /// 1024 on a GPU and 64 on the CPU at first.
+    /// 1024 on a GPU and 64 on the CPU at first. A [`StreamedIndex`](super::StreamedIndex) tells of its pieces instead, in
+    /// each of which it looks for all queries.
     ///
     /// ```
     /// # use cellprobe::Search;
@@ -134,7 +125,7 @@ impl<'a> Search<'a> {
         self.filter.map_or(ntotal, Filter::accepted)
     }
 
-    pub(super) fn check(&self, ntotal: usize, version: &Version) -> Result<()> {
+    pub(super) fn check(&self, version: &Version) -> Result<()> {
         if self.k == 0 {
             return Err(Error::parameter("k", self.k, "at least 1"));
         }
@@ -147,10 +138,8 @@ impl<'a> Search<'a> {
         self.filter.map_or(Ok(()), |filter| filter.check(version))?;
         match self.rerank {
             Some((_, 0)) => Err(Error::parameter("rerank factor", 0, "at least 1")),
-            Some((exact, _)) if exact.count != ntotal => {
-                Err(Error::Length { what: "rows to re-rank by", expected: ntotal, found: exact.count })
-            }
-            _ => Ok(()),
+            Some((exact, _)) => exact.version.check(version, "rows to re-rank by"),
+            None => Ok(()),
         }
     }
 }

@@ -22,6 +22,10 @@ impl Watch<'_> {
         self.cancel.map_or(Ok(()), Cancel::check)
     }
 
+    pub(super) fn is_watched(&self) -> bool {
+        self.progress.is_some() || self.cancel.is_some()
+    }
+
     pub(super) fn tell(&self, done: usize, of: usize) {
         if let Some(progress) = self.progress {
             progress(done, of);
@@ -51,9 +55,8 @@ pub(super) struct Steps {
 impl Steps {
     /// Steps over `rows` rows, of at most `most`, and of at least `least` if there are as many left.
     pub(super) fn new(rows: usize, least: usize, most: usize, watch: &Watch<'_>) -> Self {
-        let watched = watch.progress.is_some() || watch.cancel.is_some();
         // In a browser there is no such clock.
-        let timed = watched && cfg!(not(target_arch = "wasm32"));
+        let timed = watch.is_watched() && cfg!(not(target_arch = "wasm32"));
         let most = most.max(1);
         let least = least.clamp(1, most);
         Steps { rows, done: 0, least, most, size: if timed { least } else { most }, begun: None, timed }

@@ -188,7 +188,7 @@ impl<'a> StreamedIndex<'a> {
     ///
     /// # Errors
     /// As [`VectorIndex::search_with`](super::VectorIndex::search_with), and what reading rows fails with;
-    /// [`Error::OtherDevice`] for a search that re-ranks.
+    /// [`Error::Parameter`] for a search that re-ranks.
     pub fn search_with(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
         block_on(self.search_with_async(queries, search))
     }
@@ -198,11 +198,12 @@ impl<'a> StreamedIndex<'a> {
     /// # Errors
     /// As [`StreamedIndex::search_with`].
     pub async fn search_with_async(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
-        search.check(self.ntotal, &self.version)?;
-        rows::check_dimension("queries", queries, self.dimension)?;
         if search.rerank.is_some() {
-            return Err(Error::OtherDevice { what: "rows to re-rank by" });
+            let expected = "none: take more neighbours, and compare their rows";
+            return Err(Error::parameter("rows to re-rank by of a streamed index", "given", expected));
         }
+        search.check(&self.version)?;
+        rows::check_dimension("queries", queries, self.dimension)?;
         let Some(mut rounds) = Rounds::new(search, queries.nrows(), self.ntotal, self.metric) else {
             return self.nearest(queries, search).await;
         };
@@ -219,6 +220,7 @@ impl<'a> StreamedIndex<'a> {
         let mut merging = Merging::new(queries.nrows(), candidates);
         // Without queries, or rows to find, nothing has to be moved.
         let pieces = if queries.nrows() == 0 || candidates == 0 { 0 } else { self.pieces() };
+        let mut done = 0;
         double_buffered(
             pieces,
             |number| self.piece(number, search, accepted.and_then(|accepted| accepted.get(number))),
@@ -226,10 +228,16 @@ impl<'a> StreamedIndex<'a> {
                 let part = OfPart { exact: None, accepted: accepted.as_ref() };
                 piece.begin(queries, search, part, candidates, self.batch)
             },
-            |found| merging.add(0, found),
+            |found| {
+                merging.add(0, found);
+                done += 1;
+                search.watch.tell(done, pieces);
+            },
         )
         .await?;
-        Ok(merging.finish(search.k, self.metric))
+        let mut neighbors = Neighbors::new(search.k, self.metric);
+        merging.finish(&mut neighbors);
+        Ok(neighbors)
     }
 
     /// A piece on the device, and what of it may be found.

@@ -9,8 +9,8 @@ use crate::{
     Device, DeviceArray, Error, Metric, Result, device::block_on, ops, rows::check_dimension, storage::RowSource,
 };
 
-/// Rows that are assigned at once, so that what a device holds is bounded.
-const ASSIGNED_AT_ONCE: usize = 1 << 18;
+/// Most bytes of rows that are assigned at once, so that what a device holds is bounded.
+const ASSIGNED_BYTES: u64 = 256 << 20;
 
 /// Centroids, and how they came about.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Clustering {
     pub(super) empty_clusters: Vec<usize>,
     pub(super) objective: f64,
     pub(super) points: usize,
+    /// [`KMeans::memory`](crate::KMeans::memory), for rows to assign as for those to train on.
+    pub(super) memory: Option<u64>,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -94,7 +96,7 @@ impl Clustering {
         self.assign_rows_async(&rows).await
     }
 
-    /// [`Clustering::assign`] of rows that are read in pieces.
+    /// [`Clustering::assign`] of rows that are read in pieces, two of which fit [`KMeans::memory`](crate::KMeans::memory).
     ///
     /// # Errors
     /// As [`Clustering::assign`], and what reading fails with.
@@ -112,8 +114,10 @@ impl Clustering {
             return Err(Error::Dimension { what: "rows", expected, found });
         }
         let (mut labels, mut distances) = (Vec::with_capacity(rows.rows()), Vec::with_capacity(rows.rows()));
-        for first in (0..rows.rows()).step_by(ASSIGNED_AT_ONCE) {
-            let end = (first + ASSIGNED_AT_ONCE).min(rows.rows());
+        let bytes = self.memory.map_or(ASSIGNED_BYTES, |memory| ASSIGNED_BYTES.min(memory / 2));
+        let at_once = (bytes as usize / (size_of::<f32>() * rows.columns().max(1))).max(1);
+        for first in (0..rows.rows()).step_by(at_once) {
+            let end = (first + at_once).min(rows.rows());
             let points = self.device.upload(rows.read(first..end)?, rows.columns())?;
             let mut work = self.device.work();
             let nearest = ops::nearest_among(&mut work, &points, rows.rows(), &self.device_centroids, self.metric)?;

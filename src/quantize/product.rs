@@ -10,13 +10,19 @@ use crate::{
     rows::{check, check_dimension},
 };
 
-/// Rows that are encoded at once, so that what a device holds is bounded. On the CPU fewer: memory is used again.
-fn encoded_at_once(device: &Device) -> usize {
-    if device.is_gpu() { 1 << 18 } else { 1 << 13 }
+/// Most bytes of rows that are encoded at once, so that what a device holds is bounded. On the CPU fewer: memory is used
+/// again.
+fn encoded_bytes(device: &Device) -> usize {
+    if device.is_gpu() { 128 << 20 } else { 4 << 20 }
 }
 
-/// Queries whose tables are made at once.
-const TABLES_AT_ONCE: usize = 1 << 10;
+/// Most bytes of tables that are made at once.
+const TABLE_BYTES: usize = 64 << 20;
+
+/// As many rows of so many numbers as have at most so many bytes, or one.
+fn rows_of(bytes: usize, columns: usize) -> usize {
+    (bytes / size_of::<f32>() / columns.max(1)).max(1)
+}
 
 /// How a [`ProductQuantizer`] is trained: one k-means a sub-quantizer, with the defaults of FAISS.
 #[derive(Clone, Debug)]
@@ -254,7 +260,7 @@ impl ProductQuantizer {
     pub async fn encode_async(&self, rows: ArrayView2<'_, f32>) -> Result<Array2<u8>> {
         check_dimension("rows", rows, self.dimension())?;
         let mut codes = Array2::zeros((rows.nrows(), self.code_size()));
-        let (at_once, size) = (encoded_at_once(&self.device), self.code_size());
+        let (at_once, size) = (rows_of(encoded_bytes(&self.device), self.dimension()), self.code_size());
         let targets = codes.as_slice_mut().unwrap_or_default().chunks_mut(at_once * size);
         for (rows, target) in rows.axis_chunks_iter(Axis(0), at_once).zip(targets) {
             let points = self.device.rows(rows)?;
@@ -307,8 +313,9 @@ impl ProductQuantizer {
         check_dimension("queries", queries, self.dimension())?;
         let (table, sign) = if metric == Metric::L2 { (Table::L2, 1.0) } else { (Table::InnerProduct, -1.0) };
         let mut tables = Array3::zeros((queries.nrows(), self.m(), self.codebook.ksub()));
-        let tiles = queries.axis_chunks_iter(Axis(0), TABLES_AT_ONCE);
-        for (queries, mut target) in tiles.zip(tables.axis_chunks_iter_mut(Axis(0), TABLES_AT_ONCE)) {
+        let at_once = rows_of(TABLE_BYTES, self.dimension() + self.m() * self.codebook.ksub());
+        let tiles = queries.axis_chunks_iter(Axis(0), at_once);
+        for (queries, mut target) in tiles.zip(tables.axis_chunks_iter_mut(Axis(0), at_once)) {
             let queries = self.device.rows(queries)?;
             let mut work = self.device.work();
             let values = ops::pq_tables(&mut work, &queries, &self.codebook, table)?;
@@ -324,4 +331,14 @@ fn code_at(code: ArrayView1<'_, u8>, sub: usize, nbits: usize) -> usize {
     let (byte, shift) = (sub * nbits / 8, sub * nbits % 8);
     let byte_at = |index| code.get(index).copied().map_or(0, usize::from);
     (byte_at(byte) | byte_at(byte + 1) << 8) >> shift & ((1 << nbits) - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rows_of;
+
+    #[test]
+    fn what_is_done_at_once_is_bounded_in_bytes() {
+        assert_eq!((rows_of(4 << 20, 128), rows_of(4 << 20, 1 << 19), rows_of(4 << 20, 1 << 22)), (8192, 2, 1));
+    }
 }

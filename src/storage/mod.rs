@@ -14,6 +14,8 @@ use std::{
 
 pub use rows::{RowSource, VectorFile};
 pub(crate) use rows::{Sampled, picked};
+#[cfg(feature = "cli")]
+pub(crate) use vectors::check_ids;
 pub use vectors::{
     VectorFormat, read_ids, read_ids_from, read_vectors, read_vectors_from, write_ids, write_labels, write_vectors,
 };
@@ -33,9 +35,7 @@ pub fn write_whole(
 ) -> Result<()> {
     let path = path.as_ref();
     let failed = |source: io::Error| Error::Io { path: path.into(), source };
-    if !overwrite && path.try_exists().map_err(failed)? {
-        return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists already")));
-    }
+    check_new(path, overwrite)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut temporary = temporary_in(folder).map_err(failed)?;
     let mut writer = BufWriter::new(temporary.as_file_mut());
@@ -45,6 +45,15 @@ pub fn write_whole(
     temporary.as_file().sync_all().map_err(failed)?;
     let kept = if overwrite { temporary.persist(path) } else { temporary.persist_noclobber(path) };
     kept.map(drop).map_err(|error| failed(error.error))
+}
+
+/// Fails if there is a file and it may not be overwritten.
+pub(crate) fn check_new(path: &Path, overwrite: bool) -> Result<()> {
+    let failed = |source: io::Error| Error::Io { path: path.into(), source };
+    if !overwrite && path.try_exists().map_err(failed)? {
+        return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists already")));
+    }
+    Ok(())
 }
 
 /// A temporary file with the permissions that a newly created file has, not the private ones of a temporary file.

@@ -186,17 +186,19 @@ pub fn write_vectors(path: impl AsRef<Path>, vectors: ArrayView2<'_, f32>, overw
     let path = path.as_ref();
     let format = VectorFormat::of(path)?;
     write_whole(path, overwrite, |writer| match format {
-        VectorFormat::Fvecs => put_rows(writer, vectors, Some),
+        VectorFormat::Fvecs => put_rows(writer, vectors, Ok),
         VectorFormat::Bvecs => put_rows(writer, vectors, |value| {
             let byte = value as u8;
-            (f32::from(byte).to_bits() == value.to_bits()).then_some(byte)
+            let fits = f32::from(byte).to_bits() == value.to_bits();
+            let expected = "a whole number from 0 to 255 in .bvecs: write .fvecs or .npy";
+            fits.then_some(byte).ok_or_else(|| Error::parameter("value", value, expected))
         }),
         VectorFormat::Npy => npy::write(writer, &[vectors.nrows(), vectors.ncols()], vectors.rows()),
         VectorFormat::Ivecs => Err(format.cannot_hold("vectors", ".fvecs, .bvecs or .npy")),
     })
 }
 
-/// Writes identifiers, shape (queries, k): `.ivecs` where every one fits 32 bits, or `.npy` (i64).
+/// Writes identifiers, shape (queries, k): `.ivecs` where every one fits 32 bits, or `.npy` (i64) for any.
 ///
 /// # Errors
 /// As [`write_vectors`].
@@ -215,29 +217,38 @@ pub fn write_labels(path: impl AsRef<Path>, labels: ArrayView1<'_, i64>, overwri
 fn write_integers(path: &Path, shape: &[usize], ids: ArrayView2<'_, i64>, overwrite: bool) -> Result<()> {
     let format = VectorFormat::of(path)?;
     write_whole(path, overwrite, |writer| match format {
-        VectorFormat::Ivecs => put_rows(writer, ids, |id| i32::try_from(id).ok()),
+        VectorFormat::Ivecs => put_rows(writer, ids, small_id),
         VectorFormat::Npy => npy::write(writer, shape, ids.rows()),
         VectorFormat::Fvecs | VectorFormat::Bvecs => Err(format.cannot_hold("identifiers", ".ivecs or .npy")),
     })
 }
 
+/// Fails unless a file of that name can hold these identifiers.
+#[cfg(feature = "cli")]
+pub(crate) fn check_ids(path: &Path, mut ids: impl Iterator<Item = i64>) -> Result<()> {
+    match VectorFormat::of(path)? {
+        VectorFormat::Ivecs => ids.try_for_each(|id| small_id(id).map(drop)),
+        VectorFormat::Npy | VectorFormat::Fvecs | VectorFormat::Bvecs => Ok(()),
+    }
+    .map_err(|error| error.in_file(path))
+}
+
+/// An identifier in 32 bits.
+fn small_id(id: i64) -> Result<i32> {
+    i32::try_from(id).map_err(|_| Error::parameter("identifier", id, "at most 2147483647 in .ivecs: write .npy"))
+}
+
 /// Rows of a count and then that many `T`.
-fn put_rows<S: Element + ToString, T: Element>(
+fn put_rows<S: Element, T: Element>(
     writer: &mut impl Write,
     array: ArrayView2<'_, S>,
-    convert: impl Fn(S) -> Option<T>,
+    convert: impl Fn(S) -> Result<T>,
 ) -> Result<()> {
     let columns = i32::try_from(array.ncols()).ok().filter(|&columns| columns > 0);
     let columns =
         columns.ok_or_else(|| Error::parameter("columns", array.ncols(), "1 to 2147483647 in such a file"))?;
     for row in array.rows() {
-        let values: Result<Vec<T>> = row
-            .iter()
-            .map(|&value| {
-                convert(value).ok_or_else(|| Error::parameter("value", value, "one that the format can hold"))
-            })
-            .collect();
-        let values = values?;
+        let values = row.iter().map(|&value| convert(value)).collect::<Result<Vec<T>>>()?;
         put(writer, &[columns]).and_then(|()| put(writer, &values)).map_err(stream_error)?;
     }
     Ok(())

@@ -9,6 +9,8 @@ use crate::{
 params! {
     struct Params {
         entries: u32,
+        // Those that there are bits of.
+        rows: u32,
     }
 }
 
@@ -41,6 +43,7 @@ pub(super) fn mask(
         ("ids", ids.whole("bytes of ids")?),
         ("masked", masked.whole("bytes of a mask")?),
     ];
-    recording.dispatch(kernel(), &Params { entries: ids.rows() as u32 }, &buffers, words.div_ceil(THREADS))?;
+    let params = Params { entries: ids.rows() as u32, rows: (32 * masks.rows()).min(u32::MAX as usize) as u32 };
+    recording.dispatch(kernel(), &params, &buffers, words.div_ceil(THREADS))?;
     Ok(masked)
 }

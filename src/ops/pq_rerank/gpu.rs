@@ -20,6 +20,7 @@ params! {
         bundles: u32,
         bundle_bits: u32,
         nlist: u32,
+        entries: u32,
         rows: u32,
         first_row: u32,
     }
@@ -59,12 +60,15 @@ pub(super) fn pq_rerank(
     positions.check_on(recording.device(), "positions")?;
     candidates.check_on(recording.device(), "candidates")?;
     lists.check_on(recording.device())?;
+    // In no list there is none.
+    let entries = if lists.nlist() > 0 { codes.len() } else { 0 };
     let columns = candidates.columns();
     let per_part = [queries.rows_per_part(), candidates.rows_per_part()];
     choose(recording, queries.rows(), &per_part, columns, columns, |recording, batch, exact| {
         let (queries_part, query_place) = queries.part(batch.first_row)?;
         let (candidates_part, candidate_place) = candidates.part(batch.first_row)?;
-        for stretch in segments(codes.len(), &[codes.per_part()]) {
+        // Of no codes there is still to say that nothing is found.
+        for stretch in segments(codes.len().max(1), &[codes.per_part()]) {
             let params = Params {
                 queries: batch.rows as u32,
                 query_place: query_place as u32,
@@ -78,6 +82,7 @@ pub(super) fn pq_rerank(
                 bundles: layout.bundles as u32,
                 bundle_bits: layout.bundle_bits(),
                 nlist: lists.nlist() as u32,
+                entries: entries as u32,
                 rows: stretch.rows as u32,
                 first_row: stretch.first_row as u32,
             };

@@ -15,6 +15,7 @@ params! {
         ksub: u32,
         dsub: u32,
         words: u32,
+        nlist: u32,
     }
 }
 
@@ -56,6 +57,7 @@ pub(super) fn pq_terms(
             ksub: codebook.ksub() as u32,
             dsub: codebook.dsub() as u32,
             words: codebook.words() as u32,
+            nlist: centroids.rows() as u32,
         };
         let buffers = [
             ("codes", codes.part(segment.first_row)?.0),

@@ -14,6 +14,8 @@ params! {
         output_place: u32,
         output_columns: u32,
         first_name: u32,
+        // From there on.
+        names: u32,
     }
 }
 
@@ -67,6 +69,7 @@ pub(in crate::ops) fn rename_into(
         output_place: (output_row * output_columns + first_column) as u32,
         output_columns: output_columns as u32,
         first_name: first_name as u32,
+        names: names.rows().saturating_sub(first_name) as u32,
     };
     let buffers = [("candidates", part), ("names", names.whole("bytes of names")?), ("renamed", output)];
     recording.dispatch(kernel(), &params, &buffers, count.div_ceil(THREADS))

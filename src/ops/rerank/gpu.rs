@@ -15,6 +15,8 @@ params! {
         columns: u32,
         rows: u32,
         first_row: u32,
+        all_rows: u32,
+        places: u32,
     }
 }
 
@@ -99,7 +101,8 @@ pub(in crate::ops) fn rerank(
     choose(recording, queries.rows(), &per_part, columns, k, |recording, batch, exact| {
         let (queries_part, query_place) = queries.part(batch.first_row)?;
         let (candidates_part, candidate_place) = candidates.part(batch.first_row)?;
-        for stretch in segments(rows.rows(), &[rows.rows_per_part()]) {
+        // Of no rows there is still to say that nothing is found.
+        for stretch in segments(rows.rows().max(1), &[rows.rows_per_part()]) {
             let params = Params {
                 queries: batch.rows as u32,
                 query_place: query_place as u32,
@@ -108,6 +111,8 @@ pub(in crate::ops) fn rerank(
                 columns: queries.columns() as u32,
                 rows: stretch.rows as u32,
                 first_row: stretch.first_row as u32,
+                all_rows: rows.rows() as u32,
+                places: names.map_or(0, |(_, names)| names.rows()) as u32,
             };
             let mut buffers = vec![
                 ("queries", queries_part),

@@ -14,6 +14,7 @@ use crate::{
     Error, Result,
     spectra::{Cleaning, Losses, Spectrum, Vectorizer, read_files, write_mgf},
     storage::{
+        check_new,
         faiss::{self, Stored},
         write_whole,
     },
@@ -33,7 +34,8 @@ pub fn sidecar(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Writes a library: the index as a FAISS file, the spectra beside it ([`sidecar`]). Each appears whole or not at all.
+/// Writes a library: the index as a FAISS file, the spectra beside it ([`sidecar`]). Each appears whole or not at all, and
+/// neither where one exists that may not be overwritten.
 ///
 /// # Errors
 /// [`Error::Empty`] for a library without an index; [`Error::Io`] for files that cannot be written, and for those that
@@ -41,8 +43,10 @@ pub fn sidecar(path: &Path) -> PathBuf {
 pub fn write_library(library: &Library, path: impl AsRef<Path>, overwrite: bool) -> Result<()> {
     let path = path.as_ref();
     let index = library.index.as_ref().ok_or(Error::Empty { what: "the index of the library" })?;
+    let beside = sidecar(path);
+    [path, &beside].into_iter().try_for_each(|path| check_new(path, overwrite))?;
     let header = header(library);
-    write_whole(sidecar(path), overwrite, |out| {
+    write_whole(&beside, overwrite, |out| {
         let mut out = GzEncoder::new(out, Compression::default());
         let written = writeln!(out, "{MARK}{header}")
             .and_then(|()| library.spectra.iter().try_for_each(|spectrum| write_spectrum(&mut out, spectrum)))

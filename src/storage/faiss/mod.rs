@@ -42,7 +42,7 @@ pub use read::{read, read_file};
 pub use transform::{Transform, TransformKind};
 pub use write::{write, write_file};
 
-use crate::Metric;
+use crate::{Metric, Result};
 
 /// How deep an index may stand inside others (an id map, a transform, a coarse quantizer).
 const MAX_DEPTH: usize = 16;
@@ -263,6 +263,11 @@ pub struct Transformed {
     pub transform: Transform,
     /// The index, of the dimension that comes out.
     pub index: Box<Stored>,
+}
+
+/// Fails unless the contents fit together.
+pub(crate) fn check(stored: &Stored) -> Result<()> {
+    validate::check(stored, 0)
 }
 
 /// faiss's number for a metric; none for one that faiss expresses by a transform.

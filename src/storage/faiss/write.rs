@@ -6,8 +6,7 @@ use std::{
 };
 
 use super::{
-    Codebook, DirectMap, Header, Ivf, Lists, Pq, PqLayout, Stored, fast_scan::Blocks, is_sparse, metric_number,
-    validate,
+    Codebook, DirectMap, Header, Ivf, Lists, Pq, PqLayout, Stored, check, fast_scan::Blocks, is_sparse, metric_number,
 };
 use crate::{
     Metric, Result,
@@ -36,7 +35,7 @@ pub fn write_file(stored: &Stored, path: impl AsRef<Path>, overwrite: bool) -> R
 /// [`Error::NotFinite`](crate::Error::NotFinite) if the contents do not fit together, before anything is written;
 /// [`Error::Io`](crate::Error::Io) if the stream fails.
 pub fn write(stored: &Stored, mut writer: impl Write) -> Result<()> {
-    validate::check(stored, 0)?;
+    check(stored)?;
     index(&mut writer, stored).map_err(stream_error)
 }
 
