@@ -293,6 +293,10 @@ fn only_what_is_allowed_is_found() -> Result {
     assert_eq!(read_ids(folder.path("left.npy"))?, read_ids(folder.path("found.npy"))?);
     folder.fails("remove fewer.index --ids thirds.npy -o fewer.index", 1, &["fewer.index", "exists", "--force"])?;
     assert_eq!(folder.json("remove fewer.index --ids thirds.npy -o fewer.index --force")?["removed"], 0);
+    folder.json("add fewer.index queries.npy -o more.index")?;
+    folder.json("search more.index queries.npy -k 1 --nprobe 4 -o themselves.npy")?;
+    let added = Array1::from_iter((0..QUERIES).map(|query| (ROWS + query) as i64));
+    assert_eq!(read_ids(folder.path("themselves.npy"))?.column(0), added);
     folder.fails("search IVF4,Flat.index queries.npy -k 1 --allow thirds.npy --deny thirds.npy", 2, &["--deny"])?;
     folder.fails("search IVF4,Flat.index queries.npy -k 1 --allow missing.npy", 1, &["missing.npy"])?;
     Ok(())

@@ -25,7 +25,7 @@ pub(super) struct Add {
     /// The vectors to add
     #[arg(value_parser = arguments::vectors)]
     data: PathBuf,
-    /// Identifiers of the vectors, .ivecs or .npy [default: numbered on]
+    /// Identifiers of the vectors, .ivecs or .npy [default: numbered on from the largest]
     #[arg(long, value_parser = arguments::ids, value_name = "FILE")]
     ids: Option<PathBuf>,
     /// Write the index, a FAISS file

@@ -15,7 +15,7 @@ use crate::Index;
 /// Removes vectors from an index.
 ///
 /// The others keep their identifiers. Identifiers that the index has not are passed over. Vectors added to the written
-/// index want identifiers of their own where those that they would be numbered by are taken.
+/// index are numbered on from the largest identifier left.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:

@@ -1,5 +1,7 @@
 //! The callers' identifiers of rows.
 
+use std::ops::Range;
+
 use crate::{Error, Result};
 
 /// The identifiers of an index's rows, in the order in which they were added.
@@ -32,7 +34,7 @@ impl Ids {
         self.count
     }
 
-    /// With `count` more rows, which have the identifiers `ids` or else go on from their number, that of those removed included.
+    /// With `count` more rows, which have the identifiers `ids` or else are [numbered on](Ids::numbered_on).
     pub(super) fn extended(&self, count: usize, ids: Option<&[i64]>) -> Result<Self> {
         let total = self.count + count;
         if total > u32::MAX as usize - 1 {
@@ -52,7 +54,7 @@ impl Ids {
                 return Err(Error::Length { what: "ids", expected: count, found: ids.len() });
             }
             Some(ids) => all.extend_from_slice(ids),
-            None => all.extend((self.count + removed) as i64..(total + removed) as i64),
+            None => all.extend(self.numbered_on(count)?),
         }
         if let Some(negative) = all.iter().find(|&&id| id < 0) {
             return Err(Error::parameter("id", negative, "0 or above"));
@@ -63,6 +65,19 @@ impl Ids {
             Some(pair) => Err(Error::DuplicateId { id: pair[0] }),
             None => Ok(Ids { removed, ..Self::from_rows(all) }),
         }
+    }
+
+    /// Numbers for `count` more rows: above every identifier, and above the numbers of rows that were removed.
+    fn numbered_on(&self, count: usize) -> Result<Range<i64>> {
+        let rows = (self.count + self.removed) as i64;
+        let largest = self.given.iter().flatten().max();
+        let first = largest.map_or(rows, |largest| rows.max(largest.saturating_add(1)));
+        let limit = Error::Limit {
+            limit: "the largest identifier",
+            allowed: i64::MAX as u64,
+            asked: first as u64 + count as u64,
+        };
+        first.checked_add(count as i64).map(|end| first..end).ok_or(limit)
     }
 
     /// Of these rows alone, the others having been removed.
