@@ -415,6 +415,50 @@ fn an_existing_index_is_kept() -> Result {
 }
 
 #[test]
+fn what_is_read_is_not_written() -> Result {
+    let folder = Folder::new()?;
+    folder.build("Flat")?;
+    write_labels(folder.path("ids.npy"), Array1::from_iter(0..ROWS as i64).view(), false)?;
+    let before = fs::read(folder.path("queries.npy"))?;
+    for command in [
+        "kmeans queries.npy -k 2 -o queries.npy",
+        "kmeans base.fvecs -k 2 --init queries.npy -o ./queries.npy",
+        "build base.fvecs --index Flat --ids ids.npy -o ids.npy",
+        "add Flat.index queries.npy -o queries.npy",
+        "remove Flat.index --ids ids.npy -o ids.npy",
+        "search Flat.index queries.npy -k 1 -o queries.npy",
+        "search Flat.index queries.npy -k 1 --allow ids.npy -o ids.npy",
+        "search Flat.index queries.npy -k 1 -o same.npy --distances ./same.npy",
+        "range Flat.index queries.npy --radius 1 -o Flat.index",
+    ] {
+        folder.fails(command, 2, &["output = ", "read"])?;
+        folder.fails(&format!("{command} --force"), 2, &["output = ", "read"])?;
+    }
+    assert_eq!(fs::read(folder.path("queries.npy"))?, before);
+    folder.json("add Flat.index queries.npy -o Flat.index --force")?;
+    Ok(())
+}
+
+#[test]
+fn a_folder_that_is_missing_is_found_before_the_work() -> Result {
+    let folder = Folder::new()?;
+    fs::write(folder.path("file"), "")?;
+    // What is to be read is not there either, and is not looked for.
+    for (command, output) in [
+        ("kmeans missing.npy -k 2 -o", "none/centroids.npy"),
+        ("build missing.npy --index Flat -o", "none/a.index"),
+        ("add missing.index missing.npy -o", "none/a.index"),
+        ("search missing.index missing.npy -k 1 --distances", "none/d.npy"),
+        ("range missing.index missing.npy --radius 1 -o", "file/found.tsv"),
+        ("bench --plot", "none/plot.svg"),
+    ] {
+        folder.fails(&format!("{command} {output}"), 1, &[output])?;
+    }
+    folder.fails("bench --vectors file", 1, &["file"])?;
+    Ok(())
+}
+
+#[test]
 fn help_has_examples_and_completions_complete() -> Result {
     let folder = Folder::new()?;
     for command in ["", "shaders", "kmeans", "build", "add", "search", "info", "completions"] {

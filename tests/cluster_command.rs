@@ -200,6 +200,19 @@ fn nothing_is_overwritten_and_nothing_left_behind() -> Result {
 }
 
 #[test]
+fn what_is_read_is_not_written() -> Result {
+    let folder = Folder::new(CLUSTER)?;
+    folder.json(&format!("{} -o out", run(1)))?;
+    let before = fs::read(folder.path("out/representatives.mgf"))?;
+    for files in ["out", "out/representatives.mgf"] {
+        assert!(folder.error(&format!("{files} -o out --force"), 2)?.contains("representatives.mgf"));
+    }
+    assert_eq!(fs::read(folder.path("out/representatives.mgf"))?, before);
+    assert!(folder.error(&format!("{} -o out/summary.json/more", run(1)), 1)?.contains("out/summary.json/more"));
+    Ok(())
+}
+
+#[test]
 fn what_is_not_used_is_listed() -> Result {
     let folder = Folder::new(CLUSTER)?;
     fs::write(

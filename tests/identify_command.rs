@@ -115,6 +115,17 @@ fn files_are_not_overwritten_unless_asked() -> Result {
 }
 
 #[test]
+fn what_is_read_is_not_written() -> Result {
+    let folder = Folder::new(SPECTRA)?;
+    fs::copy(run(1), folder.path("a.mgf"))?;
+    assert!(folder.error("index a.mgf -o a.mgf --force", 2)?.contains("a.mgf"));
+    assert!(folder.error("index a.mgf -o missing/a.index", 1)?.contains("missing/a.index"));
+    folder.json("index a.mgf -o a.index")?;
+    assert!(folder.error("index a.index.mgf.gz -o a.index --force", 2)?.contains("a.index.mgf.gz"));
+    Ok(())
+}
+
+#[test]
 fn bad_usage_is_said_in_a_line() -> Result {
     let folder = Folder::new(SPECTRA)?;
     let (library, query) = (run(1), run(2));

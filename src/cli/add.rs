@@ -37,7 +37,7 @@ pub(super) struct Add {
 
 impl Add {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
-        self.overwrite.check([&self.output])?;
+        self.overwrite.check([&self.output], self.ids.iter().chain([&self.data]))?;
         let device = common.device()?;
         let mut index = Index::read_file(&self.index, &device)?;
         let rows = read_vectors(&self.data)?;

@@ -46,7 +46,7 @@ pub(super) struct Build {
 
 impl Build {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
-        self.overwrite.check([&self.output])?;
+        self.overwrite.check([&self.output], self.ids.iter().chain([&self.data]))?;
         let device = common.device()?;
         let rows = read_vectors(&self.data)?;
         let ids = self.ids.as_deref().map(arguments::read_row_ids).transpose()?;

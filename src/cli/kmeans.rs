@@ -112,7 +112,8 @@ impl Rows {
 
 impl Kmeans {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
-        self.overwrite.check(self.output.iter().chain(&self.labels))?;
+        let start = if let Start::File(path) = &self.init { Some(path) } else { None };
+        self.overwrite.check(self.output.iter().chain(&self.labels), start.into_iter().chain([&self.data]))?;
         let device = common.device()?;
         let rows = Rows::open(&self.data, self.memory.is_some())?;
         let mut kmeans = KMeans::new(self.k)

@@ -48,7 +48,8 @@ pub(super) struct Range {
 
 impl Range {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
-        self.overwrite.check(&self.output)?;
+        let inputs = [&self.index, &self.queries].into_iter().chain(self.accept.files());
+        self.overwrite.check(&self.output, inputs)?;
         let index = Index::read_file(&self.index, &common.device()?)?;
         let queries = read_vectors(&self.queries)?;
         let filter = self.accept.filter(|accepts| index.filter(accepts))?;

@@ -36,7 +36,7 @@ pub(super) struct Remove {
 
 impl Remove {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
-        self.overwrite.check([&self.output])?;
+        self.overwrite.check([&self.output], [&self.ids])?;
         let device = common.device()?;
         let mut index = Index::read_file(&self.index, &device)?;
         let ids: HashSet<i64> = arguments::read_row_ids(&self.ids)?.into_iter().collect();

@@ -73,7 +73,8 @@ pub(super) struct SearchIndex {
 
 impl SearchIndex {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
-        self.overwrite.check(self.output.iter().chain(&self.distances))?;
+        let inputs = [&self.index, &self.queries].into_iter().chain(&self.rerank).chain(&self.truth);
+        self.overwrite.check(self.output.iter().chain(&self.distances), inputs.chain(self.accept.files()))?;
         let index = Searched::read(self, &common.devices()?)?;
         let device = index.device();
         let queries = read_vectors(&self.queries)?;

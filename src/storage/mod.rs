@@ -19,6 +19,8 @@ pub use vectors::{
     VectorFormat, read_ids, read_ids_from, read_vectors, read_vectors_from, write_ids, write_labels, write_vectors,
 };
 pub use whole::write_whole;
+#[cfg(feature = "cli")]
+pub(crate) use whole::{check_folder, check_new, file_behind, folder_of};
 
 use crate::{Error, Result};
 

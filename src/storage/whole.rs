@@ -59,6 +59,16 @@ pub(crate) fn check_new(path: &Path, overwrite: bool) -> Result<()> {
     }
 }
 
+/// Fails unless files can be written into a folder.
+#[cfg(feature = "cli")]
+pub(crate) fn check_folder(folder: &Path) -> io::Result<()> {
+    // One without a name, of which nothing stays.
+    tempfile::tempfile_in(folder).map(drop).map_err(|error| {
+        let (kind, folder) = (error.kind(), folder.display());
+        io::Error::new(kind, format!("the folder {folder} cannot be written to: {kind}"))
+    })
+}
+
 /// The file that is behind a path and its symbolic links, there or not; none behind the path of a device or a pipe.
 pub(crate) fn file_behind(path: &Path) -> Option<PathBuf> {
     if fs::metadata(path).is_ok_and(|there| !there.is_file()) {

@@ -111,13 +111,11 @@ impl MethodName {
 impl Cluster {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
         let start = Instant::now();
-        let outputs: Vec<PathBuf> =
-            [CLUSTERS_FILE, MEDOIDS_FILE, CONSENSUS_FILE, NETWORK_FILE, REJECTED_FILE, REPORT_FILE, SUMMARY_FILE]
-                .map(|name| self.output.join(name))
-                .into();
-        self.overwrite.check(&outputs)?;
-        let device = common.device()?;
         let files = find_files(&self.files)?;
+        let outputs =
+            [CLUSTERS_FILE, MEDOIDS_FILE, CONSENSUS_FILE, NETWORK_FILE, REJECTED_FILE, REPORT_FILE, SUMMARY_FILE];
+        self.overwrite.check_in(&self.output, outputs, files.iter().chain(&self.options.vectors.vectors))?;
+        let device = common.device()?;
         let earlier = self.earlier(&files)?;
         let bar = console.bar();
         let read = self.read(&files, &earlier, bar.as_ref())?;

@@ -126,15 +126,17 @@ struct Found {
 impl Identify {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
         let start = Instant::now();
+        let files = find_files(&self.queries)?;
+        let vectors = self.options.vectors.vectors.iter().chain(&self.library_vectors);
         let outputs = [MATCHES_FILE, MZTAB_FILE, REJECTED_FILE, REPORT_FILE, SUMMARY_FILE];
-        self.overwrite.check(&outputs.map(|name| self.output.join(name)))?;
+        self.overwrite.check_in(&self.output, outputs, files.iter().chain(vectors).chain([&self.library]))?;
         let device = common.device()?;
         let bar = console.bar();
         let library = self.library(bar.as_ref(), console)?;
         // What is found needs about a fourth of the memory that the queries need.
         let memory = self.memory << 20;
         let mut queries = Spool::new(memory / 5 * 4);
-        let input = Input::read(&find_files(&self.queries)?, bar.as_ref(), |spectra| {
+        let input = Input::read(&files, bar.as_ref(), |spectra| {
             let (kept, unclean) = library.clean(spectra)?;
             kept.into_iter().try_for_each(|query| queries.push(query))?;
             Ok(unclean)
@@ -180,7 +182,7 @@ impl Identify {
             }
             return Ok(library);
         }
-        let (spectra, input) = Input::read_all(std::slice::from_ref(&self.library), bar)?;
+        let (spectra, input) = Input::read_all(&find_files(&[&self.library])?, bar)?;
         let (library, unclean) = match &self.library_vectors {
             Some(file) => Library::with_vectors(spectra, cleaning, read_vectors(file)?)?,
             None => Library::new(spectra, cleaning, vectors.vectorizer())?,

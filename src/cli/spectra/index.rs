@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     index::Training,
-    spectra::identify::{Library, sidecar, write_library},
+    spectra::{
+        find_files,
+        identify::{Library, sidecar, write_library},
+    },
     storage::read_vectors,
 };
 
@@ -47,10 +50,12 @@ pub(super) struct IndexLibrary {
 impl IndexLibrary {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
         let start = Instant::now();
-        self.overwrite.check([&self.output, &sidecar(&self.output)])?;
+        let files = find_files(&self.files)?;
+        let inputs = files.iter().chain(&self.options.vectors.vectors);
+        self.overwrite.check([&self.output, &sidecar(&self.output)], inputs)?;
         let device = common.device()?;
         let bar = console.bar();
-        let (spectra, input) = Input::read_all(&self.files, bar.as_ref())?;
+        let (spectra, input) = Input::read_all(&files, bar.as_ref())?;
         let (cleaning, vectors) = (self.options.cleaning(), &self.options.vectors);
         let (mut library, unclean) = match &vectors.vectors {
             Some(file) => Library::with_vectors(spectra, cleaning, read_vectors(file)?)?,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::super::console::Bar;
 use crate::{
     Result,
-    spectra::{Format, Rejected, Spectrum, SpectrumReader, find_files},
+    spectra::{Format, Rejected, Spectrum, SpectrumReader},
 };
 
 /// Spectra that are read between two looks at the progress.
@@ -52,10 +52,10 @@ impl Input {
         Ok(input)
     }
 
-    /// Reads the files that `paths` stand for into memory.
-    pub(super) fn read_all(paths: &[PathBuf], bar: Option<&Bar>) -> Result<(Vec<Spectrum>, Self)> {
+    /// Reads files into memory.
+    pub(super) fn read_all(files: &[PathBuf], bar: Option<&Bar>) -> Result<(Vec<Spectrum>, Self)> {
         let mut all = Vec::new();
-        let input = Input::read(&find_files(paths)?, bar, |spectra| {
+        let input = Input::read(files, bar, |spectra| {
             all.extend(spectra);
             Ok(Rejected::default())
         })?;
