@@ -33,11 +33,17 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// Runs the command in the folder, on the CPU.
-    fn run(&self, arguments: &str) -> Result<Output> {
+    /// The command in the folder, on the CPU.
+    fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cellprobe"));
         command.current_dir(self.0.path()).env("CELLPROBE_DEVICE", "cpu").env_remove("RUST_LOG");
-        Ok(command.args(arguments.split_whitespace()).output()?)
+        command.args(arguments.split_whitespace());
+        command
+    }
+
+    /// Runs the command.
+    fn run(&self, arguments: &str) -> Result<Output> {
+        Ok(self.command(arguments).output()?)
     }
 
     /// What a command that must succeed prints.
@@ -455,6 +461,28 @@ fn a_folder_that_is_missing_is_found_before_the_work() -> Result {
         folder.fails(&format!("{command} {output}"), 1, &[output])?;
     }
     folder.fails("bench --vectors file", 1, &["file"])?;
+    Ok(())
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_leaves_nothing_half_written() -> Result {
+    use std::{os::unix::process::ExitStatusExt, thread, time::Duration};
+    let folder = Folder::new()?;
+    folder.build("Flat")?;
+    // Six million lines take long to write.
+    let queries = Array2::from_shape_fn((10_000, DIMENSION), |(row, column)| noise(row, column));
+    write_vectors(folder.path("many.npy"), queries.view(), false)?;
+    fs::create_dir(folder.path("out"))?;
+    for (name, number) in [("INT", 2), ("TERM", 15)] {
+        let mut running = folder.command("range Flat.index many.npy --radius 1000 -o out/found.tsv").spawn()?;
+        while fs::read_dir(folder.path("out"))?.count() == 0 && running.try_wait()?.is_none() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert!(Command::new("kill").args(["-s", name, &running.id().to_string()]).status()?.success());
+        assert_eq!(running.wait()?.signal(), Some(number));
+        assert_eq!(fs::read_dir(folder.path("out"))?.count(), 0, "{name}");
+    }
     Ok(())
 }
 

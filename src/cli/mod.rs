@@ -14,6 +14,8 @@ mod range;
 mod remove;
 mod search;
 mod shaders;
+#[cfg(unix)]
+mod signals;
 #[cfg(feature = "spectra")]
 mod spectra;
 mod verify;
@@ -135,6 +137,8 @@ impl Common {
         // Graphics libraries report much that means nothing to a user, even as errors.
         let others = if self.verbose > 1 { level } else { log::LevelFilter::Off };
         env_logger::Builder::new().filter_level(others).filter_module("cellprobe", level).parse_default_env().init();
+        #[cfg(unix)]
+        signals::watch().map_err(Failure::new)?;
         if let Some(threads) = self.threads {
             rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global().map_err(Failure::new)?;
         }

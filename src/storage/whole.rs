@@ -1,9 +1,11 @@
 //! Writing files whole or not at all.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use tempfile::NamedTempFile;
@@ -13,6 +15,9 @@ use crate::{Error, Result};
 
 /// Symbolic links that are followed, as many as by Linux.
 const MOST_LINKS: usize = 40;
+
+/// The temporary files of this process that are being written.
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// Writes a file that appears whole or not at all: what `content` writes goes to a temporary file in the same folder,
 /// which takes the name `path` once everything is on disk. Where `path` is a symbolic link, its target is written; a file
@@ -38,7 +43,7 @@ pub fn write_whole(
         return fill(&mut OpenOptions::new().write(true).open(path).map_err(failed)?);
     };
     let replaced = fs::metadata(&target).ok();
-    let mut temporary = temporary_in(folder_of(&target)).map_err(failed)?;
+    let (mut temporary, _unfinished) = unfinished_in(folder_of(&target)).map_err(failed)?;
     fill(temporary.as_file_mut())?;
     if let Some(replaced) = replaced {
         temporary.as_file().set_permissions(replaced.permissions()).map_err(failed)?;
@@ -85,6 +90,38 @@ pub(crate) fn file_behind(path: &Path) -> Option<PathBuf> {
 /// The folder that a file is in.
 pub(crate) fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A temporary file that is listed as unfinished for as long as the second value lives.
+fn unfinished_in(folder: &Path) -> io::Result<(NamedTempFile, Unfinished)> {
+    let mut all = unfinished();
+    let temporary = temporary_in(folder)?;
+    all.insert(temporary.path().to_owned());
+    let unfinished = Unfinished(temporary.path().to_owned());
+    Ok((temporary, unfinished))
+}
+
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        unfinished().remove(&self.0);
+    }
+}
+
+fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes the files that are being written, for a process that is about to end: whoever writes then waits for ever.
+#[cfg(all(feature = "cli", unix))]
+pub(crate) fn remove_unfinished() {
+    let all = unfinished();
+    for path in all.iter() {
+        // One that just got its name is no longer there.
+        let _ = fs::remove_file(path);
+    }
+    std::mem::forget(all);
 }
 
 /// A temporary file with the permissions that a newly created file has, not the private ones of a temporary file.
