@@ -386,6 +386,7 @@ fn bad_values_are_usage_errors() -> Result {
     folder.fails("build base.fvecs --index Flat --train 601 -o x.index", 2, &["601", "600"])?;
     folder.fails("build base.fvecs --index Flat --train 0 -o x.index", 2, &["at least 1"])?;
     folder.fails("info IVF4,Flat.index --threads 0", 2, &["--threads"])?;
+    folder.fails("info IVF4,Flat.index --threads 99999999999", 2, &["--threads", "1024"])?;
     folder.fails("kmeans base.fvecs -k 4 --device tpu", 2, &["tpu", "auto, cpu, gpu"])?;
     Ok(())
 }

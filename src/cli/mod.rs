@@ -20,7 +20,7 @@ mod signals;
 mod spectra;
 mod verify;
 
-use std::{num::NonZeroUsize, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -91,8 +91,8 @@ struct Common {
     #[arg(long, global = true, env = "CELLPROBE_DEVICE", default_value = "auto", value_name = "DEVICE")]
     device: String,
     /// Threads of the CPU to use [default: all]
-    #[arg(long, global = true, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     /// Seed of every random choice
     #[arg(long, global = true, default_value_t = 1234, value_name = "N")]
     seed: u64,
@@ -140,7 +140,7 @@ impl Common {
         #[cfg(unix)]
         signals::watch().map_err(Failure::new)?;
         if let Some(threads) = self.threads {
-            rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global().map_err(Failure::new)?;
+            rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().map_err(Failure::new)?;
         }
         Ok(())
     }
