@@ -353,6 +353,13 @@ fn fewer_than_k_are_padded() -> Result {
     folder.json("search few.index queries.npy -k 5 -o ids.ivecs --truth truth.ivecs")?;
     let ids = read_ids(folder.path("ids.ivecs"))?;
     assert!(ids.outer_iter().all(|row| row.iter().filter(|&&id| id == -1).count() == 2));
+    for k in [100_000_000, usize::MAX] {
+        for output in ["-o many.npy", "--distances many.npy"] {
+            let error = folder.error(&format!("search few.index queries.npy -k {k} {output}"), 2)?;
+            assert!(error.contains("at most 6710889 to write") && error.contains("has 3 vectors"), "{error}");
+        }
+        folder.json(&format!("search few.index queries.npy -k {k}"))?;
+    }
     Ok(())
 }
 

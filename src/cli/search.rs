@@ -20,6 +20,9 @@ use crate::{
 /// The k of the recalls that are reported.
 const RECALLS: [usize; 3] = [1, 10, 100];
 
+/// The most bytes of identifiers that may be written of neighbours that there are not.
+const MOST_PADDING: u64 = 1 << 30;
+
 /// Finds the nearest neighbours of queries.
 ///
 /// The time is that of the search alone, after one that is not counted.
@@ -78,6 +81,7 @@ impl SearchIndex {
         let index = Searched::read(self, &common.devices()?)?;
         let device = index.device();
         let queries = read_vectors(&self.queries)?;
+        self.check_width(queries.nrows(), index.ntotal())?;
         let truth = self.truth.as_ref().map(|path| truth(path, queries.nrows())).transpose()?;
         let exact = match &self.rerank {
             Some(path) => Some(index.exact_rows(read_vectors(path)?.view())?),
@@ -142,6 +146,19 @@ impl SearchIndex {
         Ok(true)
     }
 
+    /// Fails if rows of k were mostly padding, and more of it than there may be memory for.
+    fn check_width(&self, queries: usize, ntotal: usize) -> Result<()> {
+        let most = MOST_PADDING / (size_of::<i64>() * queries.max(1)) as u64;
+        let written = self.output.is_some() || self.distances.is_some();
+        if written && self.k.saturating_sub(ntotal) as u64 > most {
+            let most = ntotal as u64 + most;
+            let expected =
+                format!("at most {most} to write: the index has {ntotal} vectors, and more were 1 GiB of padding");
+            return Err(Error::parameter("k", self.k, expected));
+        }
+        Ok(())
+    }
+
     fn write(&self, found: &Neighbors) -> Result<()> {
         if let Some(path) = &self.output {
             write_ids(path, found.ids().view(), self.overwrite.force)?;
@@ -181,6 +198,13 @@ impl Searched {
         match self {
             Searched::OnOne(index) => index.device().name().into(),
             Searched::OnSeveral(index) => index.devices().map(Device::name).collect::<Vec<_>>().join(", "),
+        }
+    }
+
+    fn ntotal(&self) -> usize {
+        match self {
+            Searched::OnOne(index) => index.ntotal(),
+            Searched::OnSeveral(index) => index.ntotal(),
         }
     }
 
