@@ -8,7 +8,7 @@ use std::{
 };
 
 use cellprobe::storage::{read_ids, read_vectors, write_ids, write_labels, write_vectors};
-use ndarray::{Array1, Array2, s};
+use ndarray::{Array1, Array2, ArrayView1, s};
 use serde_json::Value;
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
@@ -179,7 +179,20 @@ fn kmeans_writes_centroids_and_labels() -> Result {
     assert_ne!(other["objective"], report["objective"]);
     let given = folder.json("kmeans base.fvecs -k 4 --iterations 1 --init centroids.npy --restarts 3")?;
     assert!(given["objective"].as_f64() <= report["objective"].as_f64());
-    folder.json("kmeans base.fvecs -k 3 --init kmeans++ --spherical --max-points-per-centroid all --threads 1")?;
+    for rows in ["all", "20"] {
+        let options = format!("--init kmeans++ --spherical --max-points-per-centroid {rows} --threads 1");
+        let report = folder.json(&format!("kmeans base.fvecs -k 3 {options} -o spherical.npy --force"))?;
+        let centroids = read_vectors(folder.path("spherical.npy"))?;
+        let nearest = |row: ArrayView1<f32>| {
+            let distance = |centroid: ArrayView1<f32>| (&row - &centroid).mapv(|difference| difference.powi(2)).sum();
+            centroids.outer_iter().map(distance).fold(f32::INFINITY, f32::min)
+        };
+        let expected = base().outer_iter().map(nearest).sum::<f32>();
+        let objective = report["objective"].as_f64().ok_or("no objective")? as f32;
+        // A sample of 60 of the 600 rows.
+        let (expected, tolerance) = if rows == "all" { (expected, 1e-4) } else { (expected / 10.0, 0.3) };
+        assert!((objective - expected).abs() < tolerance * expected, "{objective}, expected {expected}");
+    }
     Ok(())
 }
 
