@@ -213,6 +213,17 @@ fn what_is_read_is_not_written() -> Result {
 }
 
 #[test]
+fn a_truth_that_nothing_has_is_warned_of() -> Result {
+    let folder = Folder::new(CLUSTER)?;
+    for (field, warned) in [("NOFIELD", true), ("FEATURE_ID", false)] {
+        let output = folder.run(&format!("{} -o {field} --truth {field}", run(1)))?;
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8(output.stderr)?.contains("warning: no spectrum has the field NOFIELD"), warned);
+    }
+    Ok(())
+}
+
+#[test]
 fn what_is_not_used_is_listed() -> Result {
     let folder = Folder::new(CLUSTER)?;
     fs::write(

@@ -136,6 +136,9 @@ impl Cluster {
         drop(bar);
         let summary = summary(clusters, &read, &heading, start.elapsed().as_secs_f64());
         self.write_file(SUMMARY_FILE, |out| writeln!(out, "{summary:#}").map_err(stream_error))?;
+        if let (Some(truth), Value::Null) = (&self.options.truth, &summary["completeness"]) {
+            console.warn(format!("no spectrum has the field {truth}: nothing to compare with"));
+        }
         console.summary(&summary, &text(&summary, &self.output))?;
         Ok(true)
     }
