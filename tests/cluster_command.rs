@@ -224,6 +224,24 @@ fn a_truth_that_nothing_has_is_warned_of() -> Result {
 }
 
 #[test]
+fn a_file_without_spectra_is_warned_of() -> Result {
+    let folder = Folder::new(CLUSTER)?;
+    fs::write(folder.path("empty.mgf"), "")?;
+    fs::write(
+        folder.path("cut.mzML"),
+        r#"<?xml version="1.0"?><mzML xmlns="http://psi.hupo.org/ms/mzml"><run><spectr"#,
+    )?;
+    let output = folder.run(&format!("empty.mgf cut.mzML {} -o out", run(1)))?;
+    assert!(output.status.success());
+    let warnings = String::from_utf8(output.stderr)?;
+    for file in ["empty.mgf", "cut.mzML"] {
+        assert!(warnings.contains(&format!("warning: {file}: no spectrum found")), "{warnings}");
+    }
+    assert_eq!(warnings.lines().count(), 2);
+    Ok(())
+}
+
+#[test]
 fn what_is_not_used_is_listed() -> Result {
     let folder = Folder::new(CLUSTER)?;
     fs::write(

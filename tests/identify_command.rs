@@ -126,6 +126,17 @@ fn what_is_read_is_not_written() -> Result {
 }
 
 #[test]
+fn nothing_is_no_library() -> Result {
+    let folder = Folder::new(SPECTRA)?;
+    fs::write(folder.path("empty.mgf"), "")?;
+    assert!(folder.error("index empty.mgf -o a.index", 1)?.contains("nothing to index"));
+    assert!(!folder.path("a.index").exists());
+    let output = folder.run(&format!("identify {} empty.mgf -o out", run(1)))?;
+    assert!(output.status.success() && String::from_utf8(output.stderr)?.contains("empty.mgf: no spectrum found"));
+    Ok(())
+}
+
+#[test]
 fn bad_usage_is_said_in_a_line() -> Result {
     let folder = Folder::new(SPECTRA)?;
     let (library, query) = (run(1), run(2));

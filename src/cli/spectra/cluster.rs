@@ -118,7 +118,7 @@ impl Cluster {
         let device = common.device()?;
         let earlier = self.earlier(&files)?;
         let bar = console.bar();
-        let read = self.read(&files, &earlier, bar.as_ref())?;
+        let read = self.read(&files, &earlier, bar.as_ref(), console)?;
         let options = self.options(common, read.spool.len());
         let heading = self.heading(&files, &device, &options);
         let old: Vec<u32> = (0..earlier.len() as u32).collect();
@@ -178,7 +178,7 @@ impl Identities {
 
 impl Cluster {
     /// Reads and cleans everything, the representatives of earlier clusters first.
-    fn read(&self, files: &[PathBuf], earlier: &Earlier, bar: Option<&Bar>) -> Result<Read> {
+    fn read(&self, files: &[PathBuf], earlier: &Earlier, bar: Option<&Bar>, console: &Console) -> Result<Read> {
         // Intensities are scaled when spectra are compared: representatives are written as they were measured.
         let cleaning = Cleaning { scaling: Scaling::Off, ..self.options.cleaning() };
         let mut read = Read {
@@ -199,6 +199,7 @@ impl Cluster {
             kept.into_iter().try_for_each(|spectrum| keep(&mut read, spectrum))?;
             Ok(unclean)
         })?;
+        input.warn(console);
         (read.rejected, read.spectra) = (input.rejected, input.count);
         Ok(read)
     }

@@ -141,6 +141,7 @@ impl Identify {
             kept.into_iter().try_for_each(|query| queries.push(query))?;
             Ok(unclean)
         })?;
+        input.warn(console);
         let options = self.options(common);
         let show = |stage: &'static str, done, of| bar.iter().for_each(|bar| bar.show(stage, done, of));
         let vectors = self.options.vectors.vectors.as_ref().map(read_vectors).transpose()?;
@@ -183,6 +184,7 @@ impl Identify {
             return Ok(library);
         }
         let (spectra, input) = Input::read_all(&find_files(&[&self.library])?, bar)?;
+        input.warn(console);
         let (library, unclean) = match &self.library_vectors {
             Some(file) => Library::with_vectors(spectra, cleaning, read_vectors(file)?)?,
             None => Library::new(spectra, cleaning, vectors.vectorizer())?,

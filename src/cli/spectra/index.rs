@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    super::{Common, Outcome, arguments::Overwrite, console::Console},
+    super::{Common, Failure, Outcome, arguments::Overwrite, console::Console},
     SpectraOptions,
     input::{Input, reasons},
 };
@@ -56,6 +56,10 @@ impl IndexLibrary {
         let device = common.device()?;
         let bar = console.bar();
         let (spectra, input) = Input::read_all(&files, bar.as_ref())?;
+        input.warn(console);
+        if input.count == 0 {
+            return Err(Failure::new("nothing to index: no spectrum found"));
+        }
         let (cleaning, vectors) = (self.options.cleaning(), &self.options.vectors);
         let (mut library, unclean) = match &vectors.vectors {
             Some(file) => Library::with_vectors(spectra, cleaning, read_vectors(file)?)?,

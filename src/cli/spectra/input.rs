@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use super::super::console::Bar;
+use super::super::console::{Bar, Console};
 use crate::{
     Result,
     spectra::{Format, Rejected, Spectrum, SpectrumReader},
@@ -21,6 +21,8 @@ pub(super) struct Input {
     pub(super) rejected: Rejected,
     /// Spectra in the files, used or not.
     pub(super) count: usize,
+    /// Files without any.
+    empty: Vec<PathBuf>,
 }
 
 impl Input {
@@ -47,9 +49,17 @@ impl Input {
             }
             input.files.push((file.clone(), reader.format()));
             input.count += reader.blocks();
+            if reader.blocks() == 0 {
+                input.empty.push(file.clone());
+            }
             input.rejected.merge(reader.into_rejected());
         }
         Ok(input)
+    }
+
+    /// Tells of files in which nothing was found.
+    pub(super) fn warn(&self, console: &Console) {
+        self.empty.iter().for_each(|file| console.warn(format!("{}: no spectrum found", file.display())));
     }
 
     /// Reads files into memory.
