@@ -137,6 +137,15 @@ fn nothing_is_no_library() -> Result {
 }
 
 #[test]
+fn an_index_alone_is_no_library() -> Result {
+    let folder = Folder::new(SPECTRA)?;
+    folder.json(&format!("index {} -o a.index", run(1)))?;
+    fs::remove_file(folder.path("a.index.mgf.gz"))?;
+    assert!(folder.error(&format!("identify a.index {} -o out", run(2)), 1)?.contains("a.index.mgf.gz"));
+    Ok(())
+}
+
+#[test]
 fn bad_usage_is_said_in_a_line() -> Result {
     let folder = Folder::new(SPECTRA)?;
     let (library, query) = (run(1), run(2));

@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     fs,
-    io::Write as _,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -31,7 +31,7 @@ use crate::{
         },
         report::IdentificationsReport,
     },
-    storage::{read_vectors, stream_error, write_whole},
+    storage::{faiss, read_vectors, stream_error, write_whole},
 };
 
 const MATCHES_FILE: &str = "matches.tsv";
@@ -183,7 +183,8 @@ impl Identify {
             }
             return Ok(library);
         }
-        let (spectra, input) = Input::read_all(&find_files(&[&self.library])?, bar)?;
+        let read = Input::read_all(&find_files(&[&self.library])?, bar);
+        let (spectra, input) = read.map_err(|error| self.without_sidecar(error))?;
         input.warn(console);
         let (library, unclean) = match &self.library_vectors {
             Some(file) => Library::with_vectors(spectra, cleaning, read_vectors(file)?)?,
@@ -193,6 +194,15 @@ impl Identify {
             console.warn(format!("{count} of the library's spectra not used: {reason}"));
         }
         Ok(library)
+    }
+
+    /// Why the library, which is no file of spectra, cannot be read: an index alone lacks the spectra.
+    fn without_sidecar(&self, error: Error) -> Error {
+        if faiss::read_file(&self.library).is_err() {
+            return error;
+        }
+        let message = "the spectra of the library, which `spectra index` wrote beside it, are missing";
+        Error::Io { path: sidecar(&self.library), source: io::Error::new(io::ErrorKind::NotFound, message) }
     }
 
     fn options(&self, common: &Common) -> IdentifyOptions {

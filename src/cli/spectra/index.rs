@@ -35,7 +35,7 @@ pub(super) struct IndexLibrary {
     /// Files of spectra, folders or patterns
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The library to write
+    /// The library to write: an index, and beside it LIBRARY.mgf.gz, which it is of no use without
     #[arg(short, long, value_name = "LIBRARY")]
     output: PathBuf,
     /// The kind of index, as a FAISS factory string [default: Flat for fewer than 10,000 spectra, otherwise IVF and PQ8]
