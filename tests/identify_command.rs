@@ -146,6 +146,25 @@ fn an_index_alone_is_no_library() -> Result {
 }
 
 #[test]
+fn spectra_of_another_library_are_refused() -> Result {
+    let folder = Folder::new(SPECTRA)?;
+    let text = fs::read_to_string(run(1))?;
+    let mut blocks: Vec<&str> = text.split_inclusive("END IONS\n").collect();
+    blocks.reverse();
+    fs::write(folder.path("reversed.mgf"), blocks.concat())?;
+    for factory in ["Flat", "IVF4,Flat", "IVF4,PQ8x4"] {
+        for (file, library) in [(run(1), "a.index"), ("reversed.mgf".to_owned(), "b.index")] {
+            folder.json(&format!("index {file} -o {library} --index {factory} --force"))?;
+        }
+        folder.json(&format!("identify a.index {} -o out --force", run(2)))?;
+        fs::copy(folder.path("b.index.mgf.gz"), folder.path("a.index.mgf.gz"))?;
+        let error = folder.error(&format!("identify a.index {} -o out --force", run(2)), 1)?;
+        assert!(error.contains("a.index.mgf.gz") && error.contains("not the spectra of a.index"), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
 fn bad_usage_is_said_in_a_line() -> Result {
     let folder = Folder::new(SPECTRA)?;
     let (library, query) = (run(1), run(2));
