@@ -282,10 +282,14 @@ fn new_runs_join_earlier_clusters() -> Result {
     let folder = Folder::new(CLUSTER)?;
     folder.json(&format!("{} -o at-once", runs(RUNS)))?;
     folder.json(&format!("{} -o sunday", runs(1..=6)))?;
-    folder.json(&format!("{} -o week --into sunday", runs(7..=10)))?;
+    let joined = folder.json(&format!("{} -o week --into sunday", runs(7..=10)))?;
     let (earlier, later) = (table(&folder.path("sunday"))?, table(&folder.path("week"))?);
     let (before, after) = (check(&earlier), check(&later));
-    assert_eq!(later.len(), 1191);
+    assert_eq!((later.len(), joined["clusters"].as_u64()), (1191, Some(after.len() as u64)));
+    let clustered = later.iter().filter(|row| row.size > 1).count() as f64;
+    assert!((joined["clustered_ratio"].as_f64().unwrap_or(0.0) - clustered / 1191.0).abs() < 1e-12, "{joined}");
+    let shown = fs::read_to_string(folder.path("week/report.html"))?;
+    assert!(shown.contains(&format!("{:.1} %", 100.0 * clustered / 1191.0)), "the report has another share");
     // What was there keeps its cluster and its representative.
     for (cluster, members) in &before {
         let now = &after[cluster];

@@ -26,8 +26,8 @@ use crate::{
     spectra::{
         Cleaning, Collection, Rejected, Scaling, Score, Spectrum, Spool, WithVectors,
         cluster::{
-            CLUSTERS_FILE, CONSENSUS_FILE, ClusterFiles, ClusterOptions, Clusters, Earlier, MEDOIDS_FILE, Method,
-            Quality, cluster_into,
+            CLUSTERS_FILE, CONSENSUS_FILE, ClusterFiles, ClusterOptions, Earlier, MEDOIDS_FILE, Method, Quality,
+            cluster_into,
         },
         find_files,
         report::ClustersReport,
@@ -134,7 +134,7 @@ impl Cluster {
         let report = report.html()?;
         self.write_file(REPORT_FILE, |out| out.write_all(report.as_bytes()).map_err(stream_error))?;
         drop(bar);
-        let summary = summary(clusters, &read, &heading, start.elapsed().as_secs_f64());
+        let summary = summary(&written, &read, start.elapsed().as_secs_f64());
         self.write_file(SUMMARY_FILE, |out| writeln!(out, "{summary:#}").map_err(stream_error))?;
         if let (Some(truth), Value::Null) = (&self.options.truth, &summary["completeness"]) {
             console.warn(format!("no spectrum has the field {truth}: nothing to compare with"));
@@ -269,22 +269,22 @@ impl Cluster {
 }
 
 /// What is reported, by the names that scripts read.
-fn summary(clusters: &Clusters, read: &Read, heading: &[(String, String)], seconds: f64) -> Value {
+fn summary(files: &ClusterFiles<dyn Collection + '_>, read: &Read, seconds: f64) -> Value {
     let flaws: Map<String, Value> =
         read.rejected.flaws.iter().map(|(flaw, count)| (flaw.to_string(), (*count).into())).collect();
     let parameters: Map<String, Value> =
-        heading.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        files.heading.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
     let mut summary = json!({
         "spectra": read.spectra,
         "kept": read.spectra - read.rejected.total(),
         "rejected": reasons(&read.rejected),
         "flaws": flaws,
-        "clusters": clusters.len(),
-        "clustered_ratio": clusters.clustered_ratio(),
+        "clusters": files.clusters.len(),
+        "clustered_ratio": files.clustered_ratio(),
         "seconds": seconds,
         "parameters": parameters,
     });
-    if let Some(quality) = Quality::of(clusters.labels(), &read.identities) {
+    if let Some(quality) = Quality::of(files.clusters.labels(), &read.identities) {
         summary["identified"] = quality.spectra.into();
         summary["incorrectly_clustered_ratio"] = quality.incorrectly_clustered_ratio.into();
         summary["completeness"] = quality.completeness.into();
