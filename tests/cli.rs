@@ -7,7 +7,10 @@ use std::{
     process::{Command, Output},
 };
 
-use cellprobe::storage::{read_ids, read_vectors, write_ids, write_labels, write_vectors};
+use cellprobe::{
+    Device, Index, Metric,
+    storage::{read_ids, read_vectors, write_ids, write_labels, write_vectors},
+};
 use ndarray::{Array1, Array2, ArrayView1, s};
 use serde_json::Value;
 
@@ -420,10 +423,20 @@ fn what_goes_wrong_is_a_failure() -> Result {
     folder.fails("search Flat.index missing.npy -k 1", 1, &["missing.npy"])?;
     folder.fails("search missing.index queries.npy -k 1", 1, &["missing.index"])?;
     folder.fails("info damaged.index", 1, &["damaged.index", "byte"])?;
-    folder.fails("search Flat.index narrow.npy -k 1", 1, &["dimension 5", "expected 8"])?;
-    folder.fails("add Flat.index narrow.npy -o wider.index", 1, &["dimension 5", "expected 8"])?;
-    folder.fails("search Flat.index queries.npy -k 1 --rerank queries.npy", 1, &["600", "20"])?;
-    folder.fails("search Flat.index narrow.npy -k 1 --truth truth.ivecs", 1, &["600", "20"])?;
+    write_labels(folder.path("ids.npy"), Array1::from_iter([0, 1, 0]).view(), false)?;
+    write_vectors(folder.path("three.npy"), base().slice(s![..3, ..]), false)?;
+    let untrained = Index::new(&Device::cpu(), DIMENSION, "IVF4,Flat", Metric::L2)?;
+    untrained.write_file(folder.path("untrained.index"), false)?;
+    folder.fails("search Flat.index narrow.npy -k 1", 1, &["narrow.npy", "dimension 5", "expected 8"])?;
+    folder.fails("range Flat.index narrow.npy --radius 1", 1, &["narrow.npy", "dimension 5", "expected 8"])?;
+    folder.fails("add Flat.index narrow.npy -o wider.index", 1, &["narrow.npy", "dimension 5", "expected 8"])?;
+    folder.fails("add Flat.index queries.npy --ids ids.npy -o wider.index", 1, &["ids.npy", "20", "3"])?;
+    folder.fails("build three.npy --index Flat --ids ids.npy -o wider.index", 1, &["ids.npy", "id 0 occurs twice"])?;
+    folder.fails("add untrained.index queries.npy -o wider.index", 1, &["untrained.index", "not trained"])?;
+    folder.fails("search untrained.index queries.npy -k 1", 1, &["untrained.index", "not trained"])?;
+    folder.fails("search Flat.index queries.npy -k 1 --rerank three.npy", 1, &["three.npy", "600", "3"])?;
+    folder.fails("search Flat.index narrow.npy -k 1 --truth truth.ivecs", 1, &["truth.ivecs", "600", "20"])?;
+    folder.fails("kmeans base.fvecs -k 2 --init three.npy", 1, &["three.npy", "2", "3"])?;
     folder.fails("build base.fvecs --index IVF700,Flat -o x.index", 1, &["700 centroids", "600"])?;
     folder.fails("build base.fvecs --index Flat -o no/such/folder/x.index", 1, &["no/such/folder"])?;
     assert!(!folder.path("wider.index").exists() && !folder.path("x.index").exists());

@@ -12,6 +12,7 @@ use super::{
     add::add,
     arguments::{self, AtMost, Overwrite},
     console::Console,
+    failure::blaming_ids,
 };
 use crate::{Error, Index, Metric, Result, index::Training, storage::read_vectors};
 
@@ -64,7 +65,8 @@ impl Build {
         let train_seconds = start.elapsed().as_secs_f64();
         drop((training, sample));
         index.warnings().iter().for_each(|warning| console.warn(warning));
-        let add_seconds = add(&mut index, rows.view(), ids.as_deref(), console)?;
+        let added = add(&mut index, rows.view(), ids.as_deref(), console);
+        let add_seconds = added.map_err(blaming_ids(self.ids.as_deref()))?;
         index.write_file(&self.output, self.overwrite.force)?;
         let (ntotal, bytes) = (index.ntotal(), index.bytes_per_vector());
         let json = json!({

@@ -16,6 +16,7 @@ use super::{
     Common, Outcome,
     arguments::{self, AtMost, Overwrite},
     console::Console,
+    failure::blaming,
 };
 use crate::{
     Device, KMeans, Result,
@@ -126,8 +127,8 @@ impl Rows {
 
 impl Kmeans {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
-        let start = if let Start::File(path) = &self.init { Some(path) } else { None };
-        self.overwrite.check(self.output.iter().chain(&self.labels), start.into_iter().chain([&self.data]))?;
+        let given = if let Start::File(path) = &self.init { Some(path) } else { None };
+        self.overwrite.check(self.output.iter().chain(&self.labels), given.into_iter().chain([&self.data]))?;
         let device = common.device()?;
         let rows = Rows::open(&self.data, self.memory.is_some())?;
         let mut kmeans = KMeans::new(self.k)
@@ -143,7 +144,8 @@ impl Kmeans {
             kmeans = kmeans.progress(move |step| bar.show("training", step.done, step.of));
         }
         let start = Instant::now();
-        let clustering = rows.train(&device, &kmeans)?;
+        let clustering = rows.train(&device, &kmeans);
+        let clustering = clustering.map_err(blaming(given.unwrap_or(&self.data), &self.data))?;
         let seconds = start.elapsed().as_secs_f64();
         drop(kmeans);
         let objective =

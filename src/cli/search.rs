@@ -10,6 +10,7 @@ use super::{
     Common, Outcome,
     arguments::{self, Accept, Overwrite},
     console::Console,
+    failure::blaming,
 };
 use crate::{
     Device, Error, Index, Neighbors, Result, Search,
@@ -84,7 +85,7 @@ impl SearchIndex {
         self.check_width(queries.nrows(), index.ntotal())?;
         let truth = self.truth.as_ref().map(|path| truth(path, queries.nrows())).transpose()?;
         let exact = match &self.rerank {
-            Some(path) => Some(index.exact_rows(read_vectors(path)?.view())?),
+            Some(path) => Some(index.exact_rows(read_vectors(path)?.view()).map_err(blaming(path, &self.index))?),
             None => None,
         };
         let mut search = Search::new(self.k);
@@ -94,13 +95,15 @@ impl SearchIndex {
         if let Some(exact) = &exact {
             search = search.rerank(exact, self.rerank_factor);
         }
-        let filter = self.accept.filter(|accepts| index.filter(accepts))?;
+        let filter = self.accept.filter(|accepts| index.filter(accepts));
+        let filter = filter.map_err(blaming(&self.queries, &self.index))?;
         if let Some(filter) = &filter {
             search = search.filter(filter);
         }
         let run = |search: &Search<'_>| -> Result<(Neighbors, f64)> {
             let start = Instant::now();
-            let found = index.search_with(queries.view(), search)?;
+            let found = index.search_with(queries.view(), search);
+            let found = found.map_err(blaming(&self.queries, &self.index))?;
             Ok((found, start.elapsed().as_secs_f64()))
         };
         let bar = console.bar();
@@ -234,7 +237,8 @@ impl Searched {
 fn truth(path: &PathBuf, queries: usize) -> Result<Array2<i64>> {
     let truth = read_ids(path)?;
     if truth.nrows() != queries {
-        return Err(Error::Length { what: "rows of the truth", expected: queries, found: truth.nrows() });
+        let (expected, found) = (queries, truth.nrows());
+        return Err(Error::Length { what: "rows of the truth", expected, found }.in_file(path));
     }
     Ok(truth)
 }

@@ -17,6 +17,7 @@ use super::{
         Common, Outcome,
         arguments::Overwrite,
         console::{Bar, Console},
+        failure::blaming,
     },
     SpectraOptions,
     input::{Input, names, reasons},
@@ -123,8 +124,8 @@ impl Cluster {
         let heading = self.heading(&files, &device, &options);
         let old: Vec<u32> = (0..earlier.len() as u32).collect();
         let show = |done, of| bar.iter().for_each(|bar| bar.show("clustering", done, of));
-        let vectors = self.options.vectors.vectors.as_ref().map(read_vectors).transpose()?;
-        let vectors = vectors.map(|vectors| WithVectors::new(&read.spool, vectors)).transpose()?;
+        let with = |path: &PathBuf| WithVectors::new(&read.spool, read_vectors(path)?).map_err(blaming(path, path));
+        let vectors = self.options.vectors.vectors.as_ref().map(with).transpose()?;
         let spectra: &dyn Collection = vectors.as_ref().map_or(&read.spool, |with_vectors| with_vectors);
         let clusters = &cluster_into(&device, spectra, &old, &options, &show)?;
         let written = ClusterFiles { spectra, clusters, earlier: &earlier, options: &options, heading: &heading };

@@ -16,6 +16,7 @@ use super::{
         Common, Outcome,
         arguments::{self, Overwrite},
         console::{Bar, Console},
+        failure::blaming,
     },
     SpectraOptions,
     input::{Input, names, reasons},
@@ -144,8 +145,8 @@ impl Identify {
         input.warn(console);
         let options = self.options(common);
         let show = |stage: &'static str, done, of| bar.iter().for_each(|bar| bar.show(stage, done, of));
-        let vectors = self.options.vectors.vectors.as_ref().map(read_vectors).transpose()?;
-        let vectors = vectors.map(|vectors| WithVectors::new(&queries, vectors)).transpose()?;
+        let with = |path: &PathBuf| WithVectors::new(&queries, read_vectors(path)?).map_err(blaming(path, path));
+        let vectors = self.options.vectors.vectors.as_ref().map(with).transpose()?;
         let searched: &dyn Collection = vectors.as_ref().map_or(&queries, |with_vectors| with_vectors);
         let identifications = identify_spooled(&device, &library, searched, &options, memory / 5, &show)?;
         drop(bar);
@@ -187,7 +188,7 @@ impl Identify {
         let (spectra, input) = read.map_err(|error| self.without_sidecar(error))?;
         input.warn(console);
         let (library, unclean) = match &self.library_vectors {
-            Some(file) => Library::with_vectors(spectra, cleaning, read_vectors(file)?)?,
+            Some(file) => Library::with_vectors(spectra, cleaning, read_vectors(file)?).map_err(blaming(file, file))?,
             None => Library::new(spectra, cleaning, vectors.vectorizer())?,
         };
         for (reason, count) in input.rejected.reasons.iter().chain(&unclean.reasons) {

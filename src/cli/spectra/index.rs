@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    super::{Common, Failure, Outcome, arguments::Overwrite, console::Console},
+    super::{Common, Failure, Outcome, arguments::Overwrite, console::Console, failure::blaming},
     SpectraOptions,
     input::{Input, reasons},
 };
@@ -62,7 +62,7 @@ impl IndexLibrary {
         }
         let (cleaning, vectors) = (self.options.cleaning(), &self.options.vectors);
         let (mut library, unclean) = match &vectors.vectors {
-            Some(file) => Library::with_vectors(spectra, cleaning, read_vectors(file)?)?,
+            Some(file) => Library::with_vectors(spectra, cleaning, read_vectors(file)?).map_err(blaming(file, file))?,
             None => Library::new(spectra, cleaning, vectors.vectorizer())?,
         };
         let mut rejected = input.rejected;
