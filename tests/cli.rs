@@ -36,17 +36,11 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// The command in the folder, on the CPU.
-    fn command(&self, arguments: &str) -> Command {
+    /// Runs the command in the folder, on the CPU.
+    fn run(&self, arguments: &str) -> Result<Output> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cellprobe"));
         command.current_dir(self.0.path()).env("CELLPROBE_DEVICE", "cpu").env_remove("RUST_LOG");
-        command.args(arguments.split_whitespace());
-        command
-    }
-
-    /// Runs the command.
-    fn run(&self, arguments: &str) -> Result<Output> {
-        Ok(self.command(arguments).output()?)
+        Ok(command.args(arguments.split_whitespace()).output()?)
     }
 
     /// What a command that must succeed prints.
@@ -440,83 +434,6 @@ fn what_goes_wrong_is_a_failure() -> Result {
     folder.fails("build base.fvecs --index IVF700,Flat -o x.index", 1, &["700 centroids", "600"])?;
     folder.fails("build base.fvecs --index Flat -o no/such/folder/x.index", 1, &["no/such/folder"])?;
     assert!(!folder.path("wider.index").exists() && !folder.path("x.index").exists());
-    Ok(())
-}
-
-#[test]
-fn an_existing_index_is_kept() -> Result {
-    let folder = Folder::new()?;
-    fs::write(folder.path("kept.index"), "precious")?;
-    folder.fails("build base.fvecs --index Flat -o kept.index", 1, &["kept.index", "exists", "--force"])?;
-    assert_eq!(fs::read_to_string(folder.path("kept.index"))?, "precious");
-    folder.json("build base.fvecs --index Flat -o kept.index --force")?;
-    assert!(fs::metadata(folder.path("kept.index"))?.len() > (ROWS * DIMENSION * 4) as u64);
-    Ok(())
-}
-
-#[test]
-fn what_is_read_is_not_written() -> Result {
-    let folder = Folder::new()?;
-    folder.build("Flat")?;
-    write_labels(folder.path("ids.npy"), Array1::from_iter(0..ROWS as i64).view(), false)?;
-    let before = fs::read(folder.path("queries.npy"))?;
-    for command in [
-        "kmeans queries.npy -k 2 -o queries.npy",
-        "kmeans base.fvecs -k 2 --init queries.npy -o ./queries.npy",
-        "build base.fvecs --index Flat --ids ids.npy -o ids.npy",
-        "add Flat.index queries.npy -o queries.npy",
-        "remove Flat.index --ids ids.npy -o ids.npy",
-        "search Flat.index queries.npy -k 1 -o queries.npy",
-        "search Flat.index queries.npy -k 1 --allow ids.npy -o ids.npy",
-        "search Flat.index queries.npy -k 1 -o same.npy --distances ./same.npy",
-        "range Flat.index queries.npy --radius 1 -o Flat.index",
-    ] {
-        folder.fails(command, 2, &["output = ", "read"])?;
-        folder.fails(&format!("{command} --force"), 2, &["output = ", "read"])?;
-    }
-    assert_eq!(fs::read(folder.path("queries.npy"))?, before);
-    folder.json("add Flat.index queries.npy -o Flat.index --force")?;
-    Ok(())
-}
-
-#[test]
-fn a_folder_that_is_missing_is_found_before_the_work() -> Result {
-    let folder = Folder::new()?;
-    fs::write(folder.path("file"), "")?;
-    // What is to be read is not there either, and is not looked for.
-    for (command, output) in [
-        ("kmeans missing.npy -k 2 -o", "none/centroids.npy"),
-        ("build missing.npy --index Flat -o", "none/a.index"),
-        ("add missing.index missing.npy -o", "none/a.index"),
-        ("search missing.index missing.npy -k 1 --distances", "none/d.npy"),
-        ("range missing.index missing.npy --radius 1 -o", "file/found.tsv"),
-        ("bench --plot", "none/plot.svg"),
-    ] {
-        folder.fails(&format!("{command} {output}"), 1, &[output])?;
-    }
-    folder.fails("bench --vectors file", 1, &["file"])?;
-    Ok(())
-}
-
-#[cfg(unix)]
-#[test]
-fn a_signal_leaves_nothing_half_written() -> Result {
-    use std::{os::unix::process::ExitStatusExt, thread, time::Duration};
-    let folder = Folder::new()?;
-    folder.build("Flat")?;
-    // Six million lines take long to write.
-    let queries = Array2::from_shape_fn((10_000, DIMENSION), |(row, column)| noise(row, column));
-    write_vectors(folder.path("many.npy"), queries.view(), false)?;
-    fs::create_dir(folder.path("out"))?;
-    for (name, number) in [("INT", 2), ("TERM", 15)] {
-        let mut running = folder.command("range Flat.index many.npy --radius 1000 -o out/found.tsv").spawn()?;
-        while fs::read_dir(folder.path("out"))?.count() == 0 && running.try_wait()?.is_none() {
-            thread::sleep(Duration::from_millis(1));
-        }
-        assert!(Command::new("kill").args(["-s", name, &running.id().to_string()]).status()?.success());
-        assert_eq!(running.wait()?.signal(), Some(number));
-        assert_eq!(fs::read_dir(folder.path("out"))?.count(), 0, "{name}");
-    }
     Ok(())
 }
 
