@@ -216,15 +216,24 @@ fn identifiers_that_do_not_do() {
 }
 
 #[test]
-fn numbering_on_into_an_identifier_that_was_given() {
+fn numbers_go_on_above_the_identifiers_that_were_given() {
     for device in &devices() {
         let mut index = FlatIndex::new(device, DIMENSION, Metric::L2).unwrap();
         index.add_with_ids(rows(2).view(), &[3, 9]).unwrap();
-        assert!(matches!(index.add(rows(2).view()), Err(Error::DuplicateId { id: 3 })), "{device:?}");
+        index.add(rows(2).view()).unwrap();
+        let ids = |index: &FlatIndex| {
+            let mut ids =
+                index.search(rows(1).view(), 9).unwrap().row(0).iter().map(|found| found.id).collect::<Vec<_>>();
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(ids(&index), [3, 9, 10, 11], "{device:?}");
+        index.remove(|id| id == 9).unwrap();
         index.add(rows(1).view()).unwrap();
-        assert_eq!(index.search(rows(1).view(), 3).unwrap().ids().row(0).iter().max(), Some(&9));
+        assert_eq!(ids(&index), [3, 10, 11, 12], "{device:?}");
         index.add_with_ids(rows(1).view(), &[i64::MAX]).unwrap();
-        assert_eq!(index.ntotal(), 4);
+        assert!(matches!(index.add(rows(1).view()), Err(Error::Limit { .. })), "{device:?}");
+        assert_eq!(index.ntotal(), 5);
     }
 }
 

@@ -7,8 +7,11 @@ use std::{
     process::{Command, Output},
 };
 
-use cellprobe::storage::{read_ids, read_vectors, write_ids, write_labels, write_vectors};
-use ndarray::{Array1, Array2, s};
+use cellprobe::{
+    Device, Index, Metric,
+    storage::{read_ids, read_vectors, write_ids, write_labels, write_vectors},
+};
+use ndarray::{Array1, Array2, ArrayView1, s};
 use serde_json::Value;
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
@@ -173,7 +176,20 @@ fn kmeans_writes_centroids_and_labels() -> Result {
     assert_ne!(other["objective"], report["objective"]);
     let given = folder.json("kmeans base.fvecs -k 4 --iterations 1 --init centroids.npy --restarts 3")?;
     assert!(given["objective"].as_f64() <= report["objective"].as_f64());
-    folder.json("kmeans base.fvecs -k 3 --init kmeans++ --spherical --max-points-per-centroid all --threads 1")?;
+    for rows in ["all", "20"] {
+        let options = format!("--init kmeans++ --spherical --max-points-per-centroid {rows} --threads 1");
+        let report = folder.json(&format!("kmeans base.fvecs -k 3 {options} -o spherical.npy --force"))?;
+        let centroids = read_vectors(folder.path("spherical.npy"))?;
+        let nearest = |row: ArrayView1<f32>| {
+            let distance = |centroid: ArrayView1<f32>| (&row - &centroid).mapv(|difference| difference.powi(2)).sum();
+            centroids.outer_iter().map(distance).fold(f32::INFINITY, f32::min)
+        };
+        let expected = base().outer_iter().map(nearest).sum::<f32>();
+        let objective = report["objective"].as_f64().ok_or("no objective")? as f32;
+        // A sample of 60 of the 600 rows.
+        let (expected, tolerance) = if rows == "all" { (expected, 1e-4) } else { (expected / 10.0, 0.3) };
+        assert!((objective - expected).abs() < tolerance * expected, "{objective}, expected {expected}");
+    }
     Ok(())
 }
 
@@ -322,6 +338,10 @@ fn only_what_is_allowed_is_found() -> Result {
     assert_eq!(read_ids(folder.path("left.npy"))?, read_ids(folder.path("found.npy"))?);
     folder.fails("remove fewer.index --ids thirds.npy -o fewer.index", 1, &["fewer.index", "exists", "--force"])?;
     assert_eq!(folder.json("remove fewer.index --ids thirds.npy -o fewer.index --force")?["removed"], 0);
+    folder.json("add fewer.index queries.npy -o more.index")?;
+    folder.json("search more.index queries.npy -k 1 --nprobe 4 -o themselves.npy")?;
+    let added = Array1::from_iter((0..QUERIES).map(|query| (ROWS + query) as i64));
+    assert_eq!(read_ids(folder.path("themselves.npy"))?.column(0), added);
     folder.fails("search IVF4,Flat.index queries.npy -k 1 --allow thirds.npy --deny thirds.npy", 2, &["--deny"])?;
     folder.fails("search IVF4,Flat.index queries.npy -k 1 --allow missing.npy", 1, &["missing.npy"])?;
     Ok(())
@@ -372,6 +392,13 @@ fn fewer_than_k_are_padded() -> Result {
     folder.json("search few.index queries.npy -k 5 -o ids.ivecs --truth truth.ivecs")?;
     let ids = read_ids(folder.path("ids.ivecs"))?;
     assert!(ids.outer_iter().all(|row| row.iter().filter(|&&id| id == -1).count() == 2));
+    for k in [100_000_000, usize::MAX] {
+        for output in ["-o many.npy", "--distances many.npy"] {
+            let error = folder.error(&format!("search few.index queries.npy -k {k} {output}"), 2)?;
+            assert!(error.contains("at most 6710889 to write") && error.contains("has 3 vectors"), "{error}");
+        }
+        folder.json(&format!("search few.index queries.npy -k {k}"))?;
+    }
     Ok(())
 }
 
@@ -405,6 +432,7 @@ fn bad_values_are_usage_errors() -> Result {
     folder.fails("build base.fvecs --index Flat --train 601 -o x.index", 2, &["601", "600"])?;
     folder.fails("build base.fvecs --index Flat --train 0 -o x.index", 2, &["at least 1"])?;
     folder.fails("info IVF4,Flat.index --threads 0", 2, &["--threads"])?;
+    folder.fails("info IVF4,Flat.index --threads 99999999999", 2, &["--threads", "1024"])?;
     folder.fails("kmeans base.fvecs -k 4 --device tpu", 2, &["tpu", "auto, cpu, gpu"])?;
     Ok(())
 }
@@ -418,24 +446,23 @@ fn what_goes_wrong_is_a_failure() -> Result {
     folder.fails("search Flat.index missing.npy -k 1", 1, &["missing.npy"])?;
     folder.fails("search missing.index queries.npy -k 1", 1, &["missing.index"])?;
     folder.fails("info damaged.index", 1, &["damaged.index", "byte"])?;
-    folder.fails("search Flat.index narrow.npy -k 1", 1, &["dimension 5", "expected 8"])?;
-    folder.fails("add Flat.index narrow.npy -o wider.index", 1, &["dimension 5", "expected 8"])?;
-    folder.fails("search Flat.index queries.npy -k 1 --rerank queries.npy", 1, &["600", "20"])?;
-    folder.fails("search Flat.index narrow.npy -k 1 --truth truth.ivecs", 1, &["600", "20"])?;
+    write_labels(folder.path("ids.npy"), Array1::from_iter([0, 1, 0]).view(), false)?;
+    write_vectors(folder.path("three.npy"), base().slice(s![..3, ..]), false)?;
+    let untrained = Index::new(&Device::cpu(), DIMENSION, "IVF4,Flat", Metric::L2)?;
+    untrained.write_file(folder.path("untrained.index"), false)?;
+    folder.fails("search Flat.index narrow.npy -k 1", 1, &["narrow.npy", "dimension 5", "expected 8"])?;
+    folder.fails("range Flat.index narrow.npy --radius 1", 1, &["narrow.npy", "dimension 5", "expected 8"])?;
+    folder.fails("add Flat.index narrow.npy -o wider.index", 1, &["narrow.npy", "dimension 5", "expected 8"])?;
+    folder.fails("add Flat.index queries.npy --ids ids.npy -o wider.index", 1, &["ids.npy", "20", "3"])?;
+    folder.fails("build three.npy --index Flat --ids ids.npy -o wider.index", 1, &["ids.npy", "id 0 occurs twice"])?;
+    folder.fails("add untrained.index queries.npy -o wider.index", 1, &["untrained.index", "not trained"])?;
+    folder.fails("search untrained.index queries.npy -k 1", 1, &["untrained.index", "not trained"])?;
+    folder.fails("search Flat.index queries.npy -k 1 --rerank three.npy", 1, &["three.npy", "600", "3"])?;
+    folder.fails("search Flat.index narrow.npy -k 1 --truth truth.ivecs", 1, &["truth.ivecs", "600", "20"])?;
+    folder.fails("kmeans base.fvecs -k 2 --init three.npy", 1, &["three.npy", "2", "3"])?;
     folder.fails("build base.fvecs --index IVF700,Flat -o x.index", 1, &["700 centroids", "600"])?;
     folder.fails("build base.fvecs --index Flat -o no/such/folder/x.index", 1, &["no/such/folder"])?;
     assert!(!folder.path("wider.index").exists() && !folder.path("x.index").exists());
-    Ok(())
-}
-
-#[test]
-fn an_existing_index_is_kept() -> Result {
-    let folder = Folder::new()?;
-    fs::write(folder.path("kept.index"), "precious")?;
-    folder.fails("build base.fvecs --index Flat -o kept.index", 1, &["kept.index", "exists", "--force"])?;
-    assert_eq!(fs::read_to_string(folder.path("kept.index"))?, "precious");
-    folder.json("build base.fvecs --index Flat -o kept.index --force")?;
-    assert!(fs::metadata(folder.path("kept.index"))?.len() > (ROWS * DIMENSION * 4) as u64);
     Ok(())
 }
 

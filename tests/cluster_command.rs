@@ -200,6 +200,48 @@ fn nothing_is_overwritten_and_nothing_left_behind() -> Result {
 }
 
 #[test]
+fn what_is_read_is_not_written() -> Result {
+    let folder = Folder::new(CLUSTER)?;
+    folder.json(&format!("{} -o out", run(1)))?;
+    let before = fs::read(folder.path("out/representatives.mgf"))?;
+    for files in ["out", "out/representatives.mgf"] {
+        assert!(folder.error(&format!("{files} -o out --force"), 2)?.contains("representatives.mgf"));
+    }
+    assert_eq!(fs::read(folder.path("out/representatives.mgf"))?, before);
+    assert!(folder.error(&format!("{} -o out/summary.json/more", run(1)), 1)?.contains("out/summary.json/more"));
+    Ok(())
+}
+
+#[test]
+fn a_truth_that_nothing_has_is_warned_of() -> Result {
+    let folder = Folder::new(CLUSTER)?;
+    for (field, warned) in [("NOFIELD", true), ("FEATURE_ID", false)] {
+        let output = folder.run(&format!("{} -o {field} --truth {field}", run(1)))?;
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8(output.stderr)?.contains("warning: no spectrum has the field NOFIELD"), warned);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_file_without_spectra_is_warned_of() -> Result {
+    let folder = Folder::new(CLUSTER)?;
+    fs::write(folder.path("empty.mgf"), "")?;
+    fs::write(
+        folder.path("cut.mzML"),
+        r#"<?xml version="1.0"?><mzML xmlns="http://psi.hupo.org/ms/mzml"><run><spectr"#,
+    )?;
+    let output = folder.run(&format!("empty.mgf cut.mzML {} -o out", run(1)))?;
+    assert!(output.status.success());
+    let warnings = String::from_utf8(output.stderr)?;
+    for file in ["empty.mgf", "cut.mzML"] {
+        assert!(warnings.contains(&format!("warning: {file}: no spectrum found")), "{warnings}");
+    }
+    assert_eq!(warnings.lines().count(), 2);
+    Ok(())
+}
+
+#[test]
 fn what_is_not_used_is_listed() -> Result {
     let folder = Folder::new(CLUSTER)?;
     fs::write(
@@ -240,10 +282,14 @@ fn new_runs_join_earlier_clusters() -> Result {
     let folder = Folder::new(CLUSTER)?;
     folder.json(&format!("{} -o at-once", runs(RUNS)))?;
     folder.json(&format!("{} -o sunday", runs(1..=6)))?;
-    folder.json(&format!("{} -o week --into sunday", runs(7..=10)))?;
+    let joined = folder.json(&format!("{} -o week --into sunday", runs(7..=10)))?;
     let (earlier, later) = (table(&folder.path("sunday"))?, table(&folder.path("week"))?);
     let (before, after) = (check(&earlier), check(&later));
-    assert_eq!(later.len(), 1191);
+    assert_eq!((later.len(), joined["clusters"].as_u64()), (1191, Some(after.len() as u64)));
+    let clustered = later.iter().filter(|row| row.size > 1).count() as f64;
+    assert!((joined["clustered_ratio"].as_f64().unwrap_or(0.0) - clustered / 1191.0).abs() < 1e-12, "{joined}");
+    let shown = fs::read_to_string(folder.path("week/report.html"))?;
+    assert!(shown.contains(&format!("{:.1} %", 100.0 * clustered / 1191.0)), "the report has another share");
     // What was there keeps its cluster and its representative.
     for (cluster, members) in &before {
         let now = &after[cluster];

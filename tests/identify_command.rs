@@ -115,6 +115,56 @@ fn files_are_not_overwritten_unless_asked() -> Result {
 }
 
 #[test]
+fn what_is_read_is_not_written() -> Result {
+    let folder = Folder::new(SPECTRA)?;
+    fs::copy(run(1), folder.path("a.mgf"))?;
+    assert!(folder.error("index a.mgf -o a.mgf --force", 2)?.contains("a.mgf"));
+    assert!(folder.error("index a.mgf -o missing/a.index", 1)?.contains("missing/a.index"));
+    folder.json("index a.mgf -o a.index")?;
+    assert!(folder.error("index a.index.mgf.gz -o a.index --force", 2)?.contains("a.index.mgf.gz"));
+    Ok(())
+}
+
+#[test]
+fn nothing_is_no_library() -> Result {
+    let folder = Folder::new(SPECTRA)?;
+    fs::write(folder.path("empty.mgf"), "")?;
+    assert!(folder.error("index empty.mgf -o a.index", 1)?.contains("nothing to index"));
+    assert!(!folder.path("a.index").exists());
+    let output = folder.run(&format!("identify {} empty.mgf -o out", run(1)))?;
+    assert!(output.status.success() && String::from_utf8(output.stderr)?.contains("empty.mgf: no spectrum found"));
+    Ok(())
+}
+
+#[test]
+fn an_index_alone_is_no_library() -> Result {
+    let folder = Folder::new(SPECTRA)?;
+    folder.json(&format!("index {} -o a.index", run(1)))?;
+    fs::remove_file(folder.path("a.index.mgf.gz"))?;
+    assert!(folder.error(&format!("identify a.index {} -o out", run(2)), 1)?.contains("a.index.mgf.gz"));
+    Ok(())
+}
+
+#[test]
+fn spectra_of_another_library_are_refused() -> Result {
+    let folder = Folder::new(SPECTRA)?;
+    let text = fs::read_to_string(run(1))?;
+    let mut blocks: Vec<&str> = text.split_inclusive("END IONS\n").collect();
+    blocks.reverse();
+    fs::write(folder.path("reversed.mgf"), blocks.concat())?;
+    for factory in ["Flat", "IVF4,Flat", "IVF4,PQ8x4"] {
+        for (file, library) in [(run(1), "a.index"), ("reversed.mgf".to_owned(), "b.index")] {
+            folder.json(&format!("index {file} -o {library} --index {factory} --force"))?;
+        }
+        folder.json(&format!("identify a.index {} -o out --force", run(2)))?;
+        fs::copy(folder.path("b.index.mgf.gz"), folder.path("a.index.mgf.gz"))?;
+        let error = folder.error(&format!("identify a.index {} -o out --force", run(2)), 1)?;
+        assert!(error.contains("a.index.mgf.gz") && error.contains("not the spectra of a.index"), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
 fn bad_usage_is_said_in_a_line() -> Result {
     let folder = Folder::new(SPECTRA)?;
     let (library, query) = (run(1), run(2));

@@ -9,7 +9,7 @@ use std::{
 
 use cellprobe::{
     Error,
-    spectra::{Flaw, MgfReader, Peak, Polarity, Reason, Rejected, Spectrum, read_files},
+    spectra::{Flaw, Format, MgfReader, Peak, Polarity, Reason, Rejected, Spectrum, SpectrumReader, read_files},
 };
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
@@ -149,10 +149,15 @@ fn no_peaks_is_a_reason() {
 fn line_ends_marks_blanks_and_comments() {
     let text = "\u{feff}# made by hand\r\n\r\nbegin ions\r\n; one\r\n! two\r\n/ three\r\ntitle=a\r\n\
                 \u{20}PepMass = 300.5 \r\n100.5 1\r\n\r\n200.25 2\r\nEnd Ions\r\n";
-    let (spectra, rejected) = read(text);
-    assert_eq!((spectra[0].id().as_str(), spectra[0].precursor_mz), ("a", Some(300.5)));
-    assert_eq!(peaks(&spectra[0]), [(100.5, 1.0), (200.25, 2.0)]);
-    assert_eq!((spectra[0].source.line, rejected), (3, Rejected::default()));
+    for end in ["\r\n", "\n", "\r"] {
+        let text = text.replace("\r\n", end);
+        let (spectra, rejected) = read(&text);
+        assert_eq!((spectra[0].id().as_str(), spectra[0].precursor_mz), ("a", Some(300.5)));
+        assert_eq!(peaks(&spectra[0]), [(100.5, 1.0), (200.25, 2.0)]);
+        assert_eq!((spectra.len(), spectra[0].source.line, rejected), (1, 3, Rejected::default()));
+        let any = SpectrumReader::new(io::Cursor::new(text.into_bytes()), "a.txt").unwrap();
+        assert_eq!((any.format(), any.count()), (Format::Mgf, 1), "{end:?}");
+    }
 }
 
 #[test]

@@ -124,6 +124,45 @@ fn a_new_file_has_the_permissions_of_any_new_file() {
     assert_eq!(mode(ours), mode(plain));
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_overwritten_keeps_its_permissions_and_links() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name| folder.path().join(name);
+    write_labels(file("kept.npy"), array![1].view(), false).unwrap();
+    fs::set_permissions(file("kept.npy"), fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("kept.npy", file("link.npy")).unwrap();
+    write_labels(file("link.npy"), array![1].view(), false).unwrap_err();
+    write_labels(file("link.npy"), array![2].view(), true).unwrap();
+    assert!(file("link.npy").is_symlink());
+    assert_eq!(read_ids(file("kept.npy")).unwrap(), array![[2]]);
+    assert_eq!(fs::metadata(file("kept.npy")).unwrap().permissions().mode() & 0o777, 0o640);
+    symlink(file("new.npy"), file("dangling.npy")).unwrap();
+    write_labels(file("dangling.npy"), array![3].view(), false).unwrap();
+    assert_eq!(read_ids(file("new.npy")).unwrap(), array![[3]]);
+    fs::create_dir(file("folder.npy")).unwrap();
+    write_labels(file("folder.npy"), array![3].view(), true).unwrap_err();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_written_into() {
+    use std::{os::unix::fs::FileTypeExt, process::Command, thread};
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.npy");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for overwrite in [false, true] {
+        let reader = thread::spawn({
+            let pipe = pipe.clone();
+            move || read_ids(pipe).unwrap()
+        });
+        write_labels(&pipe, array![4].view(), overwrite).unwrap();
+        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+        assert_eq!(reader.join().unwrap(), array![[4]]);
+    }
+}
+
 proptest! {
     #[test]
     fn vectors_come_back(rows in 1..20usize, columns in 1..20usize, seed in any::<u32>(), transposed in any::<bool>()) {

@@ -10,6 +10,7 @@ use super::{
     Common, Outcome,
     arguments::{self, Overwrite},
     console::Console,
+    failure::{blaming, blaming_ids},
 };
 use crate::{Index, Result, index::Adding, storage::read_vectors};
 
@@ -25,7 +26,7 @@ pub(super) struct Add {
     /// The vectors to add
     #[arg(value_parser = arguments::vectors)]
     data: PathBuf,
-    /// Identifiers of the vectors, .ivecs or .npy [default: numbered on]
+    /// Identifiers of the vectors, .ivecs or .npy [default: numbered on from the largest]
     #[arg(long, value_parser = arguments::ids, value_name = "FILE")]
     ids: Option<PathBuf>,
     /// Write the index, a FAISS file
@@ -37,12 +38,14 @@ pub(super) struct Add {
 
 impl Add {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
-        self.overwrite.check([&self.output])?;
+        self.overwrite.check([&self.output], self.ids.iter().chain([&self.data]))?;
         let device = common.device()?;
         let mut index = Index::read_file(&self.index, &device)?;
         let rows = read_vectors(&self.data)?;
         let ids = self.ids.as_deref().map(arguments::read_row_ids).transpose()?;
-        let add_seconds = add(&mut index, rows.view(), ids.as_deref(), console)?;
+        let added = add(&mut index, rows.view(), ids.as_deref(), console);
+        let added = added.map_err(blaming_ids(self.ids.as_deref()));
+        let add_seconds = added.map_err(blaming(&self.data, &self.index))?;
         index.write_file(&self.output, self.overwrite.force)?;
         let (added, ntotal) = (rows.nrows(), index.ntotal());
         let json = json!({ "device": device.name(), "add_seconds": add_seconds, "ntotal": ntotal });

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    fs,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -9,9 +10,9 @@ use std::{
 use clap::Args;
 
 use crate::{
-    Result,
+    Error, Result,
     index::Filter,
-    storage::{VectorFormat, check_new},
+    storage::{VectorFormat, check_folder, check_new, file_behind, folder_of},
 };
 
 /// Whether files that exist may be written.
@@ -23,10 +24,55 @@ pub(super) struct Overwrite {
 }
 
 impl Overwrite {
-    /// Fails at once if a file to write exists, rather than after the work; the file is looked for again when it is written.
-    pub(super) fn check<'a>(&self, paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
-        paths.into_iter().try_for_each(|path| check_new(path, self.force))
+    /// Fails at once, rather than after the work, if a file to write cannot be: if it exists, if its folder does not, or if it
+    /// is one of those to read or the same as another. The files are looked for again when they are written.
+    pub(super) fn check<'a>(
+        &self,
+        outputs: impl IntoIterator<Item = &'a PathBuf>,
+        inputs: impl IntoIterator<Item = &'a PathBuf>,
+    ) -> Result<()> {
+        let outputs: Vec<&PathBuf> = outputs.into_iter().collect();
+        self.check_names(&outputs, inputs)?;
+        let mut files = outputs.iter().filter_map(|path| Some((path, file_behind(path)?)));
+        files.try_for_each(|(path, file)| check_folder_for(path, folder_of(&file)))
     }
+
+    /// As [`Overwrite::check`], of files in a folder that is made if it is not there; gives their paths.
+    pub(super) fn check_in<'a>(
+        &self,
+        folder: &Path,
+        names: impl IntoIterator<Item = impl AsRef<Path>>,
+        inputs: impl IntoIterator<Item = &'a PathBuf>,
+    ) -> Result<Vec<PathBuf>> {
+        let outputs: Vec<PathBuf> = names.into_iter().map(|name| folder.join(name)).collect();
+        self.check_names(&outputs.iter().collect::<Vec<_>>(), inputs)?;
+        let there = folder.ancestors().find(|ancestor| ancestor.exists());
+        check_folder_for(folder, there.unwrap_or(Path::new(".")))?;
+        Ok(outputs)
+    }
+
+    fn check_names<'a>(&self, outputs: &[&PathBuf], inputs: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
+        let mut taken: HashSet<PathBuf> = inputs.into_iter().filter_map(|path| identity(path)).collect();
+        for path in outputs {
+            if identity(path).is_some_and(|file| !taken.insert(file)) {
+                let expected = "a file that is neither read nor written otherwise by the same command";
+                return Err(Error::parameter("output", path.display(), expected));
+            }
+        }
+        outputs.iter().try_for_each(|path| check_new(path, self.force))
+    }
+}
+
+/// Fails, about `path`, unless `folder` can be written to.
+fn check_folder_for(path: &Path, folder: &Path) -> Result<()> {
+    check_folder(folder).map_err(|source| Error::Io { path: path.into(), source })
+}
+
+/// What two paths of one file have in common, there or not; none of a device or a pipe, which may have several uses.
+fn identity(path: &Path) -> Option<PathBuf> {
+    let file = file_behind(path)?;
+    let folder = fs::canonicalize(folder_of(&file)).ok()?;
+    Some(folder.join(file.file_name()?))
 }
 
 /// Which rows may be found.
@@ -41,6 +87,11 @@ pub(super) struct Accept {
 }
 
 impl Accept {
+    /// The files to read.
+    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.allow.iter().chain(&self.deny)
+    }
+
     /// What `filter` makes of that, if not all may be found.
     pub(super) fn filter(&self, filter: impl FnOnce(&dyn Fn(i64) -> bool) -> Result<Filter>) -> Result<Option<Filter>> {
         let (path, allowed) = match (&self.allow, &self.deny) {

@@ -48,9 +48,10 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
-        let vectors = self.vectors.iter().flat_map(|folder| [folder.join("rows.npy"), folder.join("queries.npy")]);
-        let vectors: Vec<PathBuf> = vectors.collect();
-        self.overwrite.check(vectors.iter().chain(&self.plot))?;
+        let names = ["rows.npy", "queries.npy"];
+        let vectors = self.vectors.as_ref().map(|folder| self.overwrite.check_in(folder, names, []));
+        let vectors = vectors.transpose()?.unwrap_or_default();
+        self.overwrite.check(&self.plot, &vectors)?;
         let device = common.device()?;
         let mut devices = vec![Device::cpu()];
         if device.is_gpu() {

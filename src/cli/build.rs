@@ -12,6 +12,7 @@ use super::{
     add::add,
     arguments::{self, AtMost, Overwrite},
     console::Console,
+    failure::blaming_ids,
 };
 use crate::{Error, Index, Metric, Result, index::Training, storage::read_vectors};
 
@@ -46,7 +47,7 @@ pub(super) struct Build {
 
 impl Build {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
-        self.overwrite.check([&self.output])?;
+        self.overwrite.check([&self.output], self.ids.iter().chain([&self.data]))?;
         let device = common.device()?;
         let rows = read_vectors(&self.data)?;
         let ids = self.ids.as_deref().map(arguments::read_row_ids).transpose()?;
@@ -64,7 +65,8 @@ impl Build {
         let train_seconds = start.elapsed().as_secs_f64();
         drop((training, sample));
         index.warnings().iter().for_each(|warning| console.warn(warning));
-        let add_seconds = add(&mut index, rows.view(), ids.as_deref(), console)?;
+        let added = add(&mut index, rows.view(), ids.as_deref(), console);
+        let add_seconds = added.map_err(blaming_ids(self.ids.as_deref()))?;
         index.write_file(&self.output, self.overwrite.force)?;
         let (ntotal, bytes) = (index.ntotal(), index.bytes_per_vector());
         let json = json!({

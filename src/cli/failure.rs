@@ -1,6 +1,6 @@
 //! Why a command failed: one line, and an exit status.
 
-use std::{fmt, io::ErrorKind, process::ExitCode};
+use std::{fmt, io::ErrorKind, path::Path, process::ExitCode};
 
 use crate::Error;
 
@@ -36,6 +36,25 @@ impl From<Error> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&one_line(&self.message))
+    }
+}
+
+/// Names the file that is to blame: that of `rows` which do not fit, or of an `index` which is not trained.
+pub(super) fn blaming(rows: &Path, index: &Path) -> impl FnOnce(Error) -> Error {
+    move |error| match error {
+        Error::Dimension { .. } | Error::Length { .. } | Error::NotFinite { .. } => error.in_file(rows),
+        Error::NotTrained { .. } => error.in_file(index),
+        error => error,
+    }
+}
+
+/// Names the file of identifiers, if there is one and it is to blame.
+pub(super) fn blaming_ids(ids: Option<&Path>) -> impl FnOnce(Error) -> Error {
+    move |error| match (ids, &error) {
+        (Some(ids), Error::Length { .. } | Error::DuplicateId { .. } | Error::Parameter { name: "id", .. }) => {
+            error.in_file(ids)
+        }
+        _ => error,
     }
 }
 

@@ -16,17 +16,17 @@ use super::{
     Common, Outcome,
     arguments::{self, AtMost, Overwrite},
     console::Console,
+    failure::blaming,
 };
 use crate::{
-    KMeans, Result,
-    kmeans::Init,
+    Device, KMeans, Result,
+    kmeans::{Clustering, Init},
     storage::{VectorFile, read_vectors, write_labels, write_vectors},
 };
 
 /// Clusters vectors around k centroids.
 ///
-/// The objective is the sum over the training vectors of the squared distances to their centroids, with --spherical of
-/// the inner products with them.
+/// The objective is the sum over the training vectors of the squared distances to their nearest centroids.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -108,11 +108,27 @@ impl Rows {
     fn open(path: &Path, in_pieces: bool) -> Result<Self> {
         Ok(if in_pieces { Rows::File(VectorFile::open(path)?) } else { Rows::Read(read_vectors(path)?) })
     }
+
+    fn train(&self, device: &Device, kmeans: &KMeans) -> Result<Clustering> {
+        match self {
+            Rows::Read(rows) => kmeans.train(device, rows.view()),
+            Rows::File(file) => kmeans.train_rows(device, file),
+        }
+    }
+
+    /// The sum of squared distances where inner products assigned: what k-means on the same sample begins with at the
+    /// centroids that there are.
+    fn objective(&self, device: &Device, kmeans: KMeans, clustering: &Clustering) -> Result<f64> {
+        let centroids = Init::Given(clustering.centroids().to_owned());
+        let again = self.train(device, &kmeans.spherical(false).init(centroids).iterations(1))?;
+        Ok(again.objectives().first().copied().unwrap_or(again.objective()))
+    }
 }
 
 impl Kmeans {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
-        self.overwrite.check(self.output.iter().chain(&self.labels))?;
+        let given = if let Start::File(path) = &self.init { Some(path) } else { None };
+        self.overwrite.check(self.output.iter().chain(&self.labels), given.into_iter().chain([&self.data]))?;
         let device = common.device()?;
         let rows = Rows::open(&self.data, self.memory.is_some())?;
         let mut kmeans = KMeans::new(self.k)
@@ -123,16 +139,17 @@ impl Kmeans {
             .max_points_per_centroid(self.max_points_per_centroid.0)
             .memory(self.memory.map(|mebibytes| u64::from(mebibytes.get()) << 20))
             .seed(common.seed);
+        let again = kmeans.clone();
         if let Some(bar) = console.bar() {
             kmeans = kmeans.progress(move |step| bar.show("training", step.done, step.of));
         }
         let start = Instant::now();
-        let clustering = match &rows {
-            Rows::Read(rows) => kmeans.train(&device, rows.view())?,
-            Rows::File(file) => kmeans.train_rows(&device, file)?,
-        };
+        let clustering = rows.train(&device, &kmeans);
+        let clustering = clustering.map_err(blaming(given.unwrap_or(&self.data), &self.data))?;
         let seconds = start.elapsed().as_secs_f64();
         drop(kmeans);
+        let objective =
+            if self.spherical { rows.objective(&device, again, &clustering)? } else { clustering.objective() };
         clustering.warnings().iter().for_each(|warning| console.warn(warning));
         if let Some(path) = &self.output {
             write_vectors(path, clustering.centroids(), self.overwrite.force)?;
@@ -144,7 +161,7 @@ impl Kmeans {
             };
             write_labels(path, assignment.labels.mapv(i64::from).view(), self.overwrite.force)?;
         }
-        let (iterations, objective) = (clustering.iterations(), clustering.objective());
+        let iterations = clustering.iterations();
         let json = json!({
             "device": device.name(),
             "seconds": seconds,

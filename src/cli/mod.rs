@@ -14,11 +14,13 @@ mod range;
 mod remove;
 mod search;
 mod shaders;
+#[cfg(unix)]
+mod signals;
 #[cfg(feature = "spectra")]
 mod spectra;
 mod verify;
 
-use std::{num::NonZeroUsize, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -89,8 +91,8 @@ struct Common {
     #[arg(long, global = true, env = "CELLPROBE_DEVICE", default_value = "auto", value_name = "DEVICE")]
     device: String,
     /// Threads of the CPU to use [default: all]
-    #[arg(long, global = true, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     /// Seed of every random choice
     #[arg(long, global = true, default_value_t = 1234, value_name = "N")]
     seed: u64,
@@ -135,8 +137,10 @@ impl Common {
         // Graphics libraries report much that means nothing to a user, even as errors.
         let others = if self.verbose > 1 { level } else { log::LevelFilter::Off };
         env_logger::Builder::new().filter_level(others).filter_module("cellprobe", level).parse_default_env().init();
+        #[cfg(unix)]
+        signals::watch().map_err(Failure::new)?;
         if let Some(threads) = self.threads {
-            rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global().map_err(Failure::new)?;
+            rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().map_err(Failure::new)?;
         }
         Ok(())
     }

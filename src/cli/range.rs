@@ -13,6 +13,7 @@ use super::{
     Common, Outcome,
     arguments::{self, Accept, Overwrite},
     console::Console,
+    failure::blaming,
 };
 use crate::{
     Index, Neighbors, Search,
@@ -48,10 +49,12 @@ pub(super) struct Range {
 
 impl Range {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
-        self.overwrite.check(&self.output)?;
+        let inputs = [&self.index, &self.queries].into_iter().chain(self.accept.files());
+        self.overwrite.check(&self.output, inputs)?;
         let index = Index::read_file(&self.index, &common.device()?)?;
         let queries = read_vectors(&self.queries)?;
-        let filter = self.accept.filter(|accepts| index.filter(accepts))?;
+        let filter = self.accept.filter(|accepts| index.filter(accepts));
+        let filter = filter.map_err(blaming(&self.queries, &self.index))?;
         let mut search = Search::all_within(self.radius);
         if let Some(nprobe) = self.nprobe {
             search = search.nprobe(nprobe);
@@ -62,7 +65,8 @@ impl Range {
         let bar = console.bar();
         let show = |done: usize, of: usize| bar.iter().for_each(|bar| bar.show("searching", done, of));
         let start = Instant::now();
-        let found = index.search_with(queries.view(), &if bar.is_some() { search.progress(&show) } else { search })?;
+        let found = index.search_with(queries.view(), &if bar.is_some() { search.progress(&show) } else { search });
+        let found = found.map_err(blaming(&self.queries, &self.index))?;
         let seconds = start.elapsed().as_secs_f64();
         drop(bar);
         if let Some(path) = &self.output {

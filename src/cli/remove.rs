@@ -15,7 +15,7 @@ use crate::Index;
 /// Removes vectors from an index.
 ///
 /// The others keep their identifiers. Identifiers that the index has not are passed over. Vectors added to the written
-/// index want identifiers of their own where those that they would be numbered by are taken.
+/// index are numbered on from the largest identifier left.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -36,7 +36,7 @@ pub(super) struct Remove {
 
 impl Remove {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
-        self.overwrite.check([&self.output])?;
+        self.overwrite.check([&self.output], [&self.ids])?;
         let device = common.device()?;
         let mut index = Index::read_file(&self.index, &device)?;
         let ids: HashSet<i64> = arguments::read_row_ids(&self.ids)?.into_iter().collect();

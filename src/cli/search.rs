@@ -16,6 +16,7 @@ use super::{
     Common, Outcome,
     arguments::{self, Accept, Overwrite},
     console::Console,
+    failure::blaming,
 };
 use crate::{
     Device, Error, Index, Neighbors, Result, Search,
@@ -25,6 +26,9 @@ use crate::{
 
 /// The k of the recalls that are reported.
 const RECALLS: [usize; 3] = [1, 10, 100];
+
+/// The most bytes of identifiers that may be written of neighbours that there are not.
+const MOST_PADDING: u64 = 1 << 30;
 
 /// Finds the nearest neighbours of queries.
 ///
@@ -84,13 +88,20 @@ pub(super) struct SearchIndex {
 
 impl SearchIndex {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
-        self.overwrite.check(self.output.iter().chain(&self.distances))?;
+        let inputs = [&self.index, &self.queries].into_iter().chain(&self.rerank).chain(&self.rerank_ids);
+        let inputs = inputs.chain(&self.truth);
+        self.overwrite.check(self.output.iter().chain(&self.distances), inputs.chain(self.accept.files()))?;
         let index = Searched::read(self, &common.devices()?)?;
         let device = index.device();
         let queries = read_vectors(&self.queries)?;
+        self.check_width(queries.nrows(), index.ntotal())?;
         let truth = self.truth.as_ref().map(|path| truth(path, queries.nrows())).transpose()?;
         let exact = match &self.rerank {
-            Some(path) => Some(index.exact_rows(read_vectors(path)?.view(), self.rerank_ids.as_deref())?),
+            Some(path) => {
+                let rows = read_vectors(path)?;
+                let exact = index.exact_rows(rows.view(), self.rerank_ids.as_deref());
+                Some(exact.map_err(blaming(path, &self.index))?)
+            }
             None => None,
         };
         let mut search = Search::new(self.k);
@@ -100,13 +111,15 @@ impl SearchIndex {
         if let Some(exact) = &exact {
             search = search.rerank(exact, self.rerank_factor);
         }
-        let filter = self.accept.filter(|accepts| index.filter(accepts))?;
+        let filter = self.accept.filter(|accepts| index.filter(accepts));
+        let filter = filter.map_err(blaming(&self.queries, &self.index))?;
         if let Some(filter) = &filter {
             search = search.filter(filter);
         }
         let run = |search: &Search<'_>| -> Result<(Neighbors, f64)> {
             let start = Instant::now();
-            let found = index.search_with(queries.view(), search)?;
+            let found = index.search_with(queries.view(), search);
+            let found = found.map_err(blaming(&self.queries, &self.index))?;
             Ok((found, start.elapsed().as_secs_f64()))
         };
         let bar = console.bar();
@@ -150,6 +163,19 @@ impl SearchIndex {
         }
         console.summary(&json, &text)?;
         Ok(true)
+    }
+
+    /// Fails if rows of k were mostly padding, and more of it than there may be memory for.
+    fn check_width(&self, queries: usize, ntotal: usize) -> Result<()> {
+        let most = MOST_PADDING / (size_of::<i64>() * queries.max(1)) as u64;
+        let written = self.output.is_some() || self.distances.is_some();
+        if written && self.k.saturating_sub(ntotal) as u64 > most {
+            let most = ntotal as u64 + most;
+            let expected =
+                format!("at most {most} to write: the index has {ntotal} vectors, and more were 1 GiB of padding");
+            return Err(Error::parameter("k", self.k, expected));
+        }
+        Ok(())
     }
 
     fn write(&self, found: &Neighbors) -> Result<()> {
@@ -199,6 +225,13 @@ impl Searched {
         }
     }
 
+    fn ntotal(&self) -> usize {
+        match self {
+            Searched::OnOne(index) => index.ntotal(),
+            Searched::OnSeveral(index) => index.ntotal(),
+        }
+    }
+
     fn exact_rows(&self, rows: ArrayView2<'_, f32>, ids: Option<&Path>) -> Result<ExactRows> {
         let ids = ids.map(arguments::read_row_ids).transpose()?;
         match (self, ids) {
@@ -228,7 +261,8 @@ impl Searched {
 fn truth(path: &PathBuf, queries: usize) -> Result<Array2<i64>> {
     let truth = read_ids(path)?;
     if truth.nrows() != queries {
-        return Err(Error::Length { what: "rows of the truth", expected: queries, found: truth.nrows() });
+        let (expected, found) = (queries, truth.nrows());
+        return Err(Error::Length { what: "rows of the truth", expected, found }.in_file(path));
     }
     Ok(truth)
 }

@@ -23,9 +23,8 @@ pub(super) struct Shaders {
 impl Shaders {
     pub(super) fn run(&self, console: &Console) -> Outcome {
         let shaders = rendered_shaders();
-        let path = |name: &str, variant: &str| self.dump.join(format!("{name}.{variant}.wgsl"));
-        let paths: Vec<PathBuf> = shaders.iter().map(|shader| path(shader.name, &shader.variant)).collect();
-        self.overwrite.check(&paths)?;
+        let names = shaders.iter().map(|shader| format!("{}.{}.wgsl", shader.name, shader.variant));
+        let paths = self.overwrite.check_in(&self.dump, names, [])?;
         std::fs::create_dir_all(&self.dump).map_err(|source| Error::Io { path: self.dump.clone(), source })?;
         for (shader, path) in shaders.iter().zip(&paths) {
             write_whole(path, self.overwrite.force, |file| {

@@ -52,15 +52,15 @@ impl<'a> Adding<'a> {
 }
 
 impl<K: Kind> VectorIndex<K> {
-    /// Adds rows, numbered on from [`VectorIndex::ntotal`].
+    /// Adds rows, numbered on: from [`VectorIndex::ntotal`] and the number of rows removed so far, or else from the largest
+    /// identifier and 1, whichever is more.
     ///
     /// The index is put together anew, however few rows come: all that it has is copied, and meanwhile there is memory for
     /// both. Add many rows at a time.
     ///
     /// # Errors
-    /// [`Error::NotTrained`], [`Error::Dimension`], [`Error::NotFinite`], [`Error::DuplicateId`] if an identifier
-    /// given earlier is in the way, [`Error::Limit`], [`Error::OutOfMemory`], [`Error::DeviceLost`]. The index is
-    /// then as it was.
+    /// [`Error::NotTrained`], [`Error::Dimension`], [`Error::NotFinite`], [`Error::Limit`], [`Error::OutOfMemory`],
+    /// [`Error::DeviceLost`]. The index is then as it was.
     pub fn add(&mut self, rows: ArrayView2<'_, f32>) -> Result<()> {
         self.add_with(rows, &Adding::default())
     }
@@ -68,7 +68,8 @@ impl<K: Kind> VectorIndex<K> {
     /// Adds rows with identifiers, one a row, none of them twice or below 0.
     ///
     /// # Errors
-    /// As [`VectorIndex::add`], and [`Error::Length`] or [`Error::Parameter`] for identifiers that do not fit.
+    /// As [`VectorIndex::add`], [`Error::DuplicateId`], and [`Error::Length`] or [`Error::Parameter`] for identifiers that do
+    /// not fit.
     pub fn add_with_ids(&mut self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<()> {
         self.add_with(rows, &Adding::default().ids(ids))
     }

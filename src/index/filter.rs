@@ -149,8 +149,8 @@ impl<K: Kind> VectorIndex<K> {
     /// Removes the rows whose identifiers `removes`; the others keep theirs and their order. Gives how many it removed.
     ///
     /// What stays is put together anew, which takes as much memory again. Rows added later without identifiers are numbered
-    /// on as if nothing had been removed; an index that was written and read again does not know what was, and wants
-    /// identifiers for them.
+    /// on as if nothing had been removed; an index that was written and read again does not know what was, and numbers them
+    /// on from the largest identifier left.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`]. The index is then as it was.

@@ -1,5 +1,7 @@
 //! The callers' identifiers of rows.
 
+use std::ops::Range;
+
 use ndarray::{Array2, ArrayView2, Axis};
 
 use crate::{Error, Result};
@@ -46,7 +48,7 @@ impl Ids {
         self.count
     }
 
-    /// With `count` more rows, which have the identifiers `ids` or else go on from their number, that of those removed included.
+    /// With `count` more rows, which have the identifiers `ids` or else are [numbered on](Ids::numbered_on).
     pub(super) fn extended(&self, count: usize, ids: Option<&[i64]>) -> Result<Self> {
         let total = self.count + count;
         if total > u32::MAX as usize - 1 {
@@ -64,7 +66,7 @@ impl Ids {
                 return Err(Error::Length { what: "ids", expected: count, found: ids.len() });
             }
             Some(ids) => ids.to_vec(),
-            None => ((self.count + self.removed) as i64..(total + self.removed) as i64).collect(),
+            None => self.numbered_on(count)?.collect(),
         };
         if let Some(negative) = new.iter().find(|&&id| id < 0) {
             return Err(Error::parameter("id", negative, "0 or above"));
@@ -113,6 +115,19 @@ impl Ids {
         };
         let places: Vec<usize> = (0..self.count as u32).map(place).collect::<Result<_>>()?;
         Ok(given.select(Axis(0), &places))
+    }
+
+    /// Numbers for `count` more rows: above every identifier, and above the numbers of rows that were removed.
+    fn numbered_on(&self, count: usize) -> Result<Range<i64>> {
+        let rows = (self.count + self.removed) as i64;
+        let largest = self.given.iter().flatten().max();
+        let first = largest.map_or(rows, |largest| rows.max(largest.saturating_add(1)));
+        let limit = Error::Limit {
+            limit: "the largest identifier",
+            allowed: i64::MAX as u64,
+            asked: first as u64 + count as u64,
+        };
+        first.checked_add(count as i64).map(|end| first..end).ok_or(limit)
     }
 
     /// Of these rows alone, the others having been removed.

@@ -269,7 +269,7 @@ impl<K: Kind> VectorIndex<K> {
         let prepared = self.prepared(rows);
         let rows = prepared.as_ref().map_or(rows, |rows| rows.view());
         let (transform, rotated) = match &self.transform {
-            Some(placed) => Some(placed.train(self.device(), rows, training).await?).unzip(),
+            Some(placed) => Some(Box::pin(placed.train(self.device(), rows, training)).await?).unzip(),
             None => (None, None),
         };
         let rows = rotated.as_ref().map_or(rows, |rows| rows.view());

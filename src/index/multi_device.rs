@@ -133,8 +133,8 @@ impl MultiDeviceIndex {
         self.parts.iter_mut().try_for_each(|part| part.set_nprobe(nprobe))
     }
 
-    /// Adds rows, numbered on from [`MultiDeviceIndex::ntotal`]; each device makes codes of its own rows, and puts its part
-    /// together anew: add many at a time.
+    /// Adds rows, numbered on as by [`VectorIndex::add`](super::VectorIndex::add); each device makes codes of its own rows, and
+    /// puts its part together anew: add many at a time.
     ///
     /// # Errors
     /// As [`VectorIndex::add`](super::VectorIndex::add). The index is then as it was on every device.

@@ -85,6 +85,7 @@ impl Format {
 
     /// The format of a file that begins so; `None` if it says nothing, or nothing that is known.
     fn of_start(start: &str) -> Option<Self> {
+        let start = start.replace('\r', "\n");
         let xml = start.trim_start_matches('\u{feff}').trim_start().starts_with('<');
         if xml && ["<mzML", "<indexedmzML"].iter().any(|tag| start.contains(tag)) {
             return Some(Format::Mzml);
@@ -199,7 +200,7 @@ fn look_at(reader: &mut BoxedReader, file: &Path) -> Result<Vec<u8>> {
 
 /// Whether there is nothing but comments.
 fn is_blank(start: &[u8]) -> bool {
-    start.split(|&byte| byte == b'\n').all(|line| matches!(line.trim_ascii().first(), None | Some(b'#')))
+    start.split(|byte| matches!(byte, b'\n' | b'\r')).all(|line| matches!(line.trim_ascii().first(), None | Some(b'#')))
 }
 
 impl Parser for AnyFormat {

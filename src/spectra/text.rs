@@ -17,7 +17,7 @@ use super::{Flaw, Rejected};
 use crate::{Error, Result};
 
 /// Longer lines are passed over, so that a file without line ends does not fill the memory.
-const LONGEST_LINE: u64 = 1 << 20;
+const LONGEST_LINE: usize = 1 << 20;
 
 /// The text of a file, decompressed where it has to be.
 pub type BoxedReader = Box<dyn BufRead + Send>;
@@ -80,7 +80,7 @@ pub(super) fn failure(file: &Path, offset: u64, error: io::Error) -> Error {
     }
 }
 
-/// The lines of a file.
+/// The lines of a file, which end with LF, CR LF or CR.
 #[derive(Debug)]
 pub(super) struct Lines<R> {
     reader: R,
@@ -90,11 +90,13 @@ pub(super) struct Lines<R> {
     number: u64,
     /// Bytes read so far.
     offset: u64,
+    /// Whether the last byte was a carriage return: a line feed that follows belongs to it.
+    after_return: bool,
 }
 
 impl<R: BufRead> Lines<R> {
     pub fn new(reader: R, file: Arc<Path>) -> Self {
-        Lines { reader, file, line: Vec::new(), number: 0, offset: 0 }
+        Lines { reader, file, line: Vec::new(), number: 0, offset: 0, after_return: false }
     }
 
     /// The next line, trimmed, and its number.
@@ -132,20 +134,38 @@ impl<R: BufRead> Lines<R> {
     /// Reads a line into `line`; false at the end of the file.
     fn fill(&mut self, rejected: &mut Rejected) -> Result<bool> {
         self.line.clear();
-        let read = Read::by_ref(&mut self.reader).take(LONGEST_LINE).read_until(b'\n', &mut self.line);
-        let mut read = read.map_err(|error| self.failure(error))? as u64;
-        if read == LONGEST_LINE && self.line.last() != Some(&b'\n') {
-            read += self.reader.skip_until(b'\n').map_err(|error| self.failure(error))? as u64;
+        let (mut any, mut too_long) = (false, false);
+        loop {
+            let bytes = match self.reader.fill_buf() {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(failure(&self.file, self.offset, error)),
+            };
+            // The rest of the line end before.
+            let rest = usize::from(std::mem::take(&mut self.after_return) && bytes.first() == Some(&b'\n'));
+            let (text, ended) = match bytes[rest..].iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+                Some(end) => (&bytes[rest..rest + end], true),
+                None => (&bytes[rest..], false),
+            };
+            self.after_return = ended && bytes[rest + text.len()] == b'\r';
+            too_long |= self.line.len() + text.len() > LONGEST_LINE;
+            if !too_long {
+                self.line.extend_from_slice(text);
+            }
+            let read = rest + text.len() + usize::from(ended);
+            any |= read > rest;
+            self.reader.consume(read);
+            self.offset += read as u64;
+            if ended || read == 0 {
+                break;
+            }
+        }
+        if too_long {
             self.line.clear();
             rejected.flaw(Flaw::LongLine);
         }
-        self.offset += read;
         self.number += 1;
-        Ok(read > 0)
-    }
-
-    fn failure(&self, error: io::Error) -> Error {
-        failure(&self.file, self.offset + self.line.len() as u64, error)
+        Ok(any)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A folder to run `cellprobe spectra` in.
+//! A folder to run `cellprobe` in.
 
 use std::{
     collections::BTreeMap,
@@ -31,10 +31,16 @@ impl Folder {
         self.folder.path().join(name)
     }
 
-    pub fn run(&self, arguments: &str) -> Result<Output> {
+    /// The command in the folder, on the CPU.
+    pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cellprobe"));
         command.current_dir(self.folder.path()).env("CELLPROBE_DEVICE", "cpu").env_remove("RUST_LOG");
-        Ok(command.args(self.command).args(arguments.split_whitespace()).output()?)
+        command.args(self.command).args(arguments.split_whitespace());
+        command
+    }
+
+    pub fn run(&self, arguments: &str) -> Result<Output> {
+        Ok(self.command(arguments).output()?)
     }
 
     /// The summary of a command that must succeed.

@@ -17,6 +17,7 @@ use super::{
         Common, Outcome,
         arguments::Overwrite,
         console::{Bar, Console},
+        failure::blaming,
     },
     SpectraOptions,
     input::{Input, names, reasons},
@@ -26,8 +27,8 @@ use crate::{
     spectra::{
         Cleaning, Collection, Rejected, Scaling, Score, Spectrum, Spool, WithVectors,
         cluster::{
-            CLUSTERS_FILE, CONSENSUS_FILE, ClusterFiles, ClusterOptions, Clusters, Earlier, MEDOIDS_FILE, Method,
-            Quality, cluster_into,
+            CLUSTERS_FILE, CONSENSUS_FILE, ClusterFiles, ClusterOptions, Earlier, MEDOIDS_FILE, Method, Quality,
+            cluster_into,
         },
         find_files,
         report::ClustersReport,
@@ -111,22 +112,20 @@ impl MethodName {
 impl Cluster {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
         let start = Instant::now();
-        let outputs: Vec<PathBuf> =
-            [CLUSTERS_FILE, MEDOIDS_FILE, CONSENSUS_FILE, NETWORK_FILE, REJECTED_FILE, REPORT_FILE, SUMMARY_FILE]
-                .map(|name| self.output.join(name))
-                .into();
-        self.overwrite.check(&outputs)?;
-        let device = common.device()?;
         let files = find_files(&self.files)?;
+        let outputs =
+            [CLUSTERS_FILE, MEDOIDS_FILE, CONSENSUS_FILE, NETWORK_FILE, REJECTED_FILE, REPORT_FILE, SUMMARY_FILE];
+        self.overwrite.check_in(&self.output, outputs, files.iter().chain(&self.options.vectors.vectors))?;
+        let device = common.device()?;
         let earlier = self.earlier(&files)?;
         let bar = console.bar();
-        let read = self.read(&files, &earlier, bar.as_ref())?;
+        let read = self.read(&files, &earlier, bar.as_ref(), console)?;
         let options = self.options(common, read.spool.len());
         let heading = self.heading(&files, &device, &options);
         let old: Vec<u32> = (0..earlier.len() as u32).collect();
         let show = |done, of| bar.iter().for_each(|bar| bar.show("clustering", done, of));
-        let vectors = self.options.vectors.vectors.as_ref().map(read_vectors).transpose()?;
-        let vectors = vectors.map(|vectors| WithVectors::new(&read.spool, vectors)).transpose()?;
+        let with = |path: &PathBuf| WithVectors::new(&read.spool, read_vectors(path)?).map_err(blaming(path, path));
+        let vectors = self.options.vectors.vectors.as_ref().map(with).transpose()?;
         let spectra: &dyn Collection = vectors.as_ref().map_or(&read.spool, |with_vectors| with_vectors);
         let clusters = &cluster_into(&device, spectra, &old, &options, &show)?;
         let written = ClusterFiles { spectra, clusters, earlier: &earlier, options: &options, heading: &heading };
@@ -136,8 +135,11 @@ impl Cluster {
         let report = report.html()?;
         self.write_file(REPORT_FILE, |out| out.write_all(report.as_bytes()).map_err(stream_error))?;
         drop(bar);
-        let summary = summary(clusters, &read, &heading, start.elapsed().as_secs_f64());
+        let summary = summary(&written, &read, start.elapsed().as_secs_f64());
         self.write_file(SUMMARY_FILE, |out| writeln!(out, "{summary:#}").map_err(stream_error))?;
+        if let (Some(truth), Value::Null) = (&self.options.truth, &summary["completeness"]) {
+            console.warn(format!("no spectrum has the field {truth}: nothing to compare with"));
+        }
         console.summary(&summary, &text(&summary, &self.output))?;
         Ok(true)
     }
@@ -177,7 +179,7 @@ impl Identities {
 
 impl Cluster {
     /// Reads and cleans everything, the representatives of earlier clusters first.
-    fn read(&self, files: &[PathBuf], earlier: &Earlier, bar: Option<&Bar>) -> Result<Read> {
+    fn read(&self, files: &[PathBuf], earlier: &Earlier, bar: Option<&Bar>, console: &Console) -> Result<Read> {
         // Intensities are scaled when spectra are compared: representatives are written as they were measured.
         let cleaning = Cleaning { scaling: Scaling::Off, ..self.options.cleaning() };
         let mut read = Read {
@@ -198,6 +200,7 @@ impl Cluster {
             kept.into_iter().try_for_each(|spectrum| keep(&mut read, spectrum))?;
             Ok(unclean)
         })?;
+        input.warn(console);
         (read.rejected, read.spectra) = (input.rejected, input.count);
         Ok(read)
     }
@@ -267,22 +270,22 @@ impl Cluster {
 }
 
 /// What is reported, by the names that scripts read.
-fn summary(clusters: &Clusters, read: &Read, heading: &[(String, String)], seconds: f64) -> Value {
+fn summary(files: &ClusterFiles<dyn Collection + '_>, read: &Read, seconds: f64) -> Value {
     let flaws: Map<String, Value> =
         read.rejected.flaws.iter().map(|(flaw, count)| (flaw.to_string(), (*count).into())).collect();
     let parameters: Map<String, Value> =
-        heading.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        files.heading.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
     let mut summary = json!({
         "spectra": read.spectra,
         "kept": read.spectra - read.rejected.total(),
         "rejected": reasons(&read.rejected),
         "flaws": flaws,
-        "clusters": clusters.len(),
-        "clustered_ratio": clusters.clustered_ratio(),
+        "clusters": files.clusters.len(),
+        "clustered_ratio": files.clustered_ratio(),
         "seconds": seconds,
         "parameters": parameters,
     });
-    if let Some(quality) = Quality::of(clusters.labels(), &read.identities) {
+    if let Some(quality) = Quality::of(files.clusters.labels(), &read.identities) {
         summary["identified"] = quality.spectra.into();
         summary["incorrectly_clustered_ratio"] = quality.incorrectly_clustered_ratio.into();
         summary["completeness"] = quality.completeness.into();

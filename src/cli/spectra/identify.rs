@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     fs,
-    io::Write as _,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -16,6 +16,7 @@ use super::{
         Common, Outcome,
         arguments::{self, Overwrite},
         console::{Bar, Console},
+        failure::blaming,
     },
     SpectraOptions,
     input::{Input, names, reasons},
@@ -31,7 +32,7 @@ use crate::{
         },
         report::IdentificationsReport,
     },
-    storage::{read_vectors, stream_error, write_whole},
+    storage::{faiss, read_vectors, stream_error, write_whole},
 };
 
 const MATCHES_FILE: &str = "matches.tsv";
@@ -126,23 +127,26 @@ struct Found {
 impl Identify {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
         let start = Instant::now();
+        let files = find_files(&self.queries)?;
+        let vectors = self.options.vectors.vectors.iter().chain(&self.library_vectors);
         let outputs = [MATCHES_FILE, MZTAB_FILE, REJECTED_FILE, REPORT_FILE, SUMMARY_FILE];
-        self.overwrite.check(&outputs.map(|name| self.output.join(name)))?;
+        self.overwrite.check_in(&self.output, outputs, files.iter().chain(vectors).chain([&self.library]))?;
         let device = common.device()?;
         let bar = console.bar();
         let library = self.library(bar.as_ref(), console)?;
         // What is found needs about a fourth of the memory that the queries need.
         let memory = self.memory << 20;
         let mut queries = Spool::new(memory / 5 * 4);
-        let input = Input::read(&find_files(&self.queries)?, bar.as_ref(), |spectra| {
+        let input = Input::read(&files, bar.as_ref(), |spectra| {
             let (kept, unclean) = library.clean(spectra)?;
             kept.into_iter().try_for_each(|query| queries.push(query))?;
             Ok(unclean)
         })?;
+        input.warn(console);
         let options = self.options(common);
         let show = |stage: &'static str, done, of| bar.iter().for_each(|bar| bar.show(stage, done, of));
-        let vectors = self.options.vectors.vectors.as_ref().map(read_vectors).transpose()?;
-        let vectors = vectors.map(|vectors| WithVectors::new(&queries, vectors)).transpose()?;
+        let with = |path: &PathBuf| WithVectors::new(&queries, read_vectors(path)?).map_err(blaming(path, path));
+        let vectors = self.options.vectors.vectors.as_ref().map(with).transpose()?;
         let searched: &dyn Collection = vectors.as_ref().map_or(&queries, |with_vectors| with_vectors);
         let identifications = identify_spooled(&device, &library, searched, &options, memory / 5, &show)?;
         drop(bar);
@@ -180,15 +184,26 @@ impl Identify {
             }
             return Ok(library);
         }
-        let (spectra, input) = Input::read_all(std::slice::from_ref(&self.library), bar)?;
+        let read = Input::read_all(&find_files(&[&self.library])?, bar);
+        let (spectra, input) = read.map_err(|error| self.without_sidecar(error))?;
+        input.warn(console);
         let (library, unclean) = match &self.library_vectors {
-            Some(file) => Library::with_vectors(spectra, cleaning, read_vectors(file)?)?,
+            Some(file) => Library::with_vectors(spectra, cleaning, read_vectors(file)?).map_err(blaming(file, file))?,
             None => Library::new(spectra, cleaning, vectors.vectorizer())?,
         };
         for (reason, count) in input.rejected.reasons.iter().chain(&unclean.reasons) {
             console.warn(format!("{count} of the library's spectra not used: {reason}"));
         }
         Ok(library)
+    }
+
+    /// Why the library, which is no file of spectra, cannot be read: an index alone lacks the spectra.
+    fn without_sidecar(&self, error: Error) -> Error {
+        if faiss::read_file(&self.library).is_err() {
+            return error;
+        }
+        let message = "the spectra of the library, which `spectra index` wrote beside it, are missing";
+        Error::Io { path: sidecar(&self.library), source: io::Error::new(io::ErrorKind::NotFound, message) }
     }
 
     fn options(&self, common: &Common) -> IdentifyOptions {

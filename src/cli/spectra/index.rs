@@ -6,13 +6,16 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    super::{Common, Outcome, arguments::Overwrite, console::Console},
+    super::{Common, Failure, Outcome, arguments::Overwrite, console::Console, failure::blaming},
     SpectraOptions,
     input::{Input, reasons},
 };
 use crate::{
     index::Training,
-    spectra::identify::{Library, sidecar, write_library},
+    spectra::{
+        find_files,
+        identify::{Library, sidecar, write_library},
+    },
     storage::read_vectors,
 };
 
@@ -32,7 +35,7 @@ pub(super) struct IndexLibrary {
     /// Files of spectra, folders or patterns
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The library to write
+    /// The library to write: an index, and beside it LIBRARY.mgf.gz, which it is of no use without
     #[arg(short, long, value_name = "LIBRARY")]
     output: PathBuf,
     /// The kind of index, as a FAISS factory string [default: Flat for fewer than 10,000 spectra, otherwise IVF and PQ8]
@@ -47,13 +50,19 @@ pub(super) struct IndexLibrary {
 impl IndexLibrary {
     pub(super) fn run(&self, common: &Common, console: &Console) -> Outcome {
         let start = Instant::now();
-        self.overwrite.check([&self.output, &sidecar(&self.output)])?;
+        let files = find_files(&self.files)?;
+        let inputs = files.iter().chain(&self.options.vectors.vectors);
+        self.overwrite.check([&self.output, &sidecar(&self.output)], inputs)?;
         let device = common.device()?;
         let bar = console.bar();
-        let (spectra, input) = Input::read_all(&self.files, bar.as_ref())?;
+        let (spectra, input) = Input::read_all(&files, bar.as_ref())?;
+        input.warn(console);
+        if input.count == 0 {
+            return Err(Failure::new("nothing to index: no spectrum found"));
+        }
         let (cleaning, vectors) = (self.options.cleaning(), &self.options.vectors);
         let (mut library, unclean) = match &vectors.vectors {
-            Some(file) => Library::with_vectors(spectra, cleaning, read_vectors(file)?)?,
+            Some(file) => Library::with_vectors(spectra, cleaning, read_vectors(file)?).map_err(blaming(file, file))?,
             None => Library::new(spectra, cleaning, vectors.vectorizer())?,
         };
         let mut rejected = input.rejected;

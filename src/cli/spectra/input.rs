@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use super::super::console::Bar;
+use super::super::console::{Bar, Console};
 use crate::{
     Result,
-    spectra::{Format, Rejected, Spectrum, SpectrumReader, find_files},
+    spectra::{Format, Rejected, Spectrum, SpectrumReader},
 };
 
 /// Spectra that are read between two looks at the progress.
@@ -21,6 +21,8 @@ pub(super) struct Input {
     pub(super) rejected: Rejected,
     /// Spectra in the files, used or not.
     pub(super) count: usize,
+    /// Files without any.
+    empty: Vec<PathBuf>,
 }
 
 impl Input {
@@ -47,15 +49,23 @@ impl Input {
             }
             input.files.push((file.clone(), reader.format()));
             input.count += reader.blocks();
+            if reader.blocks() == 0 {
+                input.empty.push(file.clone());
+            }
             input.rejected.merge(reader.into_rejected());
         }
         Ok(input)
     }
 
-    /// Reads the files that `paths` stand for into memory.
-    pub(super) fn read_all(paths: &[PathBuf], bar: Option<&Bar>) -> Result<(Vec<Spectrum>, Self)> {
+    /// Tells of files in which nothing was found.
+    pub(super) fn warn(&self, console: &Console) {
+        self.empty.iter().for_each(|file| console.warn(format!("{}: no spectrum found", file.display())));
+    }
+
+    /// Reads files into memory.
+    pub(super) fn read_all(files: &[PathBuf], bar: Option<&Bar>) -> Result<(Vec<Spectrum>, Self)> {
         let mut all = Vec::new();
-        let input = Input::read(&find_files(paths)?, bar, |spectra| {
+        let input = Input::read(files, bar, |spectra| {
             all.extend(spectra);
             Ok(Rejected::default())
         })?;

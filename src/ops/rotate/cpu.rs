@@ -1,4 +1,5 @@
 //! Rows times a matrix on the CPU: the matrix in panels, which rows meet in groups.
+#![expect(clippy::inline_always, reason = "code is compiled for an instruction set only where it is inlined into it")]
 
 use ndarray::ArrayView2;
 use pulp::Simd;

@@ -181,8 +181,19 @@ impl<C: Collection + ?Sized> ClusterFiles<'_, C> {
         self.heading.iter().try_for_each(|(key, value)| writeln!(out, "# {key}: {}", cell(value)).map_err(stream_error))
     }
 
+    /// Share of the spectra, those of earlier runs included, that are in a cluster of two or more.
+    #[must_use]
+    pub fn clustered_ratio(&self) -> f64 {
+        let (mut clustered, mut all) = (0, 0);
+        for size in (0..self.clusters.len()).map(|cluster| self.size(cluster)) {
+            clustered += if size > 1 { size } else { 0 };
+            all += size;
+        }
+        clustered as f64 / all.max(1) as f64
+    }
+
     /// Spectra of a cluster, those of earlier runs included.
-    fn size(&self, cluster: usize) -> usize {
+    pub(crate) fn size(&self, cluster: usize) -> usize {
         let (earlier, now) = (self.earlier.rows(cluster).len(), self.clusters.members(cluster).len());
         // The representative of an earlier cluster is in both.
         if earlier > 0 { earlier + now - 1 } else { now }

@@ -126,6 +126,7 @@
 //! # }
 //! ```
 
+mod checksum;
 mod decoy;
 mod fdr;
 mod finder;

@@ -9,7 +9,7 @@ use std::{
 use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
 use serde_json::{Value, json};
 
-use super::{Library, library::Vectors};
+use super::{Library, checksum::checksum, library::Vectors};
 use crate::{
     Error, Result,
     spectra::{Cleaning, Losses, Spectrum, Vectorizer, read_files, write_mgf},
@@ -45,7 +45,7 @@ pub fn write_library(library: &Library, path: impl AsRef<Path>, overwrite: bool)
     let index = library.index.as_ref().ok_or(Error::Empty { what: "the index of the library" })?;
     let beside = sidecar(path);
     [path, &beside].into_iter().try_for_each(|path| check_new(path, overwrite))?;
-    let header = header(library);
+    let header = header(library, index);
     write_whole(&beside, overwrite, |out| {
         let mut out = GzEncoder::new(out, Compression::default());
         let written = writeln!(out, "{MARK}{header}")
@@ -88,6 +88,10 @@ pub fn read_library(path: impl AsRef<Path>) -> Result<Library> {
     let device = header["device"].as_str().map(str::to_owned);
     let library = Library { spectra, cleaning, vectors, index: None, device };
     check(&index, &library).map_err(|error| error.in_file(path))?;
+    // Of older libraries it is not known.
+    if header["index"].as_u64().is_some_and(|sum| sum != u64::from(checksum(&index))) {
+        return Err(malformed(&format!("these are not the spectra of {}", path.display())));
+    }
     Ok(Library { index: Some(index), ..library })
 }
 
@@ -128,7 +132,7 @@ fn first_line(path: &Path) -> Result<String> {
     read().map_err(|source| Error::Io { path: path.into(), source })
 }
 
-fn header(library: &Library) -> Value {
+fn header(library: &Library, index: &Stored) -> Value {
     let Cleaning { mz_range, precursor_window, min_relative_intensity, max_peaks, min_peaks, min_span, scaling } =
         library.cleaning.clone();
     let vectors = match library.vectors {
@@ -147,6 +151,7 @@ fn header(library: &Library) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "device": library.device,
         "spectra": library.spectra.len(),
+        "index": checksum(index),
         "cleaning": {
             "mz_range": mz_range.map(|(low, high)| [low, high]),
             "precursor_window": precursor_window,

@@ -41,15 +41,14 @@ impl<C: Collection + ?Sized> ClustersReport<'_, C> {
     /// # Errors
     /// Those of fetching the spectra.
     pub fn html(&self) -> Result<String> {
-        let clusters = self.files.clusters;
-        let sizes: Vec<usize> = (0..clusters.len()).map(|cluster| clusters.members(cluster).len()).collect();
+        let sizes: Vec<usize> = (0..self.files.clusters.len()).map(|cluster| self.files.size(cluster)).collect();
         let largest = sizes.iter().copied().max().unwrap_or(0);
         let mut page = Page::new("Clusters of spectra", "Which spectra show the same molecule.");
         page.tiles(&[
-            ("spectra", grouped(self.files.spectra.len())),
+            ("spectra", grouped(sizes.iter().sum())),
             ("clusters of two or more", grouped(sizes.iter().filter(|&&size| size > 1).count())),
             ("spectra alone", grouped(sizes.iter().filter(|&&size| size == 1).count())),
-            ("clustered", percent(clusters.clustered_ratio())),
+            ("clustered", percent(self.files.clustered_ratio())),
             ("in the largest cluster", grouped(largest)),
         ]);
         self.quality(&mut page);
@@ -134,7 +133,9 @@ impl<C: Collection + ?Sized> ClustersReport<'_, C> {
 
     fn mirrors(&self, page: &mut Page, sizes: &[usize]) -> Result<()> {
         let clusters = self.files.clusters;
-        let mut several: Vec<usize> = (0..clusters.len()).filter(|&cluster| sizes[cluster] > 1).collect();
+        // Of an earlier cluster that nothing joined, there is but the medoid.
+        let mut several: Vec<usize> =
+            (0..clusters.len()).filter(|&cluster| clusters.members(cluster).len() > 1).collect();
         several.sort_by_key(|&cluster| (std::cmp::Reverse(sizes[cluster]), cluster));
         let options = self.files.options;
         let mut figures = vec![];
