@@ -16,7 +16,7 @@ use serde_json::Value;
 
 const TINY: Size = Size { rows: 400, dimension: 16, nlist: 4, queries: 3, m: 4, nprobe: 2 };
 
-const OPERATIONS: [&str; 16] = [
+const OPERATIONS: [&str; 17] = [
     "nearest",
     "knn",
     "select",
@@ -29,6 +29,7 @@ const OPERATIONS: [&str; 16] = [
     "pq_tables",
     "pq_terms",
     "pq_scan",
+    "rotate",
     "round",
     "flat_scan",
     "rerank",

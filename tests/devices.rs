@@ -247,7 +247,7 @@ fn a_search_is_one_submission_and_one_read_back() {
     let rows = rows(500, 8);
     let descending: Vec<i64> = (0..500).rev().collect();
     for device in &uncounted() {
-        for factory in FACTORIES {
+        for factory in FACTORIES.into_iter().chain(["RR6,IVF4,PQ2x4"]) {
             for ids in [None, Some(&descending[..])] {
                 let index = built(device, factory, &rows, ids);
                 let exact = index.exact_rows(rows.view()).unwrap();

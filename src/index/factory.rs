@@ -26,8 +26,8 @@ pub(super) enum Front {
     RandomRotation(Option<usize>),
 }
 
-const EXPECTED: &str = "one of Flat, PQ<M>, PQ<M>x<bits>, behind IVF<nlist>, if there are lists, behind OPQ<M>, OPQ<M>_<d>, \
-                        PCA<d>, PCAR<d>, PCAW<d>, PCAWR<d>, RR or RR<d>, if there is a transform";
+const EXPECTED: &str = "one of Flat, PQ<M>, PQ<M>x<bits>, IVF<nlist>,Flat, IVF<nlist>,PQ<M>, IVF<nlist>,PQ<M>x<bits>, with one of \
+                        OPQ<M>, OPQ<M>_<d>, PCA<d>, PCAR<d>, PCAW<d>, PCAWR<d>, RR, RR<d> and a comma before it or without";
 
 impl FromStr for Factory {
     type Err = Error;

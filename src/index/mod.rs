@@ -54,9 +54,10 @@ mod range;
 mod search;
 mod steps;
 mod streamed;
+mod training;
 mod transformed;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use ndarray::{ArrayView2, Axis, s};
 
@@ -71,12 +72,10 @@ pub use multi_device::{MultiDeviceIndex, Placement};
 pub use pq::PqIndex;
 pub use search::{ExactRows, Search};
 pub use streamed::StreamedIndex;
+pub use training::Training;
 
 use crate::{
-    Device, DeviceArray, Error, Metric, Neighbors, Result, Transform,
-    device::{Cancel, block_on},
-    kmeans::{Progress, Warning},
-    rows,
+    Device, DeviceArray, Error, Metric, Neighbors, Result, Transform, device::block_on, kmeans::Warning, rows,
 };
 use filter::Version;
 use ids::Ids;
@@ -92,84 +91,12 @@ const CHUNK_BYTES: usize = 256 << 20;
 const FEWEST_QUERIES: usize = 1024;
 const FEWEST_QUERIES_ON_CPU: usize = 64;
 
-/// How an index is trained. The defaults are FAISS's.
-#[derive(Clone)]
-pub struct Training {
-    /// Iterations of k-means for the coarse centroids: 10. A product quantizer always has 25.
-    pub iterations: usize,
-    /// Most training rows that k-means uses a centroid: 256.
-    pub max_points_per_centroid: Option<usize>,
-    /// Seed of samples and random starts: 1234.
-    pub seed: u64,
-    pub(crate) progress: Option<std::sync::Arc<dyn Fn(&'static str, Progress) + Send + Sync>>,
-    pub(crate) cancel: Cancel,
-}
-
-impl Default for Training {
-    fn default() -> Self {
-        Training {
-            iterations: 10,
-            max_points_per_centroid: Some(256),
-            seed: 1234,
-            progress: None,
-            cancel: Cancel::default(),
-        }
-    }
-}
-
-impl Training {
-    /// Sets [`Training::iterations`].
-    #[must_use]
-    pub fn iterations(mut self, iterations: usize) -> Self {
-        self.iterations = iterations;
-        self
-    }
-
-    /// Sets [`Training::max_points_per_centroid`]; `None` trains on every row.
-    #[must_use]
-    pub fn max_points_per_centroid(mut self, points: impl Into<Option<usize>>) -> Self {
-        self.max_points_per_centroid = points.into();
-        self
-    }
-
-    /// Sets [`Training::seed`].
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// Calls `progress` with the name of the stage after each of its steps.
-    #[must_use]
-    pub fn progress(mut self, progress: impl Fn(&'static str, Progress) + Send + Sync + 'static) -> Self {
-        self.progress = Some(std::sync::Arc::new(progress));
-        self
-    }
-
-    /// Lets somebody else cancel the training: see [`KMeans::cancelled_by`](crate::KMeans::cancelled_by).
-    #[must_use]
-    pub fn cancelled_by(mut self, cancel: &Cancel) -> Self {
-        self.cancel = cancel.clone();
-        self
-    }
-}
-
-impl fmt::Debug for Training {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Training")
-            .field("iterations", &self.iterations)
-            .field("max_points_per_centroid", &self.max_points_per_centroid)
-            .field("seed", &self.seed)
-            .finish_non_exhaustive()
-    }
-}
-
 /// An index of kind `K`: see [`FlatIndex`], [`PqIndex`], [`IvfFlatIndex`], [`IvfPqIndex`].
 #[derive(Clone)]
 pub struct VectorIndex<K> {
     /// Of what is kept: behind a transform, its dimension is that of what comes out.
     context: Context,
-    transform: Option<Placed>,
+    transform: Option<Arc<Placed>>,
     kind: K,
     ids: Ids,
     /// None where identifiers ascend with the rows.
@@ -274,7 +201,7 @@ impl<K: Kind> VectorIndex<K> {
         };
         let rows = rotated.as_ref().map_or(rows, |rows| rows.view());
         (self.kind, self.warnings) = self.kind.train(&self.context, rows, training).await?;
-        self.transform = transform;
+        self.transform = transform.map(Arc::new);
         self.version = Version::default();
         Ok(())
     }
@@ -448,7 +375,7 @@ impl<K: Kind> VectorIndex<K> {
             None => None,
         };
         let context = Context { device: device.clone(), ..self.context.clone() };
-        let transform = self.transform.as_ref().map(|placed| placed.moved(device)).transpose()?;
+        let transform = self.transform.as_ref().map(|placed| placed.moved(device).map(Arc::new)).transpose()?;
         let (ids, warnings, form) = (self.ids.clone(), self.warnings.clone(), self.form.clone());
         Ok(VectorIndex { context, transform, kind, ids, order, warnings, form, version: self.version.clone() })
     }

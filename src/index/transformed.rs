@@ -1,6 +1,6 @@
 //! Vectors that go through a transform before an index keeps them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use ndarray::{Array2, ArrayView2};
 
@@ -82,7 +82,7 @@ impl<K: Kind> VectorIndex<K> {
             return Err(Error::Dimension { what: "what comes out of a transform", expected, found });
         }
         let placed = Placed::new(self.device(), transform)?;
-        Ok(VectorIndex { transform: Some(placed), version: Version::default(), ..self })
+        Ok(VectorIndex { transform: Some(Arc::new(placed)), version: Version::default(), ..self })
     }
 
     /// What vectors go through before they are kept, if anything.

@@ -39,9 +39,9 @@ pub(super) async fn check(verifier: &mut Verifier<'_>) -> Result<()> {
     }
     let cpu = &Device::cpu();
     for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
-        check_index(verifier, "Flat", FlatIndex::new(cpu, DIMENSION, metric)?).await?;
-        check_index(verifier, "PQ", PqIndex::new(cpu, DIMENSION, M, NBITS, metric)?).await?;
-        check_index(verifier, "IVF,Flat", IvfFlatIndex::new(cpu, DIMENSION, NLIST, metric)?).await?;
+        Box::pin(check_index(verifier, "Flat", FlatIndex::new(cpu, DIMENSION, metric)?)).await?;
+        Box::pin(check_index(verifier, "PQ", PqIndex::new(cpu, DIMENSION, M, NBITS, metric)?)).await?;
+        Box::pin(check_index(verifier, "IVF,Flat", IvfFlatIndex::new(cpu, DIMENSION, NLIST, metric)?)).await?;
         let index = IvfPqIndex::new(cpu, DIMENSION, NLIST, M, NBITS, metric)?;
         Box::pin(check_index(verifier, "IVF,PQ", index)).await?;
     }

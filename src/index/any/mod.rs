@@ -5,24 +5,13 @@ use std::path::Path;
 use ndarray::ArrayView2;
 
 use super::{
-    Accepted, Adding, ExactRows, Filter, FlatIndex, IvfFlatIndex, IvfPqIndex, Kind, MultiDeviceIndex, Placement,
-    PqIndex, Search, StreamedIndex, Training,
+    Adding, ExactRows, Filter, FlatIndex, IvfFlatIndex, IvfPqIndex, MultiDeviceIndex, Placement, PqIndex, Search,
+    StreamedIndex, Training,
     factory::{Factory, Front},
     files,
-    flat::Flat,
-    ids::Ids,
-    ivf::Ivf,
-    ivf_flat::IvfFlat,
-    ivf_pq::IvfPq,
-    parts::{Begun, OfPart},
-    pq::Pq,
-    transformed::Placed,
 };
 use crate::{
-    Device, DeviceArray, Metric, Neighbors, Result, Transform, Work,
-    device::block_on,
-    kmeans::Warning,
-    ops::{self, Ranked},
+    Device, DeviceArray, Metric, Neighbors, Result, Transform, Work, device::block_on, kmeans::Warning, ops::Ranked,
     storage::faiss,
 };
 
@@ -59,6 +48,8 @@ macro_rules! each {
         }
     };
 }
+
+mod inner;
 
 impl Index {
     /// The index that a FAISS factory string asks for: `Flat`, `PQ16`, `PQ8x4`, `IVF1024,Flat`, `IVF1024,PQ16`,
@@ -100,14 +91,6 @@ impl Index {
             Index::IvfFlat(index) => Index::IvfFlat(index.behind(transform)?),
             Index::IvfPq(index) => Index::IvfPq(index.behind(transform)?),
         })
-    }
-
-    /// The index as a file has it behind a transform, rows and all.
-    pub(super) fn placed_behind(mut self, transform: Option<Transform>) -> Result<Self> {
-        if let Some(transform) = transform {
-            each!(&mut self, index => index.transform = Some(Placed::new(index.device(), transform)?));
-        }
-        Ok(self)
     }
 
     /// What vectors go through before they are kept, if anything.
@@ -216,6 +199,14 @@ impl Index {
         each!(self, index => index.train_with(rows, training))
     }
 
+    /// [`Index::train_with`] without blocking.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::train`](super::VectorIndex::train).
+    pub async fn train_async(&mut self, rows: ArrayView2<'_, f32>, training: &Training) -> Result<()> {
+        each!(self, index => index.train_async(rows, training).await)
+    }
+
     /// Adds rows, best many at a time: see [`VectorIndex::add`](super::VectorIndex::add).
     ///
     /// # Errors
@@ -240,12 +231,28 @@ impl Index {
         each!(self, index => index.add_with(rows, adding))
     }
 
+    /// [`Index::add_with`] without blocking.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::add_with`](super::VectorIndex::add_with).
+    pub async fn add_with_async(&mut self, rows: ArrayView2<'_, f32>, adding: &Adding<'_>) -> Result<()> {
+        each!(self, index => index.add_with_async(rows, adding).await)
+    }
+
     /// The `k` nearest rows of each query.
     ///
     /// # Errors
     /// As [`VectorIndex::search`](super::VectorIndex::search).
     pub fn search(&self, queries: ArrayView2<'_, f32>, k: usize) -> Result<Neighbors> {
         self.search_with(queries, &Search::new(k))
+    }
+
+    /// [`Index::search`] without blocking.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::search`](super::VectorIndex::search).
+    pub async fn search_async(&self, queries: ArrayView2<'_, f32>, k: usize) -> Result<Neighbors> {
+        self.search_with_async(queries, &Search::new(k)).await
     }
 
     /// The nearest rows of each query, as `search` says.
@@ -307,6 +314,14 @@ impl Index {
         each!(self, index => index.add_array(rows, ids))
     }
 
+    /// [`Index::add_array`] without blocking.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::add_array`](super::VectorIndex::add_array).
+    pub async fn add_array_async(&mut self, rows: &DeviceArray<f32>, ids: Option<&[i64]>) -> Result<()> {
+        each!(self, index => index.add_array_async(rows, ids).await)
+    }
+
     /// Rows to re-rank by that are on the index's device: see
     /// [`VectorIndex::exact_array`](super::VectorIndex::exact_array).
     ///
@@ -332,11 +347,6 @@ impl Index {
         each!(self, index => index.exact_rows_with_ids(rows, ids))
     }
 
-    /// Rows as the index's own operations take them.
-    pub(super) fn upload(&self, rows: ArrayView2<'_, f32>) -> Result<DeviceArray<f32>> {
-        each!(self, index => index.upload(rows))
-    }
-
     /// A filter for searches that may find only rows whose identifiers `accepts`: see
     /// [`VectorIndex::filter`](super::VectorIndex::filter).
     ///
@@ -354,14 +364,12 @@ impl Index {
         each!(self, index => index.remove(removes))
     }
 
-    /// A bit for each row.
-    pub(super) fn accepting(&self, accepts: impl FnMut(i64) -> bool) -> Vec<u32> {
-        each!(self, index => index.accepting(accepts))
-    }
-
-    /// Bits of rows as searches take them.
-    pub(super) fn accepted(&self, words: Vec<u32>) -> Result<Accepted> {
-        each!(self, index => index.accepted(words))
+    /// [`Index::remove`] without blocking.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::remove`](super::VectorIndex::remove).
+    pub async fn remove_async(&mut self, removes: impl FnMut(i64) -> bool) -> Result<usize> {
+        each!(self, index => index.remove_async(removes).await)
     }
 
     /// The same index on another device.
@@ -402,82 +410,6 @@ impl Index {
         MultiDeviceIndex::new(self, devices, placement).await
     }
 
-    /// Ranks the rows even if they are in the order of their identifiers: they are some of rows that are not.
-    pub(super) fn rank(&mut self) -> Result<()> {
-        each!(self, index => index.rank())
-    }
-
-    /// The index with these of its rows alone, which ascend and keep their identifiers.
-    pub(super) async fn selected(&self, rows: &[u32]) -> Result<Self> {
-        Ok(match self {
-            Index::Flat(index) => Index::Flat(index.selected(rows).await?),
-            Index::Pq(index) => Index::Pq(index.selected(rows).await?),
-            Index::IvfFlat(index) => Index::IvfFlat(index.selected(rows).await?),
-            Index::IvfPq(index) => Index::IvfPq(index.selected(rows).await?),
-        })
-    }
-
-    /// Begins to search a part of an index: see [`VectorIndex::begin`](super::VectorIndex::begin).
-    pub(super) fn begin(
-        &self,
-        queries: ArrayView2<'_, f32>,
-        search: &Search<'_>,
-        part: OfPart<'_>,
-        candidates: usize,
-        bytes: usize,
-    ) -> Result<Begun<'_>> {
-        each!(self, index => index.begin(queries, search, part, candidates, bytes))
-    }
-
-    /// Bytes on a device that its centroids take, and at most each of its rows while it is put there.
-    pub(super) fn bytes_on_device(&self) -> (usize, usize) {
-        // A row's number, and its name where it is told from that.
-        const NAMES: usize = 2 * size_of::<u32>();
-        let dimension = each!(self, index => index.context.dimension);
-        let vector = size_of::<f32>() * dimension;
-        // Codes as they come, and as scans read them.
-        let code = |m: usize, nbits: usize| 4 * ((m * nbits).div_ceil(32) + m.div_ceil(4));
-        let nlist = self.lists().map_or(0, |(nlist, _)| nlist);
-        let matrix = self.transform().map_or(0, |transform| vector * transform.dimension());
-        let lists = matrix + nlist * (vector + size_of::<u32>());
-        match self {
-            Index::Flat(_) => (lists, vector + NAMES),
-            Index::IvfFlat(_) => (lists, vector + NAMES + ops::rounded_bytes(dimension).unwrap_or_default()),
-            Index::Pq(index) => (matrix + (vector << index.kind.nbits), code(index.kind.m, index.kind.nbits) + NAMES),
-            Index::IvfPq(index) => {
-                let terms = size_of::<f32>() + size_of::<u32>();
-                let (m, nbits) = (index.kind.m, index.kind.nbits);
-                (lists + (vector << nbits), code(m, nbits) + NAMES + terms)
-            }
-        }
-    }
-
-    /// Where lists begin, and the rows in them; nothing for an index without lists.
-    pub(super) async fn rows_in_lists(&self) -> Result<Option<(Vec<u32>, Vec<u32>)>> {
-        let ivf = match self {
-            Index::Flat(_) | Index::Pq(_) => None,
-            Index::IvfFlat(index) => index.kind.trained.as_ref().map(|trained| &trained.ivf),
-            Index::IvfPq(index) => index.kind.trained.as_ref().map(|trained| &trained.ivf),
-        };
-        let Some(Ivf { entries, .. }) = ivf else { return Ok(None) };
-        let offsets = self.device().work().read(entries.lists.offsets.clone()).await?;
-        Ok(Some((offsets, self.device().work().read(entries.rows.clone()).await?)))
-    }
-
-    pub(super) fn ids(&self) -> &Ids {
-        each!(self, index => &index.ids)
-    }
-
-    /// What messages call it.
-    pub(super) fn name(&self) -> &'static str {
-        match self {
-            Index::Flat(_) => Flat::NAME,
-            Index::Pq(_) => Pq::NAME,
-            Index::IvfFlat(_) => IvfFlat::NAME,
-            Index::IvfPq(_) => IvfPq::NAME,
-        }
-    }
-
     /// The index in the host's memory, to be searched on a device that it need not fit: see [`StreamedIndex`].
     ///
     /// # Errors
@@ -485,7 +417,15 @@ impl Index {
     /// and a row alone take; [`Error::OutOfMemory`](crate::Error::OutOfMemory),
     /// [`Error::DeviceLost`](crate::Error::DeviceLost).
     pub fn streamed_to(&self, device: &Device, memory: u64) -> Result<StreamedIndex<'static>> {
-        block_on(StreamedIndex::of(self, device, memory))
+        block_on(self.streamed_to_async(device, memory))
+    }
+
+    /// [`Index::streamed_to`] without blocking.
+    ///
+    /// # Errors
+    /// As [`Index::streamed_to`].
+    pub async fn streamed_to_async(&self, device: &Device, memory: u64) -> Result<StreamedIndex<'static>> {
+        StreamedIndex::of(self, device, memory).await
     }
 
     /// Reads a FAISS index file to a device.
@@ -521,6 +461,14 @@ impl Index {
     /// # Errors
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory), [`Error::DeviceLost`](crate::Error::DeviceLost).
     pub fn to_stored(&self) -> Result<faiss::Stored> {
-        block_on(files::to_stored(self))
+        block_on(self.to_stored_async())
+    }
+
+    /// [`Index::to_stored`] without blocking.
+    ///
+    /// # Errors
+    /// As [`Index::to_stored`].
+    pub async fn to_stored_async(&self) -> Result<faiss::Stored> {
+        files::to_stored(self).await
     }
 }
