@@ -29,7 +29,8 @@ fn left_value(row: u32, column: u32) -> f32 {
     let dimension = sub * params.dsub + column;
     let value = rows[(params.row_place + place) * params.columns + dimension];
 #if RESIDUAL
-    return value - centroids[labels[params.label_place + place] * params.columns + dimension];
+    let label = min(labels[params.label_place + place], params.last_label);
+    return value - centroids[label * params.columns + dimension];
 #else
     return value;
 #endif

@@ -212,12 +212,13 @@ fn main(
     places = (vec4<u32>(params.row_place) + existing) * params.columns;
 #if RESIDUAL
     let label_places = vec4<u32>(params.label_place) + existing;
-    centres = params.columns * vec4<u32>(
+    let own = vec4<u32>(
         labels[label_places.x],
         labels[label_places.y],
         labels[label_places.z],
         labels[label_places.w],
     );
+    centres = params.columns * min(own, vec4<u32>(params.last_label));
 #endif
     let first_sub = number % across * params.together;
     let end = min(first_sub + params.together, params.m);

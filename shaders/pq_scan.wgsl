@@ -94,11 +94,11 @@ fn open_lists(thread: u32, first_probe: u32, rank: u32) -> u32 {
 #if TWO_QUERIES
         let probe = merged[first_probe + rank + thread];
         let probing = vec2<bool>((probe.w & 1u) != 0u, (probe.w & 2u) != 0u);
-        let any_probing = probe.w != 0u;
+        let any_probing = probe.w != 0u && probe.x < params.nlist;
 #else
         let probe = probes[first_probe + rank + thread];
         let probing = !is_none(probe);
-        let any_probing = probing;
+        let any_probing = probing && probe.x < params.nlist;
 #endif
         if (any_probing) {
             let begin = max(offsets[probe.x], params.first_entry);

@@ -4,7 +4,7 @@ mod common;
 
 use cellprobe::{
     Device, Metric,
-    ops::{self, Codebook, Mask, Places, Ranked},
+    ops::{self, Codebook, Mask, Places, Ranked, Table},
 };
 use common::*;
 
@@ -129,5 +129,55 @@ fn codes_of_no_list_have_no_term_and_candidates_without_a_code_are_none() {
             read(work, found)
         });
         assert_eq!(found.iter().all(|one| one.is_none()), entries == 0);
+    }
+}
+
+#[test]
+fn codes_in_lists_that_there_are_not_are_not_found() {
+    let mut numbers = Numbers::new(6);
+    let (nbits, entries, nlist) = (4, 300, 5);
+    let (offsets, ids) = numbers.lists(nlist, entries);
+    // Few queries, and two side by side.
+    for (m, queries, nprobe) in [(3, 1, 3), (16, 4, 3)] {
+        let codewords = numbers.vector(Kind::Whole, (m << nbits) * 2);
+        let codes: Vec<u32> = (0..entries * (m * nbits).div_ceil(32)).map(|_| numbers.below(1 << 12) as u32).collect();
+        let (asked, probes) = (numbers.vector(Kind::Whole, queries * 2 * m), strays(&mut numbers, nlist, queries * nprobe));
+        let found = same(|device| {
+            let codebook = Codebook::new(upload(device, &codewords, 2), m, nbits).unwrap();
+            let probes = upload(device, &candidates(probes.clone()), nprobe);
+            let mut work = device.work();
+            let codes = upload(device, &codes, codebook.words());
+            let codes = ops::pq_interleave(&mut work, &codes, &codebook).unwrap();
+            let tables = ops::pq_tables(&mut work, &upload(device, &asked, 2 * m), &codebook, Table::L2).unwrap();
+            let lists = upload_lists(device, &offsets, &ids);
+            let found =
+                ops::pq_scan(&mut work, &tables, &codebook, &codes, &lists, None, &probes, false, 400).unwrap();
+            read(work, found)
+        });
+        assert!(found.iter().any(|one| one.is_none()) && found.iter().any(|one| !one.is_none()));
+    }
+}
+
+#[test]
+fn rows_of_no_centroid_have_some_code() {
+    let mut numbers = Numbers::new(7);
+    for dsub in [2, 20] {
+        let (m, nbits, rows, nlist) = (3, 4, 50, 4);
+        let codewords = numbers.vector(Kind::Even, (m << nbits) * dsub);
+        let (values, centroids) = (numbers.vector(Kind::Even, rows * m * dsub), numbers.vector(Kind::Even, nlist * m * dsub));
+        let labels = strays(&mut numbers, nlist, rows);
+        let encoded = |device: &Device| {
+            let codebook = Codebook::new(upload(device, &codewords, dsub), m, nbits).unwrap();
+            let (values, centroids) = (upload(device, &values, m * dsub), upload(device, &centroids, m * dsub));
+            let labels = upload(device, &labels, 1);
+            let mut work = device.work();
+            let codes = ops::pq_encode(&mut work, &values, &codebook, Some((&centroids, &labels))).unwrap();
+            read(work, codes)
+        };
+        let expected = encoded(&Device::cpu());
+        for device in &devices_in_variants() {
+            let codes = encoded(device);
+            assert!((0..rows).step_by(3).all(|row| codes[row] == expected[row]), "{device:?}");
+        }
     }
 }

@@ -190,6 +190,36 @@ def encoding(title, base, m):
     row(f"PQ encode, {len(base)} x {base.shape[1]} of {title}, M = {m}", 4, request, peers)
 
 
+def rotating(title, base):
+    d = base.shape[1]
+    transform = faiss.RandomRotationMatrix(d, d)
+    transform.init(1)
+    matrix = faiss.vector_to_array(transform.A).reshape(d, d)
+    request = lambda: dict(prepare="rotate", rows=saved("base", base), matrix=saved("matrix", matrix))
+    row(f"rotate {len(base)} x {d} of {title}", 1, request, lambda: [lambda: transform.apply(base)])
+
+
+def turning(title, base, m):
+    """OPQ; the note is what product quantizers lose behind cellprobe's matrix, of what they lose behind faiss's."""
+    d = base.shape[1]
+    train = lambda: faiss.OPQMatrix(d, m).train(base)
+
+    def loss(matrix):
+        turned = np.ascontiguousarray(base @ matrix.T)
+        quantizer = faiss.ProductQuantizer(d, m, 8)
+        quantizer.train(turned)
+        return np.square(quantizer.decode(quantizer.compute_codes(turned)) - turned).sum()
+
+    def note(answer):
+        theirs = faiss.OPQMatrix(d, m)
+        theirs.train(base)
+        matrices = (np.array(answer["matrix"], np.float32), faiss.vector_to_array(theirs.A), np.eye(d, dtype=np.float32))
+        mine, theirs, without = (loss(matrix.reshape(d, d)) for matrix in matrices)
+        return f"loses {mine / theirs:.4f} of faiss's loss, {mine / without:.4f} of that without"
+    request = lambda: dict(prepare="opq", rows=saved("base", base), m=m)
+    row(f"OPQ train, {len(base)} x {d} of {title}, M = {m}", 2, request, lambda: [train], note)
+
+
 def scanning(m, nbits, count, target):
     base, queries = words(100_000, 128)
     queries = queries[:count]
@@ -273,6 +303,10 @@ for title, rows, m in (("words", base[:65_536], 25), (name, pictures, 16)):
     training(title, rows, m)
 for title, rows, m in (("words", base[:100_000], 25), ("words", words(100_000, 128)[0], 16), (name, pictures, 16)):
     encoding(title, rows, m)
+for title, rows, m in (("words", base[:10_000], 25), (name, pictures[:5000], 16)):
+    turning(title, rows, m)
+rotating("words", base[:100_000])
+rotating(name, pictures)
 for m in (16, 32):
     scanning(m, 8, 100, 2)
 for m in (16, 32, 64):

@@ -8,8 +8,8 @@ use std::{
 };
 
 use cellprobe::{
-    Device, Index, KMeans, Metric, ProductQuantizer, Search,
-    index::{ExactRows, Filter},
+    Device, Index, KMeans, Metric, ProductQuantizer, Search, Transform,
+    index::{self, ExactRows, Filter},
     kmeans::Init,
     quantize::Training,
     storage::read_vectors,
@@ -43,6 +43,14 @@ enum Job {
     },
     Build {
         factory: String,
+        rows: Array2<f32>,
+    },
+    TrainOpq {
+        rows: Array2<f32>,
+        m: usize,
+    },
+    Rotate {
+        transform: Transform,
         rows: Array2<f32>,
     },
 }
@@ -107,6 +115,8 @@ fn prepare(request: &Value) -> Result<Job, Box<dyn Error>> {
             Job::Encode { quantizer, rows }
         }
         "build" => Job::Build { factory: text("factory")?.to_owned(), rows: rows()? },
+        "opq" => Job::TrainOpq { rows: rows()?, m: number("m")? },
+        "rotate" => Job::Rotate { transform: Transform::linear(read_vectors(text("matrix")?)?, None)?, rows: rows()? },
         other => return Err(format!("cannot prepare {other}").into()),
     })
 }
@@ -149,6 +159,17 @@ fn run(job: &Job, request: &Value) -> Result<Value, Box<dyn Error>> {
         }
         Job::Encode { quantizer, rows } => {
             quantizer.encode(rows.view())?;
+            json!({ "seconds": seconds() })
+        }
+        Job::TrainOpq { rows, m } => {
+            let mut transform = Transform::opq(rows.ncols(), rows.ncols(), *m)?;
+            transform.train(&device, rows.view(), &index::Training::default())?;
+            let seconds = seconds();
+            let matrix = transform.matrix().filter(|_| request["result"] == true);
+            json!({ "seconds": seconds, "matrix": matrix.map(|matrix| matrix.iter().copied().collect::<Vec<_>>()) })
+        }
+        Job::Rotate { transform, rows } => {
+            transform.apply(&device, rows.view())?;
             json!({ "seconds": seconds() })
         }
         Job::Build { factory, rows } => {

@@ -26,7 +26,7 @@ pub(super) struct Build {
     /// The vectors
     #[arg(value_parser = arguments::vectors)]
     data: PathBuf,
-    /// The kind of index, as a FAISS factory string: `Flat`, `PQ16`, `PQ8x4`, `IVF1024,Flat`, `IVF1024,PQ16`, `IVF1024,PQ8x4`
+    /// The kind of index, as a FAISS factory string: `Flat`, `PQ16`, `PQ8x4`, `IVF1024,Flat`, `IVF1024,PQ16`, `IVF1024,PQ8x4`, each with `OPQ16,`, `OPQ16_64,`, `PCA64,` or `RR64,` before it or without
     #[arg(long, value_name = "FACTORY")]
     index: String,
     /// What near means: l2, ip or cosine

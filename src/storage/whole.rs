@@ -1,23 +1,24 @@
 //! Writing files whole or not at all.
 
+#[cfg(all(feature = "cli", unix))]
+mod unfinished;
+
 use std::{
-    collections::BTreeSet,
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use tempfile::NamedTempFile;
+
+#[cfg(all(feature = "cli", unix))]
+pub(crate) use unfinished::remove_unfinished;
 
 use super::in_file;
 use crate::{Error, Result};
 
 /// Symbolic links that are followed, as many as by Linux.
 const MOST_LINKS: usize = 40;
-
-/// The temporary files of this process that are being written.
-static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// Writes a file that appears whole or not at all: what `content` writes goes to a temporary file in the same folder,
 /// which takes the name `path` once everything is on disk. Where `path` is a symbolic link, its target is written; a file
@@ -92,36 +93,15 @@ pub(crate) fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A temporary file that is listed as unfinished for as long as the second value lives.
-fn unfinished_in(folder: &Path) -> io::Result<(NamedTempFile, Unfinished)> {
-    let mut all = unfinished();
-    let temporary = temporary_in(folder)?;
-    all.insert(temporary.path().to_owned());
-    let unfinished = Unfinished(temporary.path().to_owned());
-    Ok((temporary, unfinished))
-}
-
-struct Unfinished(PathBuf);
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        unfinished().remove(&self.0);
-    }
-}
-
-fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Removes the files that are being written, for a process that is about to end: whoever writes then waits for ever.
+/// A temporary file that a command removes when a signal ends it, for as long as the second value lives.
 #[cfg(all(feature = "cli", unix))]
-pub(crate) fn remove_unfinished() {
-    let all = unfinished();
-    for path in all.iter() {
-        // One that just got its name is no longer there.
-        let _ = fs::remove_file(path);
-    }
-    std::mem::forget(all);
+fn unfinished_in(folder: &Path) -> io::Result<(NamedTempFile, unfinished::Unfinished)> {
+    unfinished::listed(|| temporary_in(folder))
+}
+
+#[cfg(not(all(feature = "cli", unix)))]
+fn unfinished_in(folder: &Path) -> io::Result<(NamedTempFile, ())> {
+    Ok((temporary_in(folder)?, ()))
 }
 
 /// A temporary file with the permissions that a newly created file has, not the private ones of a temporary file.

@@ -38,8 +38,10 @@ use crate::{
     quantize, rows,
 };
 
-/// Bytes of rows that go to the device at a time.
-const CHUNK_BYTES: usize = 64 << 20;
+/// Bytes of rows that go to the device at a time. On the CPU fewer: memory is used again.
+fn chunk_bytes(device: &Device) -> usize {
+    if device.is_gpu() { 64 << 20 } else { 2 << 20 }
+}
 
 /// A linear map `y = A x + b`, or what it will be made by.
 #[derive(Clone, Debug)]
@@ -269,16 +271,16 @@ impl Transform {
 /// What the rows, which are finite, become on `device`.
 pub(crate) async fn rotated(device: &Device, rows: ArrayView2<'_, f32>, rotation: &Rotation) -> Result<Array2<f32>> {
     let columns = rotation.rotated_columns();
-    let mut all = Array2::zeros((rows.nrows(), columns));
-    let at_once = (CHUNK_BYTES / (4 * rows.ncols().max(columns))).max(1);
-    let targets = all.axis_chunks_iter_mut(Axis(0), at_once);
-    for (rows, mut target) in rows.axis_chunks_iter(Axis(0), at_once).zip(targets) {
+    let mut all = Vec::with_capacity(rows.nrows() * columns);
+    let at_once = (chunk_bytes(device) / (4 * rows.ncols().max(columns))).max(1);
+    for rows in rows.axis_chunks_iter(Axis(0), at_once) {
         let mut work = device.work();
         let found = ops::rotate(&mut work, &device.rows(rows)?, rotation)?;
-        let found = work.read(found).await?;
-        target.iter_mut().zip(found).for_each(|(target, found)| *target = found);
+        all.extend_from_slice(&work.read(found).await?);
     }
-    Ok(all)
+    let (expected, found) = (rows.nrows() * columns, all.len());
+    let length = |_| Error::Length { what: "rotated numbers", expected, found };
+    Array2::from_shape_vec((rows.nrows(), columns), all).map_err(length)
 }
 
 /// The rows, or a random sample of `most` of them, in order.

@@ -15,6 +15,8 @@ params! {
         rows: u32,
         row_place: u32,
         label_place: u32,
+        // Labels past it are taken for it.
+        last_label: u32,
         code_place: u32,
         columns: u32,
         m: u32,
@@ -93,6 +95,7 @@ fn params(codebook: &Codebook, rows: &Segment, row_place: usize) -> Params {
         rows: rows.rows as u32,
         row_place: row_place as u32,
         label_place: rows.first_row as u32,
+        last_label: 0,
         code_place: 0,
         columns: codebook.dimension() as u32,
         m: codebook.m() as u32,
@@ -130,6 +133,8 @@ pub(super) fn pq_encode(
         let (codes_part, code_place) = codes.part(batch.first_row)?;
         let params =
             Params { code_place: code_place as u32, together: together as u32, ..params(codebook, &batch, row_place) };
+        let last_label = residual.map_or(0, |(centroids, _)| centroids.rows().saturating_sub(1) as u32);
+        let params = Params { last_label, ..params };
         let mut buffers = vec![("rows", rows_part)];
         buffers.extend(&inputs);
         recording.expect(batch.rows * codebook.ksub() * rows.columns());

@@ -127,6 +127,7 @@ params! {
         probe_place: u32,
         // Lists of a workgroup: those of its query, or of two.
         ranks: u32,
+        nlist: u32,
         m: u32,
         words: u32,
         bundles: u32,
@@ -325,6 +326,7 @@ pub(super) fn pq_scan(
     let terms = terms.map(|terms| terms.whole("bytes of terms")).transpose()?;
     plan.search(recording, tables.rows(), &per_part, |recording, batch, candidates| {
         let mut params = scan_params(codebook, layout, tables, probes, batch, k, &plan)?;
+        params.nlist = lists.nlist() as u32;
         let probes_part = probes.part(batch.first_row)?.0;
         let cached = lists.ids.rows() * layout.words * size_of::<u32>() <= CACHED_BYTES;
         // A masked scan has no binding left for an order.
@@ -379,6 +381,7 @@ fn scan_params(
         table_quarters: (tables.columns() / 4) as u32,
         probe_place: probes.part(batch.first_row)?.1 as u32,
         ranks: probes.columns() as u32,
+        nlist: 0,
         m: codebook.m() as u32,
         words: layout.words as u32,
         bundles: layout.bundles as u32,
