@@ -141,7 +141,8 @@ fn codes_in_lists_that_there_are_not_are_not_found() {
     for (m, queries, nprobe) in [(3, 1, 3), (16, 4, 3)] {
         let codewords = numbers.vector(Kind::Whole, (m << nbits) * 2);
         let codes: Vec<u32> = (0..entries * (m * nbits).div_ceil(32)).map(|_| numbers.below(1 << 12) as u32).collect();
-        let (asked, probes) = (numbers.vector(Kind::Whole, queries * 2 * m), strays(&mut numbers, nlist, queries * nprobe));
+        let (asked, probes) =
+            (numbers.vector(Kind::Whole, queries * 2 * m), strays(&mut numbers, nlist, queries * nprobe));
         let found = same(|device| {
             let codebook = Codebook::new(upload(device, &codewords, 2), m, nbits).unwrap();
             let probes = upload(device, &candidates(probes.clone()), nprobe);
@@ -150,8 +151,7 @@ fn codes_in_lists_that_there_are_not_are_not_found() {
             let codes = ops::pq_interleave(&mut work, &codes, &codebook).unwrap();
             let tables = ops::pq_tables(&mut work, &upload(device, &asked, 2 * m), &codebook, Table::L2).unwrap();
             let lists = upload_lists(device, &offsets, &ids);
-            let found =
-                ops::pq_scan(&mut work, &tables, &codebook, &codes, &lists, None, &probes, false, 400).unwrap();
+            let found = ops::pq_scan(&mut work, &tables, &codebook, &codes, &lists, None, &probes, false, 400).unwrap();
             read(work, found)
         });
         assert!(found.iter().any(|one| one.is_none()) && found.iter().any(|one| !one.is_none()));
@@ -164,7 +164,8 @@ fn rows_of_no_centroid_have_some_code() {
     for dsub in [2, 20] {
         let (m, nbits, rows, nlist) = (3, 4, 50, 4);
         let codewords = numbers.vector(Kind::Even, (m << nbits) * dsub);
-        let (values, centroids) = (numbers.vector(Kind::Even, rows * m * dsub), numbers.vector(Kind::Even, nlist * m * dsub));
+        let (values, centroids) =
+            (numbers.vector(Kind::Even, rows * m * dsub), numbers.vector(Kind::Even, nlist * m * dsub));
         let labels = strays(&mut numbers, nlist, rows);
         let encoded = |device: &Device| {
             let codebook = Codebook::new(upload(device, &codewords, dsub), m, nbits).unwrap();

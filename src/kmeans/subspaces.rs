@@ -3,7 +3,7 @@
 use ndarray::{Array3, ArrayView2, Axis, CowArray, s};
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
-use super::{Callback, Init, KMeans, Warning, draws, start};
+use super::{Callback, KMeans, Warning, draws, start};
 use crate::{
     Device, Error, Result,
     device::Backend,
@@ -17,8 +17,8 @@ const SUBVECTORS: usize = 1 << 20;
 const NUMBERS: usize = 1 << 26;
 
 impl KMeans {
-    /// Clusters the rows in each of `m` subspaces of as many columns: the centroids of each, from those given or else from a
-    /// random start that is the same for all, and warnings. Tells `told`, if anybody, of each subspace and its objective.
+    /// Clusters the rows in each of `m` subspaces of as many columns: the centroids of each, from a random start that is
+    /// the same for all, and warnings. Tells `told`, if anybody, of each subspace and its objective.
     ///
     /// On a GPU as many subspaces as keep it busy go together: each iteration is some twenty dispatches and one submission
     /// for all of them, and the centroids are read back once.
@@ -27,22 +27,17 @@ impl KMeans {
         device: &Device,
         rows: ArrayView2<'_, f32>,
         m: usize,
-        starts: Option<&Array3<f32>>,
         told: Option<&Callback>,
     ) -> Result<(Array3<f32>, Vec<Warning>)> {
         if device.is_gpu() {
-            return self.train_subspaces_together(device, rows, m, starts, told).await;
+            return self.train_subspaces_together(device, rows, m, told).await;
         }
         let columns = rows.ncols() / m;
         let mut centroids = Array3::zeros((m, self.clusters, columns));
         let mut warnings = vec![];
         for (subspace, mut target) in centroids.axis_iter_mut(Axis(0)).enumerate() {
             let subvectors = rows.slice(s![.., subspace * columns..(subspace + 1) * columns]);
-            let given = starts.map(|starts| starts.index_axis(Axis(0), subspace).to_owned());
-            let clustering = match given {
-                Some(centroids) => self.clone().init(Init::Given(centroids)).train_async(device, subvectors).await?,
-                None => self.train_async(device, subvectors).await?,
-            };
+            let clustering = self.train_async(device, subvectors).await?;
             target.assign(&clustering.centroids());
             // Every subspace has as many points, and so the same to say.
             warnings = clustering.warnings().to_vec();
@@ -58,7 +53,6 @@ impl KMeans {
         device: &Device,
         rows: ArrayView2<'_, f32>,
         m: usize,
-        given: Option<&Array3<f32>>,
         told: Option<&Callback>,
     ) -> Result<(Array3<f32>, Vec<Warning>)> {
         let columns = rows.ncols() / m;
@@ -86,13 +80,7 @@ impl KMeans {
             let places = (0..subspaces).flat_map(|subspace| picks.iter().map(move |pick| pick * subspaces + subspace));
             let places = device.upload(places.map(|place| place as u32).collect(), 1)?;
             let mut work = device.work();
-            let starts = match given {
-                Some(given) => {
-                    let given = given.slice(s![first..first + subspaces, .., ..]);
-                    device.upload(given.iter().copied().collect(), columns)?
-                }
-                None => ops::gather(&mut work, &subvectors, &places)?,
-            };
+            let starts = ops::gather(&mut work, &subvectors, &places)?;
             let codebook = |centroids| Codebook::new(centroids, subspaces, self.clusters.ilog2() as usize);
             let clusters = subspaces * self.clusters;
             let mut trained = codebook(starts)?;

@@ -145,22 +145,10 @@ impl ProductQuantizer {
         nbits: usize,
         options: &Training,
     ) -> Result<Self> {
-        Self::train_from(device, rows, m, nbits, options, None).await
-    }
-
-    /// [`ProductQuantizer::train_async`] from given centroids, if there are any.
-    pub(crate) async fn train_from(
-        device: &Device,
-        rows: ArrayView2<'_, f32>,
-        m: usize,
-        nbits: usize,
-        options: &Training,
-        starts: Option<&Array3<f32>>,
-    ) -> Result<Self> {
         check("training rows", rows)?;
         super::check(rows.ncols(), m, nbits)?;
         let kmeans = options.kmeans(1 << nbits);
-        let (centroids, warnings) = kmeans.train_subspaces(device, rows, m, starts, options.progress.as_ref()).await?;
+        let (centroids, warnings) = kmeans.train_subspaces(device, rows, m, options.progress.as_ref()).await?;
         Ok(ProductQuantizer { warnings, ..Self::from_centroids(device, centroids)? })
     }
 

@@ -143,9 +143,8 @@ impl Transform {
     }
 
     /// An orthonormal map after which `m` sub-quantizers of 8 bits lose as little as possible of the training rows:
-    /// optimized product quantization, non-parametric (Ge, He, Ke, Sun 2013), with the defaults of FAISS: 50 iterations,
-    /// each of which trains the quantizers on and then turns the rows closest to what they make of them, on a sample of
-    /// at most 65,536.
+    /// optimized product quantization, non-parametric (Ge, He, Ke, Sun 2013). 50 times quantizers are trained, from a start
+    /// of their own, and the rows turned closest to what these make of them: on a sample of at most 65,536, as in FAISS.
     ///
     /// # Errors
     /// [`Error::Parameter`] for a dimension of 0 and unless `m` divides `output_dimension`.

@@ -1,4 +1,17 @@
 //! Optimized product quantization: which way to turn vectors so that product quantization loses least.
+//!
+//! Codewords begin anew at each turn, at other rows. Where they go on from those of the turn before, as the paper and FAISS
+//! have it, both soon stay where they are, near a random start. What is lost, of what is lost without turning, rows held out
+//! in brackets:
+//!
+//! | rows, M | going on, 40 iterations and 4 a turn | anew, 4 a turn | anew, 2 a turn |
+//! | --- | --- | --- | --- |
+//! | 65,536 x 100 of words, 25 | 0.986 (0.988), 11.7 s | 0.954 (0.960), 12.0 s | 0.951 (0.956), 10.1 s |
+//! | 10,000 x 100 of words, 25 | 0.986 (1.001) | 0.922 (0.973) | |
+//! | 8,000 x 784 of images, 16 | 1.052 (1.124) | 0.869 (0.936), 36.7 s | 0.875 (0.935), 37.1 s |
+//!
+//! FAISS makes 0.980 (1.001) of the 10,000. (Seconds on two cores of an EPYC; of 784 columns nearly all are singular value
+//! decompositions.)
 
 use nalgebra::DMatrix;
 use ndarray::{Array2, ArrayView2, Axis};
@@ -18,10 +31,9 @@ const MOST_ROWS: usize = 256 * 256;
 /// Bits of a sub-quantizer's code, whatever the index will have.
 const NBITS: usize = 8;
 
-/// How often the rows are turned; iterations of k-means the first time and later, from where it was.
+/// How often the rows are turned, and iterations of k-means each time.
 const TURNS: usize = 50;
-const FIRST_ITERATIONS: usize = 40;
-const ITERATIONS: usize = 4;
+const ITERATIONS: usize = 2;
 
 /// Rows whose products are added up in f32: so many that 128 of their columns fit any binding.
 const TOGETHER: usize = 1024;
@@ -42,17 +54,15 @@ pub(super) async fn train(
     let centred = centred(rows, output_dimension, training.seed);
     let transposed = transposed_in_chunks(device, centred.view())?;
     let mut turn = orthonormal::random(output_dimension, centred.ncols(), training.seed);
-    let mut codewords = None;
     for number in 0..TURNS {
         training.cancel.check()?;
         let turned = rotated(device, centred.view(), &Rotation::new(device, turn.view(), None)?).await?;
         let options = quantize::Training::default()
-            .iterations(if number == 0 { FIRST_ITERATIONS } else { ITERATIONS })
+            .iterations(ITERATIONS)
             .max_points_per_centroid(None)
-            .seed(training.seed)
+            .seed(training.seed.wrapping_add(number as u64))
             .cancelled_by(&training.cancel);
-        let quantizer =
-            ProductQuantizer::train_from(device, turned.view(), m, NBITS, &options, codewords.as_ref()).await?;
+        let quantizer = ProductQuantizer::train_async(device, turned.view(), m, NBITS, &options).await?;
         let codes = quantizer.encode_async(turned.view()).await?;
         let decoded = quantizer.decode(codes.view())?;
         if let Some(progress) = &training.progress {
@@ -62,7 +72,6 @@ pub(super) async fn train(
         let products = products(device, decoded.view(), &transposed, centred.ncols()).await?;
         let unsettled = || Error::parameter("training rows", "products", "such that have singular values");
         turn = orthonormal::closest(products).ok_or_else(unsettled)?;
-        codewords = Some(quantizer.centroids().to_owned());
     }
     // What was filled up with zeros.
     Ok(turn.slice_move(ndarray::s![.., ..dimension]))
