@@ -1,6 +1,7 @@
 //! What comes in from callers: checked once, here.
 
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2, Axis};
+use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 use rayon::prelude::*;
 
 use crate::{Error, Result};
@@ -37,6 +38,17 @@ pub(crate) fn contiguous(rows: ArrayView2<'_, f32>) -> Vec<f32> {
     }
 }
 
+/// The rows, or a random sample of `most` of them, in order.
+pub(crate) fn sampled(rows: ArrayView2<'_, f32>, most: usize, seed: u64) -> Array2<f32> {
+    if rows.nrows() <= most {
+        return rows.to_owned();
+    }
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let mut chosen = rand::seq::index::sample(&mut random, rows.nrows(), most).into_vec();
+    chosen.sort_unstable();
+    rows.select(Axis(0), &chosen)
+}
+
 /// Scales each row to unit length; a row of zeros stays as it is.
 pub(crate) fn normalise(rows: &mut [f32], columns: usize) {
     rows.par_chunks_mut(columns).for_each(|row| {
@@ -51,7 +63,7 @@ pub(crate) fn normalise(rows: &mut [f32], columns: usize) {
 }
 
 /// Copies of the rows at unit length.
-pub(crate) fn normalised(rows: ArrayView2<'_, f32>) -> ndarray::Array2<f32> {
+pub(crate) fn normalised(rows: ArrayView2<'_, f32>) -> Array2<f32> {
     let mut copies = rows.as_standard_layout().into_owned();
     if let Some(data) = copies.as_slice_mut() {
         normalise(data, rows.ncols());

@@ -1,7 +1,6 @@
 //! Search over the product-quantizer codes of the nearest lists.
 
 use ndarray::{Array2, ArrayView2, Axis};
-use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
 use super::{
     Accepted, Context, Found, Kind, Training, VectorIndex, Wanted,
@@ -13,7 +12,7 @@ use crate::{
     Device, DeviceArray, Error, Metric, ProductQuantizer, Result, Work,
     kmeans::Warning,
     ops::{self, Lists, Places, PqCodes, Ranked, Table},
-    quantize,
+    quantize, rows,
 };
 
 /// Search over the product-quantizer codes of the lists nearest to a query (Jégou, Douze, Schmid 2011).
@@ -155,14 +154,7 @@ impl IvfPq {
         training: &Training,
     ) -> Result<Array2<f32>> {
         let most = training.max_points_per_centroid.map_or(usize::MAX, |points| points.saturating_mul(1 << self.nbits));
-        let mut sample = if rows.nrows() > most {
-            let mut random = Xoshiro256PlusPlus::seed_from_u64(training.seed);
-            let mut chosen = rand::seq::index::sample(&mut random, rows.nrows(), most).into_vec();
-            chosen.sort_unstable();
-            rows.select(Axis(0), &chosen)
-        } else {
-            rows.to_owned()
-        };
+        let mut sample = rows::sampled(rows, most, training.seed);
         if self.by_residual {
             training.cancel.check()?;
             let uploaded = context.device.begin_rows(sample.view())?;

@@ -55,7 +55,7 @@ pub struct Found {
     pub(super) probes: Option<DeviceArray<Ranked>>,
 }
 
-/// A kind of index. Rows and queries come checked and, for cosine, normalised. Nothing changes in place: what a step
+/// A kind of index. Rows and queries come checked, for cosine normalised, and transformed if they are. Nothing changes in place: what a step
 /// gives replaces the kind when all of it went well.
 pub trait Kind: Clone + Send + Sync {
     /// What messages call it.

@@ -26,7 +26,6 @@ mod orthonormal;
 mod pca;
 
 use ndarray::{Array2, ArrayView2, Axis};
-use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 
 pub(crate) use pca::Principal;
 
@@ -280,17 +279,6 @@ pub(crate) async fn rotated(device: &Device, rows: ArrayView2<'_, f32>, rotation
     let (expected, found) = (rows.nrows() * columns, all.len());
     let length = |_| Error::Length { what: "rotated numbers", expected, found };
     Array2::from_shape_vec((rows.nrows(), columns), all).map_err(length)
-}
-
-/// The rows, or a random sample of `most` of them, in order.
-fn sampled(rows: ArrayView2<'_, f32>, most: usize, seed: u64) -> Array2<f32> {
-    if rows.nrows() <= most {
-        return rows.to_owned();
-    }
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let mut chosen = rand::seq::index::sample(&mut random, rows.nrows(), most).into_vec();
-    chosen.sort_unstable();
-    rows.select(Axis(0), &chosen)
 }
 
 /// The mean of the rows, of which there is at least one.

@@ -16,13 +16,14 @@
 use nalgebra::DMatrix;
 use ndarray::{Array2, ArrayView2, Axis};
 
-use super::{mean, orthonormal, rotated, sampled};
+use super::{mean, orthonormal, rotated};
 use crate::{
     Device, Error, ProductQuantizer, Result,
     index::Training,
     kmeans::Progress,
     ops::{self, Rotation},
     quantize,
+    rows::sampled,
 };
 
 /// Training rows, at most.

@@ -3,8 +3,8 @@
 use nalgebra::DMatrix;
 use ndarray::{Array2, ArrayView2, Axis};
 
-use super::{Map, PcaForm, mean, orthonormal, sampled};
-use crate::{Error, Result, index::Training};
+use super::{Map, PcaForm, mean, orthonormal};
+use crate::{Error, Result, index::Training, rows::sampled};
 
 /// Training rows a dimension, at most.
 const POINTS_PER_DIMENSION: usize = 1000;

@@ -36,6 +36,10 @@ pub(super) fn part(stored: &Stored, numbers: &[u32]) -> Result<Stored> {
             let (transform, index) = (whole.transform.clone(), Box::new(part(&whole.index, numbers)?));
             Ok(Stored::Transformed(Transformed { normalized: whole.normalized, transform, index }))
         }
+        // Identifiers that are the rows' numbers say nothing.
+        Stored::IdMap(map) if map.ids.iter().enumerate().all(|(row, &id)| id == row as i64) => {
+            part(&map.index, numbers)
+        }
         Stored::IdMap(_) | Stored::Normalized(_) => {
             let message = "an index of a library has neither identifiers nor a normalisation of its own".to_owned();
             Err(Error::Format { offset: 0, message })
