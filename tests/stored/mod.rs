@@ -3,7 +3,7 @@
 use cellprobe::{
     Metric,
     storage::faiss::{
-        Codebook, DirectMap, Flat, Header, IdMap, Ivf, IvfFlat, IvfPq, Lists, Pq, PqLayout, Stored, Transform,
+        Codebook, DirectMap, Flat, Header, IdMap, Ivf, IvfFlat, IvfPq, Lists, Pca, Pq, PqLayout, Stored, Transform,
         TransformKind, Transformed, write,
     },
 };
@@ -84,7 +84,7 @@ impl Contents {
     /// A map from `dimension` columns, with everything that a file can say of one or with as little as it can.
     fn transform(&mut self, dimension: usize, output_dimension: usize, is_pca: bool) -> Transform {
         let kind = if is_pca {
-            TransformKind::Pca {
+            TransformKind::Pca(Pca {
                 eigen_power: -0.5,
                 epsilon: 0.25,
                 random_rotation: true,
@@ -92,7 +92,7 @@ impl Contents {
                 mean: self.floats(dimension),
                 eigenvalues: self.floats(2),
                 components: self.floats(2 * dimension),
-            }
+            })
         } else if dimension.is_multiple_of(2) {
             TransformKind::RandomRotation
         } else {

@@ -39,7 +39,7 @@ mod validate;
 mod write;
 
 pub use read::{read, read_file};
-pub use transform::{Transform, TransformKind};
+pub use transform::{Pca, Transform, TransformKind};
 pub use write::{write, write_file};
 
 use crate::{Metric, Result};

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use ndarray::Array2;
 
-use super::{MAX_DIMENSION, OTHER_TRANSFORMS, read::name_of};
+use super::{MAX_DIMENSION, OTHER_TRANSFORMS, read::name_of, write::counted};
 use crate::{
     Error, Result, rows,
     storage::source::{Source, malformed, put},
@@ -36,22 +36,26 @@ pub enum TransformKind {
     /// faiss's `RandomRotationMatrix` (`rrot`).
     RandomRotation,
     /// faiss's `PCAMatrix` (`Pcam`).
-    Pca {
-        /// Each component is scaled by its eigenvalue to this power.
-        eigen_power: f32,
-        /// What is added to eigenvalues first.
-        epsilon: f32,
-        /// Whether components are mixed by a random rotation.
-        random_rotation: bool,
-        /// Bins that components are shared out to, if any.
-        balanced_bins: i32,
-        /// Shape (dimension).
-        mean: Vec<f32>,
-        /// Shape (components).
-        eigenvalues: Vec<f32>,
-        /// Shape (components, dimension).
-        components: Vec<f32>,
-    },
+    Pca(Pca),
+}
+
+/// What a PCA was made of, and how.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pca {
+    /// Each component is scaled by its eigenvalue to this power.
+    pub eigen_power: f32,
+    /// What is added to eigenvalues first.
+    pub epsilon: f32,
+    /// Whether components are mixed by a random rotation.
+    pub random_rotation: bool,
+    /// Bins that components are shared out to, if any.
+    pub balanced_bins: i32,
+    /// Shape (dimension).
+    pub mean: Vec<f32>,
+    /// Shape (components).
+    pub eigenvalues: Vec<f32>,
+    /// Shape (components, dimension).
+    pub components: Vec<f32>,
 }
 
 impl Transform {
@@ -64,15 +68,8 @@ impl Transform {
                 let principal = map.and_then(|map| map.principal.clone()).unwrap_or_default();
                 let Principal { mean, eigenvalues, components } = principal;
                 let random_rotation = rotate;
-                TransformKind::Pca {
-                    eigen_power,
-                    epsilon,
-                    random_rotation,
-                    balanced_bins,
-                    mean,
-                    eigenvalues,
-                    components,
-                }
+                let pca = Pca { eigen_power, epsilon, random_rotation, balanced_bins, mean, eigenvalues, components };
+                TransformKind::Pca(pca)
             }
         };
         Transform {
@@ -83,7 +80,7 @@ impl Transform {
             bias: match map {
                 Some(map) => map.bias.clone(),
                 // It will have one.
-                None => matches!(kind, TransformKind::Pca { .. }).then(Vec::new),
+                None => matches!(kind, TransformKind::Pca(_)).then(Vec::new),
             },
             kind,
         }
@@ -96,15 +93,8 @@ impl Transform {
         let (method, principal) = match self.kind {
             TransformKind::Linear => (Method::Given, None),
             TransformKind::RandomRotation => (Method::RandomRotation, None),
-            TransformKind::Pca {
-                eigen_power,
-                epsilon,
-                random_rotation,
-                balanced_bins,
-                mean,
-                eigenvalues,
-                components,
-            } => {
+            TransformKind::Pca(pca) => {
+                let Pca { eigen_power, epsilon, random_rotation, balanced_bins, mean, eigenvalues, components } = pca;
                 let form = PcaForm { eigen_power, epsilon, rotate: random_rotation, balanced_bins };
                 (Method::Pca(form), Some(Principal { mean, eigenvalues, components }))
             }
@@ -137,11 +127,14 @@ impl Transform {
         if self.bias.is_some() {
             length("numbers of a bias", some * self.output_dimension, bias.len())?;
         }
-        if let TransformKind::Pca { mean, eigenvalues, components, .. } = &self.kind {
-            length("numbers of components", eigenvalues.len().saturating_mul(self.dimension), components.len())?;
-            length("numbers of a mean", some * self.dimension, mean.len())?;
+        let mut all = vec![&self.matrix[..], bias];
+        if let TransformKind::Pca(pca) = &self.kind {
+            let components = pca.eigenvalues.len().saturating_mul(self.dimension);
+            length("numbers of components", components, pca.components.len())?;
+            length("numbers of a mean", some * self.dimension, pca.mean.len())?;
+            all.extend(pca.numbers());
         }
-        for numbers in [&self.matrix[..], bias].into_iter().chain(self.kind.numbers()) {
+        for numbers in all {
             if !numbers.is_empty() {
                 rows::check("a transform", ndarray::aview1(numbers).insert_axis(ndarray::Axis(0)))?;
             }
@@ -154,7 +147,7 @@ impl Transform {
         let kind = match &kind {
             b"LTra" => TransformKind::Linear,
             b"rrot" => TransformKind::RandomRotation,
-            b"Pcam" => TransformKind::read_pca(source)?,
+            b"Pcam" => TransformKind::Pca(Pca::read(source)?),
             _ => {
                 let known = name_of(kind, &OTHER_TRANSFORMS).unwrap_or("unknown");
                 let kind = kind.escape_ascii();
@@ -187,38 +180,25 @@ impl Transform {
         match &self.kind {
             TransformKind::Linear => writer.write_all(b"LTra")?,
             TransformKind::RandomRotation => writer.write_all(b"rrot")?,
-            TransformKind::Pca {
-                eigen_power,
-                epsilon,
-                random_rotation,
-                balanced_bins,
-                mean,
-                eigenvalues,
-                components,
-            } => {
+            TransformKind::Pca(pca) => {
                 writer.write_all(b"Pcam")?;
-                put(writer, &[*eigen_power, *epsilon])?;
-                put(writer, &[u8::from(*random_rotation)])?;
-                put(writer, &[*balanced_bins])?;
-                for numbers in [mean, eigenvalues, components] {
-                    put(writer, &[numbers.len() as u64])?;
-                    put(writer, numbers)?;
-                }
+                put(writer, &[pca.eigen_power, pca.epsilon])?;
+                put(writer, &[u8::from(pca.random_rotation)])?;
+                put(writer, &[pca.balanced_bins])?;
+                pca.numbers().into_iter().try_for_each(|numbers| counted(writer, numbers))?;
             }
         }
         put(writer, &[u8::from(self.bias.is_some())])?;
-        for numbers in [&self.matrix[..], self.bias.as_deref().unwrap_or_default()] {
-            put(writer, &[numbers.len() as u64])?;
-            put(writer, numbers)?;
-        }
+        counted(writer, &self.matrix)?;
+        counted(writer, self.bias.as_deref().unwrap_or_default())?;
         put(writer, &[self.dimension as i32, self.output_dimension as i32])?;
         put(writer, &[u8::from(self.is_trained)])
     }
 }
 
-impl TransformKind {
-    fn read_pca<R: Read>(source: &mut Source<R>) -> Result<Self> {
-        Ok(TransformKind::Pca {
+impl Pca {
+    fn read<R: Read>(source: &mut Source<R>) -> Result<Self> {
+        Ok(Pca {
             eigen_power: source.number("the power of eigenvalues")?,
             epsilon: source.number("epsilon")?,
             random_rotation: source.bool("random_rotation")?,
@@ -229,13 +209,8 @@ impl TransformKind {
         })
     }
 
-    /// All that it has.
-    fn numbers(&self) -> impl Iterator<Item = &[f32]> {
-        let all: [&[f32]; 3] = match self {
-            TransformKind::Linear | TransformKind::RandomRotation => [&[]; 3],
-            TransformKind::Pca { mean, eigenvalues, components, .. } => [mean, eigenvalues, components],
-        };
-        all.into_iter()
+    fn numbers(&self) -> [&[f32]; 3] {
+        [&self.mean, &self.eigenvalues, &self.components]
     }
 }
 

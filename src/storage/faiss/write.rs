@@ -103,7 +103,7 @@ fn header(writer: &mut impl Write, header: &Header) -> io::Result<()> {
 }
 
 /// The number of items, then the items.
-fn counted<T: Element>(writer: &mut impl Write, items: &[T]) -> io::Result<()> {
+pub(super) fn counted<T: Element>(writer: &mut impl Write, items: &[T]) -> io::Result<()> {
     put(writer, &[items.len() as u64])?;
     put(writer, items)
 }
