@@ -332,6 +332,12 @@ fn what_does_not_fit_is_an_error() {
     assert_eq!(error_of(opq.apply(device, few.view())), "NotTrained");
     let mut pca = Transform::pca(4, 2, Pca::default()).unwrap();
     assert_eq!(error_of(pca.train(device, few.slice(s![..0, ..]), &Training::default())), "Empty");
+    let flat =
+        Array2::from_shape_fn((50, 4), |(row, column)| if column < 2 { row as f32 * (column + 1) as f32 } else { 1.0 });
+    let mut whitened = Transform::pca(4, 2, Pca { whiten: true, rotate: false }).unwrap();
+    assert_eq!(error_of(whitened.train(device, flat.view(), &Training::default())), "Parameter");
+    let mut pca = Transform::pca(4, 2, Pca::default()).unwrap();
+    pca.train(device, flat.view(), &Training::default()).unwrap();
     let huge = few.mapv(|value| value * 1e25);
     let mut opq = Transform::opq(4, 4, 2).unwrap();
     let huge = ndarray::concatenate![Axis(0), huge, huge];

@@ -20,11 +20,13 @@ pub(crate) use vectors::check_ids;
 pub use vectors::{
     VectorFormat, read_ids, read_ids_from, read_vectors, read_vectors_from, write_ids, write_labels, write_vectors,
 };
+#[cfg(any(feature = "cli", feature = "spectra"))]
+pub(crate) use whole::check_new;
 #[cfg(all(feature = "cli", unix))]
 pub(crate) use whole::remove_unfinished;
 pub use whole::write_whole;
 #[cfg(feature = "cli")]
-pub(crate) use whole::{check_folder, check_new, file_behind, folder_of};
+pub(crate) use whole::{check_folder, file_behind, folder_of};
 
 use crate::{Error, Result};
 

@@ -208,9 +208,10 @@ impl Transform {
     /// Trains it on `rows`. A map that was given stays as it is. Of `training`, the seed, progress and cancelling count.
     ///
     /// # Errors
-    /// [`Error::TooFewPoints`] for fewer rows than [`Transform::opq`] has centroids, 256, or than a PCA can tell from a
-    /// point, 1; [`Error::Dimension`], [`Error::NotFinite`], [`Error::Cancelled`], [`Error::OutOfMemory`],
-    /// [`Error::DeviceLost`].
+    /// [`Error::TooFewPoints`] for fewer rows than [`Transform::opq`] has centroids, 256; [`Error::Empty`] for none;
+    /// [`Error::Parameter`] for a PCA that whitens what does not vary, and for numbers whose products exceed f32;
+    /// [`Error::NotTrained`] for a map of a file that has none and does not say what made it; [`Error::Dimension`],
+    /// [`Error::NotFinite`], [`Error::Cancelled`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn train(&mut self, device: &Device, rows: ArrayView2<'_, f32>, training: &Training) -> Result<()> {
         block_on(self.train_async(device, rows, training))
     }

@@ -40,6 +40,13 @@ pub(super) fn train(
     let rows = sampled(rows, POINTS_PER_DIMENSION * rows.ncols(), training.seed);
     let mean = mean(rows.view());
     let principal = components(rows.view(), &mean, training)?;
+    // What does not vary, but for rounding, cannot be scaled to vary.
+    let least = f32::EPSILON * principal.eigenvalues[0];
+    let varying = principal.eigenvalues.iter().filter(|&&eigenvalue| eigenvalue + form.epsilon > least).count();
+    if form.eigen_power < 0.0 && varying < output_dimension {
+        let expected = format!("at most {varying}, in which training rows vary, to be whitened");
+        return Err(Error::parameter("dimension after a PCA", output_dimension, expected));
+    }
     let matrix = scaled(&principal, output_dimension, form);
     let shift = |line: ndarray::ArrayView1<'_, f32>| -> f64 {
         line.iter().zip(&mean).map(|(&value, mean)| f64::from(value) * mean).sum()
