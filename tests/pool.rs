@@ -108,6 +108,48 @@ fn what_is_recorded_for_somebody_else_makes_no_buffer_again() {
 }
 
 #[test]
+fn searches_alike_make_no_bind_group() {
+    let rows = rows(5, 500, 8);
+    for device in &gpus(&Options::default()) {
+        for factory in FACTORIES {
+            let index = built(device, factory, &rows);
+            let find = || drop(index.search_with(rows.slice(s![..40, ..]), &Search::new(7).nprobe(3)).unwrap());
+            // Buffers of the same size may take turns.
+            (0..4).for_each(|_| find());
+            let before = device.counters().bind_groups;
+            (0..4).for_each(|_| find());
+            assert_eq!(device.counters().bind_groups, before, "{factory} on {device:?}");
+            device.release_memory().unwrap();
+            find();
+            assert!(device.counters().bind_groups > before, "what was released is made again");
+        }
+    }
+}
+
+#[test]
+fn what_kernels_were_bound_to_is_freed_with_its_owner() {
+    let rows = rows(6, 4000, 64);
+    for device in &gpus(&Options::default().pooled_bytes(1 << 16)) {
+        let allocated = || {
+            let (own, queue) = device.wgpu()?;
+            queue.submit([]);
+            own.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+            Some(own.generate_allocator_report()?.total_allocated_bytes)
+        };
+        let index = built(device, "Flat", &rows);
+        let Some(with) = allocated() else {
+            eprintln!("NOT TESTED: {device:?} does not tell what it has allocated");
+            continue;
+        };
+        index.search(rows.slice(s![..4, ..]), 3).unwrap();
+        drop(index);
+        let without = allocated().unwrap();
+        eprintln!("{with} bytes with the index, {without} without, on {device:?}");
+        assert!(without + (900 << 10) <= with, "{without} of {with} bytes are left on {device:?}");
+    }
+}
+
+#[test]
 fn a_pool_of_no_bytes_keeps_nothing() {
     let rows = rows(2, 100, 4);
     for device in &gpus(&Options::default().pooled_bytes(0)) {

@@ -13,6 +13,7 @@ use futures::FutureExt;
 
 use super::{
     Device, Options,
+    groups::Bound,
     matrices::{self, matrix_side},
     pace::{Load, Pace},
     packed::multiplies_packed,
@@ -35,6 +36,8 @@ pub struct Counters {
     pub uploaded_bytes: u64,
     /// Buffers made, rather than used again: see [`Options::pooled_bytes`](super::Options::pooled_bytes).
     pub buffers: u64,
+    /// Bind groups made, rather than used again: those of a caller's buffers always are.
+    pub bind_groups: u64,
     /// Kernels compiled. Each is when it is first needed, with the others that the same work needs.
     pub pipelines: u64,
 }
@@ -65,6 +68,7 @@ pub(super) struct Inner {
     read_backs: AtomicU64,
     uploaded_bytes: AtomicU64,
     compiled: AtomicU64,
+    bound: AtomicU64,
 }
 
 /// What variants of the same device have in common.
@@ -199,6 +203,7 @@ impl Gpu {
             read_backs: AtomicU64::new(0),
             uploaded_bytes: AtomicU64::new(0),
             compiled: AtomicU64::new(0),
+            bound: AtomicU64::new(0),
             device,
             queue,
         })))
@@ -282,6 +287,7 @@ impl Gpu {
             read_backs: self.0.read_backs.load(Ordering::Relaxed),
             uploaded_bytes: self.0.uploaded_bytes.load(Ordering::Relaxed),
             buffers: self.0.pool.created(),
+            bind_groups: self.0.bound.load(Ordering::Relaxed),
             pipelines: self.0.compiled.load(Ordering::Relaxed),
         }
     }
@@ -299,6 +305,20 @@ impl Gpu {
         let Some(profiler) = &self.0.profiler else { return Ok(Profile::default()) };
         profiler.settle(self).await?;
         Ok(profiler.take())
+    }
+
+    /// The bind group of `bound`, one from before if its buffers are `pooled`.
+    pub(super) fn bind(&self, bound: Bound, pooled: bool) -> wgpu::BindGroup {
+        let make = |bound: &Bound| {
+            self.0.bound.fetch_add(1, Ordering::Relaxed);
+            bound.group(&self.0.device)
+        };
+        if pooled { self.0.pool.group(bound, make) } else { make(&bound) }
+    }
+
+    /// Makes all bind groups anew.
+    pub(super) fn forget_groups(&self) {
+        self.0.pool.forget_groups();
     }
 
     /// Something was submitted, or recorded for somebody else to submit.

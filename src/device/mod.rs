@@ -6,6 +6,7 @@ mod cache;
 mod cancel;
 mod choose;
 mod gpu;
+mod groups;
 mod hand_over;
 mod matrices;
 mod options;

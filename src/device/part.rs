@@ -48,9 +48,9 @@ impl Part {
         self.size
     }
 
-    pub(super) fn binding(&self) -> wgpu::BindingResource<'_> {
-        let size = wgpu::BufferSize::new(self.size);
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &self.buffer, offset: self.offset, size })
+    /// Whether the buffer is the pool's.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.lease.is_some()
     }
 
     /// Fails unless the buffer can be copied from, as those of this crate can.

@@ -1,4 +1,4 @@
-//! Buffers that are used again: making one takes longer than many a kernel.
+//! Buffers that are used again, and what kernels were bound to with them: making one takes longer than many a kernel.
 //!
 //! A buffer is leased. The work that uses it holds its lease until it is submitted; what uses the buffer next is
 //! submitted later, and a queue keeps that order. So a buffer can be leased anew while the GPU is still at work on it. Work
@@ -12,7 +12,9 @@ use std::{
     },
 };
 
-/// Submissions and recordings that a buffer waits for another use before it is freed.
+use super::groups::{Bound, Groups};
+
+/// Submissions and recordings that a buffer, or a bind group, waits for another use before it is freed.
 const PATIENCE: u64 = 128;
 
 /// Buffers that nothing uses at the moment.
@@ -20,6 +22,7 @@ pub(super) struct Pool {
     most_bytes: u64,
     created: AtomicU64,
     free: Mutex<Free>,
+    groups: Groups,
 }
 
 #[derive(Default)]
@@ -54,7 +57,7 @@ pub(super) struct Lease {
 impl Pool {
     /// A pool of at most so many bytes.
     pub(super) fn new(most_bytes: u64) -> Arc<Self> {
-        Arc::new(Pool { most_bytes, created: AtomicU64::new(0), free: Mutex::default() })
+        Arc::new(Pool { most_bytes, created: AtomicU64::new(0), free: Mutex::default(), groups: Groups::default() })
     }
 
     fn free(&self) -> MutexGuard<'_, Free> {
@@ -91,57 +94,73 @@ impl Pool {
     }
 
     fn put(&self, buffer: wgpu::Buffer) {
-        let mut free = self.free();
         let size = buffer.size();
         if size > self.most_bytes {
+            self.groups.forget(&buffer);
             return;
         }
+        let mut free = self.free();
         let (since, number) = (free.turn, free.came);
         free.came += 1;
         free.bytes += size;
         free.buffers.entry((buffer.usage().bits(), size)).or_default().push(Idle { buffer, since, number });
         while free.bytes > self.most_bytes {
-            free.drop_oldest();
+            free.drop_oldest().iter().for_each(|buffer| self.groups.forget(buffer));
         }
+    }
+
+    /// The bind group of `bound`, all of whose buffers are the pool's; `make` makes it if there is none from before.
+    pub(super) fn group(&self, bound: Bound, make: impl FnOnce(&Bound) -> wgpu::BindGroup) -> wgpu::BindGroup {
+        let turn = self.free().turn;
+        self.groups.get(bound, turn, make)
+    }
+
+    /// Drops all bind groups: some may have failed to be made.
+    pub(super) fn forget_groups(&self) {
+        self.groups.drop_until(u64::MAX);
     }
 
     /// To be called at each submission and recording: frees what has long been idle.
     pub(super) fn next_turn(&self) {
         let mut free = self.free();
         free.turn += 1;
-        if let Some(turn) = free.turn.checked_sub(PATIENCE) {
-            free.drop_until(turn);
+        let Some(turn) = free.turn.checked_sub(PATIENCE) else { return };
+        free.drop_until(turn).iter().for_each(|buffer| self.groups.forget(buffer));
+        if turn % PATIENCE == 0 {
+            self.groups.drop_until(turn);
         }
     }
 
     /// Frees everything.
     pub(super) fn clear(&self) {
+        self.groups.drop_until(u64::MAX);
         self.free().drop_until(u64::MAX);
     }
 }
 
 impl Free {
-    /// Drops what has been idle longest.
-    fn drop_oldest(&mut self) {
+    /// Takes out what has been idle longest.
+    fn drop_oldest(&mut self) -> Option<wgpu::Buffer> {
         let firsts = self.buffers.iter().filter_map(|(&key, idle)| Some((idle.first()?.number, key)));
-        let Some((_, key)) = firsts.min() else { return };
-        let Entry::Occupied(mut idle) = self.buffers.entry(key) else { return };
-        idle.get_mut().remove(0);
+        let (_, key) = firsts.min()?;
+        let Entry::Occupied(mut idle) = self.buffers.entry(key) else { return None };
+        let Idle { buffer, .. } = idle.get_mut().remove(0);
         self.bytes -= key.1;
         if idle.get().is_empty() {
             idle.remove();
         }
+        Some(buffer)
     }
 
-    /// Drops what has been idle since this turn or longer.
-    fn drop_until(&mut self, turn: u64) {
-        let bytes = &mut self.bytes;
-        self.buffers.retain(|(_, size), idle| {
-            let before = idle.len();
-            idle.retain(|idle| idle.since > turn);
-            *bytes -= size * (before - idle.len()) as u64;
+    /// Takes out what has been idle since this turn or longer.
+    fn drop_until(&mut self, turn: u64) -> Vec<wgpu::Buffer> {
+        let mut dropped = vec![];
+        self.buffers.retain(|_, idle| {
+            dropped.extend(idle.extract_if(.., |idle| idle.since <= turn).map(|idle| idle.buffer));
             !idle.is_empty()
         });
+        self.bytes -= dropped.iter().map(wgpu::Buffer::size).sum::<u64>();
+        dropped
     }
 }
 
@@ -162,7 +181,10 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(pool) = self.pool.upgrade().filter(|_| !self.kept.load(Ordering::Relaxed)) {
+        let Some(pool) = self.pool.upgrade() else { return };
+        if self.kept.load(Ordering::Relaxed) {
+            pool.groups.forget(&self.buffer);
+        } else {
             pool.put(self.buffer.clone());
         }
     }

@@ -6,6 +6,7 @@ use bytemuck::Pod;
 
 use super::{
     DeviceArray, Gpu,
+    groups::Bound,
     pace::{Load, Pace},
     part::Part,
     pipelines::Compiled,
@@ -117,7 +118,7 @@ impl Recording {
         uniforms: &Uniforms,
         mut timer: Option<Timer<'_>>,
     ) -> Result<()> {
-        self.device().catching(0, || -> Result<()> {
+        let written = self.device().catching(0, || -> Result<()> {
             for (part, bytes) in &self.zeroed {
                 encoder.clear_buffer(part.buffer(), part.offset(), Some(*bytes));
             }
@@ -141,7 +142,8 @@ impl Recording {
                 timer.finish(encoder);
             }
             Ok(())
-        })?
+        });
+        written.flatten().inspect_err(|_| self.device().forget_groups())
     }
 
     /// Writes dispatches from `next` on, and gives the command after them.
@@ -161,7 +163,7 @@ impl Recording {
         while let Some(Command::Dispatch(dispatch)) = self.commands.get(next) {
             let Dispatch { pipeline, buffers, groups, .. } = dispatch;
             let compiled = pipeline.compiled(self.device())?;
-            let group = bind(&self.device().inner().device, compiled, buffers, uniforms.binding(next));
+            let group = bind(self.device(), compiled, buffers, uniforms.binding(next));
             pass.push_debug_group(pipeline.operation());
             pass.set_pipeline(&compiled.pipeline);
             pass.set_bind_group(0, &group, &[]);
@@ -335,24 +337,24 @@ impl Uniforms {
         Ok(Uniforms { lease, places })
     }
 
-    fn binding(&self, command: usize) -> wgpu::BufferBinding<'_> {
+    /// The buffer, first byte and bytes of a command's block.
+    fn binding(&self, command: usize) -> (wgpu::Buffer, u64, u64) {
         let Range { start, end } = self.places[command].clone();
-        wgpu::BufferBinding { buffer: self.lease.buffer(), offset: start, size: wgpu::BufferSize::new(end - start) }
+        (self.lease.buffer().clone(), start, end - start)
     }
 }
 
+/// What a kernel is bound to.
 fn bind(
-    device: &wgpu::Device,
+    gpu: &Gpu,
     compiled: &Compiled,
     buffers: &[(&'static str, Part)],
-    params: wgpu::BufferBinding<'_>,
+    (params, start, bytes): (wgpu::Buffer, u64, u64),
 ) -> wgpu::BindGroup {
-    let uniform = wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(params) };
-    let storage = buffers.iter().filter_map(|(name, part)| {
-        Some(wgpu::BindGroupEntry { binding: compiled.place(name)?, resource: part.binding() })
-    });
-    let entries: Vec<_> = std::iter::once(uniform).chain(storage).collect();
-    let descriptor =
-        wgpu::BindGroupDescriptor { label: Some("cellprobe"), layout: &compiled.layout, entries: &entries };
-    device.create_bind_group(&descriptor)
+    let storage = buffers
+        .iter()
+        .filter_map(|(name, part)| Some((compiled.place(name)?, part.buffer().clone(), part.offset(), part.size())));
+    let bindings = std::iter::once((0, params, start, bytes)).chain(storage).collect();
+    let pooled = buffers.iter().all(|(_, part)| part.is_pooled());
+    gpu.bind(Bound { layout: compiled.layout.clone(), bindings }, pooled)
 }
