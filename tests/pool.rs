@@ -282,3 +282,20 @@ fn work_that_is_not_submitted_yet_keeps_its_buffers() {
         assert_eq!(index.neighbors(&found, 5).unwrap(), expected, "{device:?}");
     }
 }
+
+/// Zeros are zeros even where nothing else is done to them.
+#[test]
+fn sums_of_nothing_are_zero_in_a_used_buffer() {
+    for device in &gpus(&Options::default()) {
+        let mut work = device.work();
+        let grouping = ops::group(&mut work, &device.upload(vec![], 1).unwrap(), 50).unwrap();
+        work.submit().unwrap();
+        let rows = device.upload(vec![], 8).unwrap();
+        // What is left over in a buffer of that size.
+        drop(device.upload(vec![1.0_f32; 50 * 8], 8).unwrap());
+        let mut work = device.work();
+        let sums = ops::segment_sums(&mut work, &rows, &grouping).unwrap();
+        work.submit().unwrap();
+        assert_eq!(read(device.work(), sums), [0.0; 50 * 8], "{device:?}");
+    }
+}

@@ -155,3 +155,38 @@ fn a_base_of_four_bindings() {
         assert_eq!(search(device), expected, "{device:?}");
     }
 }
+
+/// Parts of an array are as large as a binding may be, whose limit need not be a whole number of rows, or of what buffers are
+/// made in.
+#[test]
+fn parts_of_arrays_are_within_any_limit_of_bindings() {
+    let rows = rows(11, 300_000, 3);
+    let limits = cellprobe::wgpu::Limits {
+        max_storage_buffer_binding_size: (1 << 20) - 4,
+        ..cellprobe::wgpu::Limits::default()
+    };
+    for (own, queue) in own_devices(&limits, cellprobe::wgpu::Features::empty()) {
+        let device = Device::from_wgpu(own, queue).unwrap();
+        let order = [0, 87_379, 87_380, 87_381, 174_762, 299_999_u32];
+        let mut work = device.work();
+        let found = ops::gather(&mut work, &device.matrix(rows.view()).unwrap(), &upload(&device, &order, 1)).unwrap();
+        let expected: Vec<f32> = order.iter().flat_map(|&row| rows.row(row as usize).to_vec()).collect();
+        assert_eq!(read(work, found), expected, "{device:?}");
+    }
+}
+
+/// However many parts there are, what is kept of each fits a buffer.
+#[test]
+fn a_base_may_be_in_many_parts() {
+    let (base, queries) = (rows(12, 100_000, 8), rows(13, 128, 8));
+    let mut index = FlatIndex::new(&Device::cpu(), 8, Metric::L2).unwrap();
+    index.add(base.view()).unwrap();
+    let expected = index.search(queries.view(), 100).unwrap();
+    for (own, queue) in own_devices(&cellprobe::wgpu::Limits::default(), cellprobe::wgpu::Features::SUBGROUP) {
+        let options = cellprobe::device::Options::default().max_binding(1 << 16);
+        let device = Device::from_wgpu_with(own, queue, &options).unwrap();
+        let mut index = FlatIndex::new(&device, 8, Metric::L2).unwrap();
+        index.add(base.view()).unwrap();
+        assert_eq!(index.search(queries.view(), 100).unwrap(), expected, "{device:?}");
+    }
+}

@@ -85,7 +85,7 @@ pub(super) const STORAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
 /// Bytes that a part of an array has at most, whatever a device allows: kernels count them in 32 bits.
-const MAX_PART: u64 = u32::MAX as u64 / 16 * 16;
+const MAX_PART: u64 = u32::MAX as u64;
 
 /// Bytes that go to the GPU together while the next are copied. wgpu makes memory to write to for each, but takes those of up
 /// to 64 MiB in all from one block that it keeps.
@@ -185,7 +185,9 @@ impl Gpu {
                 workgroup_bytes: limits.max_compute_workgroup_storage_size,
                 invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             },
-            max_part: options.max_binding.map_or(max_binding, |bytes| bytes.min(max_binding)).clamp(256, MAX_PART),
+            // Bindings are of whole sixteens.
+            max_part: options.max_binding.map_or(max_binding, |bytes| bytes.min(max_binding)).clamp(256, MAX_PART) / 16
+                * 16,
             max_workgroups: options
                 .max_workgroups
                 .unwrap_or(u32::MAX)

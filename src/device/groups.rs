@@ -46,12 +46,7 @@ impl Groups {
     }
 
     /// The bind group of `bound`, which `make` makes if there was none before.
-    pub(super) fn get(
-        &self,
-        bound: Bound,
-        turn: u64,
-        make: impl FnOnce(&Bound) -> wgpu::BindGroup,
-    ) -> wgpu::BindGroup {
+    pub(super) fn get(&self, bound: Bound, turn: u64, make: impl FnOnce(&Bound) -> wgpu::BindGroup) -> wgpu::BindGroup {
         if let Some(used) = self.known().get_mut(&bound) {
             used.since = turn;
             return used.group.clone();

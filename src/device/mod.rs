@@ -147,7 +147,8 @@ impl Device {
     /// waited for here: ask for its [self-test](Device::self_test).
     ///
     /// # Errors
-    /// [`Error::Limit`] if its limits are below [`Device::least_limits`].
+    /// [`Error::Limit`] if its limits on stages and workgroups are below [`Device::least_limits`]. Where those on buffers and
+    /// bindings are, work may need more than they allow, and is then an error.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         Self::from_wgpu_with(device, queue, &Options::default())
     }

@@ -133,8 +133,8 @@ impl Pool {
 
     /// Frees everything.
     pub(super) fn clear(&self) {
-        self.groups.drop_until(u64::MAX);
         self.free().drop_until(u64::MAX);
+        self.groups.drop_until(u64::MAX);
     }
 }
 

@@ -59,10 +59,15 @@ impl Recording {
         })
     }
 
+    /// Whether there is something to submit: what must be zero is, whether or not anything follows.
+    fn is_pending(&self) -> bool {
+        !self.commands.is_empty() || !self.zeroed.is_empty()
+    }
+
     pub(super) fn submit(mut self) -> Result<()> {
         self.device().check_alive()?;
         self.prepare()?;
-        while !self.commands.is_empty() {
+        while self.is_pending() {
             self.submit_piece(false)?;
         }
         Ok(())
@@ -72,9 +77,9 @@ impl Recording {
     async fn submit_waiting(&mut self) -> Result<()> {
         self.device().check_alive()?;
         self.prepare()?;
-        while !self.commands.is_empty() {
+        while self.is_pending() {
             self.submit_piece(true)?;
-            if !self.commands.is_empty() {
+            if self.is_pending() {
                 Waiting::for_all(self.device()).await?;
             }
         }

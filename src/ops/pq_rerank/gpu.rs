@@ -96,6 +96,7 @@ pub(super) fn pq_rerank(
                 ("candidates", candidates_part),
                 ("exact", exact),
             ];
+            recording.expect(batch.rows * columns * queries.columns());
             recording.dispatch(kernel(), &params, &buffers, (batch.rows * columns).div_ceil(THREADS))?;
         }
         Ok(())

@@ -125,6 +125,7 @@ pub(in crate::ops) fn rerank(
             }
             let lanes = naming.lanes(variant);
             let groups = (batch.rows * columns).div_ceil(THREADS / lanes);
+            recording.expect(batch.rows * columns * queries.columns());
             recording.dispatch(kernel(variant, metric, naming.flag(), lanes), &params, &buffers, groups)?;
         }
         Ok(())

@@ -180,7 +180,8 @@ impl Listed {
         let plan = ScanPlan::new(1, scan.lists, scan.rows.rows_per_part(), scan.probes.columns(), (k, LEAST_ROWS));
         let per_group = plan.stretches().count().max(1) * k * size_of::<Ranked>();
         let most_queries = (SCRATCH_BYTES / per_group).clamp(1, scan.queries.rows().max(1));
-        let groups = LISTED_GROUPS.min(most_queries.saturating_mul(plan.slabs));
+        let most_groups = LISTED_GROUPS.min((SCRATCH_BYTES / per_group).max(1));
+        let groups = most_groups.min(most_queries.saturating_mul(plan.slabs));
         let candidates = recording.scratch(groups.max(most_queries) * per_group)?;
         Ok(Listed { k, plan, most_queries, groups, candidates })
     }

@@ -125,14 +125,21 @@ pub(super) fn knn(
         all_slabs += count;
     }
     let per_part = [queries.rows_per_part(), most_groups * way.left()];
+    let most_slabs = slabs.iter().map(|slabs| slabs.count).max().unwrap_or(0);
+    let queues = recording.scratch(tiles * most_slabs * queue_bytes(way, k))?;
     choose(recording, queries.rows(), &per_part, all_slabs * k, k, |recording, batch, candidates| {
-        scan(recording, (queries, batch), base, k, &slabs, candidates, (metric, way))
+        scan(recording, (queries, batch), base, k, &slabs, (&queues, candidates), (metric, way))
     })
+}
+
+/// Bytes of a workgroup's queues.
+fn queue_bytes(way: Way, keep: usize) -> usize {
+    capacity(keep, way) * way.left() * size_of::<Ranked>()
 }
 
 /// Workgroups whose queues are within bounds.
 fn most_groups(way: Way, keep: usize) -> usize {
-    SCRATCH_BYTES / (capacity(keep, way) * way.left() * size_of::<Ranked>())
+    SCRATCH_BYTES / queue_bytes(way, keep)
 }
 
 fn scan(
@@ -141,7 +148,7 @@ fn scan(
     base: &DeviceArray<f32>,
     keep: usize,
     slabs: &[Slabs],
-    candidates: &Part,
+    (queues, candidates): (&Part, &Part),
     (metric, way): (Metric, Way),
 ) -> Result<()> {
     let all_slabs: usize = slabs.iter().map(|slabs| slabs.count).sum();
@@ -149,7 +156,6 @@ fn scan(
     let (queries_part, query_place) = queries.part(batch.first_row)?;
     for Slabs { stretch, count, first } in slabs {
         let groups = batch.rows.div_ceil(way.left()) * count;
-        let queues = recording.scratch(groups * way.left() * capacity(keep, way) * size_of::<Ranked>())?;
         let (base_part, first_row) = base.part(stretch.first_row)?;
         let params = Params {
             queries: batch.rows as u32,
@@ -163,7 +169,7 @@ fn scan(
             all_slabs: all_slabs as u32,
             keep: keep as u32,
         };
-        let buffers = [("queries", queries_part), ("base", base_part), ("queues", &queues), ("candidates", candidates)];
+        let buffers = [("queries", queries_part), ("base", base_part), ("queues", queues), ("candidates", candidates)];
         recording.expect(batch.rows * stretch.rows * queries.columns());
         recording.dispatch(kernel.clone(), &params, &buffers, groups)?;
     }

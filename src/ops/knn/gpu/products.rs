@@ -229,13 +229,17 @@ impl<'a> Search<'a> {
         let most_groups = QUEUE_BYTES / queue_bytes;
         let tiles = queries.rows().div_ceil(SIDE).min(most_groups);
         let (mut stretches, mut all_slabs): (Vec<Stretch>, _) = (vec![], 0);
-        for rows in segments(base.rows(), &[base.rows_per_part()]) {
+        let segments = segments(base.rows(), &[base.rows_per_part()]);
+        // No more than leave room for a tile of queries.
+        let most_slabs = (SCRATCH_BYTES / (SIDE * room(keep) * size_of::<Ranked>()) / segments.len().max(1)).max(1);
+        for rows in segments {
             let halves = if is_l2(centre.metric) {
                 centre.measure(recording, base, &rows, reach)?
             } else {
                 recording.scratch(0)?
             };
-            let slabs = if all { rows.rows.div_ceil(SIDE) } else { slabs(tiles, rows.rows, most_groups) };
+            let slabs =
+                if all { rows.rows.div_ceil(SIDE) } else { slabs(tiles, rows.rows, most_groups).min(most_slabs) };
             let first_slab = all_slabs;
             all_slabs += if all { slabs * SIDE } else { slabs };
             stretches.push(Stretch { rows, halves, slabs, first_slab });

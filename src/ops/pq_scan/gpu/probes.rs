@@ -92,6 +92,7 @@ pub(super) fn merge(recording: &mut Recording, batch: &Segment, probes: &DeviceA
     let merged = recording.scratch(probed * MERGED_BYTES)?;
     let buffers = [("probes", probes.part(batch.first_row)?.0), ("merged", &merged)];
     let params = params(batch, probes)?;
+    recording.expect(probed * probes.columns());
     recording.dispatch(kernel("merge"), &params, &buffers, probed.div_ceil(THREADS))?;
     Ok(merged)
 }
