@@ -110,6 +110,11 @@ pub fn words_read(opcode: &str) -> f64 {
     if opcode.starts_with("ds_read") || opcode.starts_with("ds_load") { bytes(opcode) / 4.0 } else { 0.0 }
 }
 
+/// Halves of the words that an instruction reads of workgroup memory: look-ups of two queries a word.
+pub fn halves_read(opcode: &str) -> f64 {
+    2.0 * words_read(opcode)
+}
+
 /// Additions of an instruction.
 pub fn additions(opcode: &str) -> f64 {
     opcode.split("::").filter(|part| part.contains("_add_f32")).count() as f64

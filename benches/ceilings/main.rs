@@ -118,6 +118,7 @@ fn compile(matrices: bool) -> Outcome<()> {
     for shader in rendered_shaders().into_iter().filter(of_interest) {
         let steps: Option<fn(&str) -> f64> = match shader.name {
             "pq_scan" => Some(code::words_read),
+            "pq_scan_rounded" => Some(code::halves_read),
             "segment_sums" => Some(code::additions),
             _ => None,
         };

@@ -1,15 +1,22 @@
-// A workgroup's running selection for one query, or for two side by side: candidates nearer than the last of the `keep`
+// A workgroup's running selection for one query, or for two or four side by side: candidates nearer than the last of the `keep`
 // nearest so far are queued, and the queues are sorted and cut when one of them might not have room for another round of
 // offers, one a thread of its own. Slots are given out by a race; the total order of candidates decides what stays, so
 // the outcome does not depend on it. NAMES_LATER: what is offered by `queue_offer_entry` gets its name, of the includer's `ids`,
-// when its queue is settled.
+// when its queue is settled. FOUR_QUERIES: entries are pushed, which the includer's `exact_of` makes candidates of then, and its
+// `queue_bounded` is told the new bound.
 
 #include sort
 
+#if FOUR_QUERIES
+const QUEUES = 4u;
+// As many as the fullest queue was offered.
+var<workgroup> fullest: atomic<u32>;
+#else
 #if TWO_QUERIES
 const QUEUES = 2u;
 #else
 const QUEUES = 1u;
+#endif
 #endif
 
 // Entries of a queue.
@@ -25,6 +32,11 @@ fn queue_open(thread: u32) {
         queue_bounds[thread] = NONE;
         queue_lengths[thread] = 0u;
     }
+#if FOUR_QUERIES
+    if (thread == 0u) {
+        atomicStore(&fullest, 0u);
+    }
+#endif
     workgroupBarrier();
 }
 
@@ -55,6 +67,19 @@ fn queue_offer_entry(side: u32, candidate: vec2<u32>) -> bool {
 }
 #endif
 
+#if FOUR_QUERIES
+// Queues an entry. False where there is no room.
+fn queue_push(side: u32, entry: u32) -> bool {
+    let slot = atomicAdd(&queued[side], 1u);
+    atomicMax(&fullest, slot + 1u);
+    if (slot >= QUEUE_SIZE) {
+        return false;
+    }
+    queue[side * QUEUE_SIZE + slot] = vec2<u32>(entry, 0u);
+    return true;
+}
+#endif
+
 fn queue_offer(candidate: vec2<u32>) -> bool {
     return queue_offer_to(0u, candidate);
 }
@@ -62,7 +87,11 @@ fn queue_offer(candidate: vec2<u32>) -> bool {
 // To be called by all threads after offers, of which {{THREADS}} / QUEUES to each queue together always find room. With
 // `last`, sorts whatever there is. False if some offer found no room.
 fn queue_settle(thread: u32, keep: u32, last: bool) -> bool {
+#if FOUR_QUERIES
+    let offered = workgroupUniformLoad(&fullest);
+#else
     var offered = workgroupUniformLoad(&queued[0]);
+#endif
 #if TWO_QUERIES
     offered = max(offered, workgroupUniformLoad(&queued[1]));
 #endif
@@ -83,6 +112,11 @@ fn queue_settle(thread: u32, keep: u32, last: bool) -> bool {
             queue[side * QUEUE_SIZE + rank].x = ids[queue[side * QUEUE_SIZE + rank].x];
         }
 #endif
+#if FOUR_QUERIES
+        for (var rank = queue_lengths[side] + thread; rank < min(length, QUEUE_SIZE); rank += {{THREADS}}u) {
+            queue[side * QUEUE_SIZE + rank] = exact_of(side, queue[side * QUEUE_SIZE + rank].x);
+        }
+#endif
     }
     sort_blocks(thread, width);
     if (thread < QUEUES) {
@@ -91,8 +125,16 @@ fn queue_settle(thread: u32, keep: u32, last: bool) -> bool {
         queue_lengths[thread] = min(length, keep);
         if (length >= keep) {
             queue_bounds[thread] = queue[thread * QUEUE_SIZE + keep - 1u];
+#if FOUR_QUERIES
+            queue_bounded(thread, queue_bounds[thread]);
+#endif
         }
     }
+#if FOUR_QUERIES
+    if (thread == 0u) {
+        atomicStore(&fullest, min(offered, keep));
+    }
+#endif
     workgroupBarrier();
     return offered <= QUEUE_SIZE;
 }

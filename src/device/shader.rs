@@ -129,6 +129,7 @@ const SHARED: &[(&str, &str)] = &[
     ("queue", include_str!("../../shaders/shared/queue.wgsl")),
     ("queues", include_str!("../../shaders/shared/queues.wgsl")),
     ("sort", include_str!("../../shaders/shared/sort.wgsl")),
+    ("table_entry", include_str!("../../shaders/shared/table_entry.wgsl")),
     ("tile", include_str!("../../shaders/shared/tile.wgsl")),
     ("winners", include_str!("../../shaders/shared/winners.wgsl")),
 ];

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Sub-quantizers, bits, dimension of a subvector, entries, lists, k.
-const SHAPES: [(usize, usize, usize, usize, usize, usize); 10] = [
+const SHAPES: [(usize, usize, usize, usize, usize, usize); 13] = [
     (1, 4, 1, 1, 1, 1),
     (4, 8, 3, 60, 9, 10),
     (3, 5, 12, 500, 4, 300),
@@ -30,6 +30,10 @@ const SHAPES: [(usize, usize, usize, usize, usize, usize); 10] = [
     (41, 4, 16, 200, 9, 20),
     (21, 8, 2, 90, 5, 10),
     (128, 8, 8, 40, 3, 5),
+    // One list for all queries; in parts.
+    (16, 8, 1, 5000, 1, 100),
+    (128, 4, 1, 300, 1, 7),
+    (48, 6, 1, 3000, 1, 60),
 ];
 
 const VALUES: [Values; 4] = [Values::Uniform, Values::Integers, Values::Far, Values::Duplicates];

@@ -104,6 +104,7 @@
 //!   saved, for one query, whose scan is bound by reading codes. An atomic for every tile is the price.
 
 mod probes;
+mod rounded;
 
 use probes::{MERGED_BYTES, ORDERED_QUERIES, meet};
 
@@ -235,7 +236,7 @@ struct Scan {
 }
 
 pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
-    let mut kernels = probes::kernels();
+    let mut kernels = [probes::kernels(), rounded::kernels(variant)].concat();
     for (m, nbits) in [(4, 8), (8, 8), (12, 8), (16, 8), (24, 8), (32, 8), (64, 8), (16, 4), (64, 4), (48, 6)] {
         for (terms, add_probe) in [(false, false), (false, true), (true, true)] {
             let scan = Scan { m, nbits, terms, add_probe, queries: 1, ordered: false, long: false, masked: false };
@@ -316,6 +317,10 @@ pub(super) fn pq_scan(
     probes.check_on(recording.device(), "probes")?;
     lists.check_on(recording.device())?;
     let (variant, m, nbits) = (recording.device().variant(), codebook.m(), codebook.nbits());
+    let bare = lists.nlist() == 1 && lists.mask.is_none() && terms.is_none() && !add_probe;
+    if bare && rounded::can_find(recording.device(), layout, nbits, tables.rows(), k) {
+        return rounded::pq_scan(recording, tables, codebook, codes, lists, probes, k);
+    }
     let queries =
         if holds_two(variant, layout, nbits) && meet(tables.rows(), probes.columns(), lists.nlist()) { TWO } else { 1 };
     let groups = tables.rows().div_ceil(queries);
