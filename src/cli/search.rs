@@ -232,7 +232,7 @@ impl Searched {
         }
     }
 
-    fn exact_rows(&self, rows: ArrayView2<'_, f32>, ids: Option<&Path>) -> Result<ExactRows> {
+    fn exact_rows(&self, rows: ArrayView2<'_, f32>, ids: Option<&Path>) -> Result<ExactRows<'static>> {
         let ids = ids.map(arguments::read_row_ids).transpose()?;
         match (self, ids) {
             (Searched::OnOne(index), None) => index.exact_rows(rows),

@@ -8,7 +8,7 @@ use super::Index;
 use crate::{
     DeviceArray, Result, Search, Transform,
     index::{
-        Accepted, Kind,
+        Accepted, Context, Kind,
         flat::Flat,
         ids::Ids,
         ivf::Ivf,
@@ -105,6 +105,10 @@ impl Index {
         let Some(Ivf { entries, .. }) = ivf else { return Ok(None) };
         let offsets = self.device().work().read(entries.lists.offsets.clone()).await?;
         Ok(Some((offsets, self.device().work().read(entries.rows.clone()).await?)))
+    }
+
+    pub(in crate::index) fn context(&self) -> &Context {
+        each!(self, index => &index.context)
     }
 
     pub(in crate::index) fn ids(&self) -> &Ids {

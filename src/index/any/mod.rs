@@ -11,8 +11,11 @@ use super::{
     files,
 };
 use crate::{
-    Device, DeviceArray, Metric, Neighbors, Result, Transform, Work, device::block_on, kmeans::Warning, ops::Ranked,
-    storage::faiss,
+    Device, DeviceArray, Metric, Neighbors, Result, Transform, Work,
+    device::block_on,
+    kmeans::Warning,
+    ops::Ranked,
+    storage::{RowSource, faiss},
 };
 
 /// Any of the indexes, as a factory string or a file says.
@@ -327,7 +330,7 @@ impl Index {
     ///
     /// # Errors
     /// As there.
-    pub fn exact_array(&self, rows: &DeviceArray<f32>) -> Result<ExactRows> {
+    pub fn exact_array(&self, rows: &DeviceArray<f32>) -> Result<ExactRows<'static>> {
         each!(self, index => index.exact_array(rows))
     }
 
@@ -335,7 +338,7 @@ impl Index {
     ///
     /// # Errors
     /// As there.
-    pub fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
+    pub fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows<'static>> {
         each!(self, index => index.exact_rows(rows))
     }
 
@@ -343,8 +346,16 @@ impl Index {
     ///
     /// # Errors
     /// As there.
-    pub fn exact_rows_with_ids(&self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<ExactRows> {
+    pub fn exact_rows_with_ids(&self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<ExactRows<'static>> {
         each!(self, index => index.exact_rows_with_ids(rows, ids))
+    }
+
+    /// Rows to re-rank by that stay where they are: see [`VectorIndex::exact_rows_from`](super::VectorIndex::exact_rows_from).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn exact_rows_from<'a>(&self, rows: &'a dyn RowSource, ids: Option<&[i64]>) -> Result<ExactRows<'a>> {
+        each!(self, index => index.exact_rows_from(rows, ids))
     }
 
     /// A filter for searches that may find only rows whose identifiers `accepts`: see

@@ -1,0 +1,140 @@
+//! What goes to a device piece by piece.
+
+use std::ops::Range;
+
+use ndarray::Array2;
+
+use super::{Context, FlatIndex, Index, Kind, flat::Flat};
+use crate::{Device, Error, Result, ops, storage::RowSource};
+
+/// What goes to a device piece by piece.
+pub(super) enum Pieces<'a> {
+    /// Of an index.
+    Parts(Vec<Part>),
+    /// Rows, so many a piece.
+    Rows(&'a dyn RowSource, usize),
+}
+
+/// A part of an index.
+pub(super) struct Part {
+    /// On the CPU.
+    index: Index,
+    /// Its rows, which ascend, as the whole index numbers them.
+    rows: Vec<u32>,
+}
+
+impl Pieces<'_> {
+    /// Of at most `most` rows of an index, or of whole lists if they have as many.
+    pub(super) async fn of(index: &Index, most: usize) -> Result<Self> {
+        let mut parts = vec![];
+        match index.rows_in_lists().await? {
+            None => {
+                for first in (0..index.ntotal()).step_by(most) {
+                    let rows = first as u32..(first + most).min(index.ntotal()) as u32;
+                    parts.push(Part::of(index, rows.collect()).await?);
+                }
+            }
+            Some((offsets, rows)) => {
+                for stretch in stretches(&offsets, most) {
+                    parts.push(Part::of(index, rows[stretch].to_vec()).await?);
+                }
+            }
+        }
+        Ok(Pieces::Parts(parts))
+    }
+
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Pieces::Parts(parts) => parts.len(),
+            Pieces::Rows(source, most) => source.rows().div_ceil(*most),
+        }
+    }
+
+    /// What messages call it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Pieces::Parts(parts) => parts.first().map_or("index", |part| part.index.name()),
+            Pieces::Rows(..) => Flat::NAME,
+        }
+    }
+
+    /// A bit for each row of each piece.
+    pub(super) fn accepting(&self, mut accepts: impl FnMut(i64) -> bool) -> Vec<Vec<u32>> {
+        match self {
+            Pieces::Parts(parts) => parts.iter().map(|part| part.index.accepting(&mut accepts)).collect(),
+            Pieces::Rows(source, most) => {
+                let rows =
+                    |first| ops::mask_words((*most).min(source.rows() - first), |row| accepts((first + row) as i64));
+                (0..source.rows()).step_by(*most).map(rows).collect()
+            }
+        }
+    }
+
+    /// The number in the index of a row of a piece; none of its own for a row that there is not.
+    pub(super) fn row(&self, number: usize, row: usize) -> usize {
+        match self {
+            Pieces::Parts(parts) => {
+                let rows = parts.get(number).map(|part| &part.rows);
+                rows.and_then(|rows| rows.get(row)).map_or(usize::MAX, |&row| row as usize)
+            }
+            Pieces::Rows(_, most) => (number * most).saturating_add(row),
+        }
+    }
+
+    /// A piece on the device.
+    pub(super) async fn load(&self, number: usize, context: &Context) -> Result<Index> {
+        match self {
+            Pieces::Parts(parts) => parts[number].index.to_device_async(&context.device).await,
+            Pieces::Rows(source, most) => {
+                let first = number * most;
+                let end = (first + most).min(source.rows());
+                let rows = read(*source, first..end)?;
+                let ids: Vec<i64> = (first as i64..end as i64).collect();
+                let mut index = FlatIndex::new(&context.device, context.dimension, context.metric)?;
+                index.add_async(rows.view(), Some(&ids)).await?;
+                Ok(Index::Flat(index))
+            }
+        }
+    }
+}
+
+impl Part {
+    /// These rows of an index.
+    async fn of(index: &Index, mut rows: Vec<u32>) -> Result<Self> {
+        rows.sort_unstable();
+        Ok(Part { index: index.selected(&rows).await?.to_device_async(&Device::cpu()).await?, rows })
+    }
+}
+
+fn read(source: &dyn RowSource, rows: Range<usize>) -> Result<Array2<f32>> {
+    let shape = (rows.len(), source.columns());
+    let values = source.read(rows)?;
+    let (expected, found) = (shape.0 * shape.1, values.len());
+    Array2::from_shape_vec(shape, values).map_err(|_| Error::Length { what: "numbers of rows", expected, found })
+}
+
+/// Stretches of at most `most` entries: whole lists, as many as go together, and parts of lists that are larger.
+fn stretches(offsets: &[u32], most: usize) -> Vec<Range<usize>> {
+    let mut all: Vec<Range<usize>> = vec![];
+    for list in offsets.windows(2) {
+        let (start, end) = (list[0] as usize, list[1] as usize);
+        match all.last_mut() {
+            Some(last) if end - last.start <= most => last.end = end,
+            _ => all.extend((start..end).step_by(most).map(|first| first..(first + most).min(end))),
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stretches;
+
+    #[test]
+    fn pieces_are_whole_lists_but_for_those_that_are_larger() {
+        assert_eq!(stretches(&[0, 2, 2, 5, 6, 16, 17, 18], 5), [0..5, 5..6, 6..11, 11..16, 16..18]);
+        assert_eq!(stretches(&[0, 7], 3), [0..3, 3..6, 6..7]);
+        assert!(stretches(&[0, 0, 0], 3).is_empty());
+        assert_eq!(stretches(&[0, 1, 2, 3], 1), [0..1, 1..2, 2..3]);
+    }
+}
