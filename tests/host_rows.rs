@@ -23,7 +23,7 @@ use proptest::prelude::*;
 
 /// An index in pieces of a few rows.
 fn in_pieces<'a>(index: &Index, device: &Device) -> StreamedIndex<'a> {
-    (8..40).find_map(|shift| index.streamed_to(device, 1 << shift).ok()).unwrap()
+    (8..40).find_map(|shift| index.streamed_to(device, 1_u64 << shift).ok()).unwrap()
 }
 
 fn rows(seed: u64, count: usize, columns: usize) -> Array2<f32> {
@@ -60,7 +60,7 @@ proptest! {
         for device in &built.case.devices() {
             let index = built.index(device);
             let ids: Vec<i64> = order.iter().filter_map(|&row| index.id_of(row as u32)).collect();
-            let sources: [(&dyn RowSource, Option<&[i64]>); 2] = [(&view, None), (&turned, Some(&ids))];
+            let sources: [Given<'_>; 2] = [(&view, None), (&turned, Some(&ids))];
             let exact = index.exact_rows(view).unwrap();
             let filter = index.filter(accepts).unwrap();
             let expected = index.search_with(queries, &search.filter(&filter).rerank(&exact, factor)).unwrap();
@@ -193,6 +193,8 @@ fn a_file_is_read_as_it_is() {
     }
 }
 
+type Given<'a> = (&'a dyn RowSource, Option<&'a [i64]>);
+
 #[test]
 fn what_cannot_be_is_an_error() {
     let rows = rows(4, 60, 8);
@@ -206,7 +208,6 @@ fn what_cannot_be_is_an_error() {
         let mut twice = ids.clone();
         twice[3] = 4;
         let others: Vec<i64> = (1..61).collect();
-        type Given<'a> = (&'a dyn RowSource, Option<&'a [i64]>);
         let given = |rows: Given<'_>| {
             [
                 index.exact_rows_from(rows.0, rows.1).map(|_| ()).unwrap_err(),

@@ -174,9 +174,10 @@ fn a_search_moves_each_piece_once() {
             index.train(rows.view()).unwrap();
             index.add(rows.view()).unwrap();
             let streamed = index.streamed_to(&device, 60_000).unwrap();
-            streamed.search(rows.slice(s![..3, ..]), 3).unwrap();
+            let search = Search::new(3).nprobe(9);
+            streamed.search_with(rows.slice(s![..3, ..]), &search).unwrap();
             let before = device.counters();
-            streamed.search(rows.slice(s![..3, ..]), 3).unwrap();
+            streamed.search_with(rows.slice(s![..3, ..]), &search).unwrap();
             let after = device.counters();
             let (pieces, what) = (streamed.pieces() as u64, format!("{streamed:?}"));
             assert!((2..20).contains(&pieces), "{what}");
@@ -187,6 +188,44 @@ fn a_search_moves_each_piece_once() {
             // Centroids and queries go with each piece, names with each row.
             let most = contents + 2000 * 24 + pieces * (9 * 36 + 256 * 32 + 3 * 32 + 4096);
             assert!((contents..most).contains(&bytes), "{bytes} of {contents} bytes: {what}");
+        }
+    }
+}
+
+#[test]
+fn pieces_that_no_query_visits_stay_where_they_are() {
+    let rows = rows(9, 3000, 8);
+    let query = rows.slice(s![..1, ..]);
+    for (device, queue) in own_devices(&wgpu::Limits::default(), wgpu::Features::SUBGROUP) {
+        let device = Device::from_wgpu(device, queue).unwrap();
+        for factory in ["IVF12,Flat", "IVF12,PQ4", "RR6,IVF12,PQ3x4"] {
+            let mut index = Index::new(&Device::cpu(), 8, factory, Metric::L2).unwrap();
+            index.train(rows.view()).unwrap();
+            let mut index = index.to_device(&device).unwrap();
+            index.add(rows.view()).unwrap();
+            let memory = if factory == "IVF12,Flat" { 60_000 } else { 45_000 };
+            let streamed = index.streamed_to(&device, memory).unwrap();
+            let (pieces, what) = (streamed.pieces() as u64, format!("{streamed:?}"));
+            assert!(pieces >= 6, "{what}");
+            let moved = |search: &Search<'_>, streamed: &StreamedIndex<'_>| {
+                let before = device.counters();
+                let found = streamed.search_with(query, search).unwrap();
+                let after = device.counters();
+                (found, after.read_backs - before.read_backs, after.uploaded_bytes - before.uploaded_bytes)
+            };
+            let search = Search::new(5).nprobe(1);
+            let (found, read_backs, bytes) = moved(&search, &streamed);
+            assert_eq!(found, index.search_with(query, &search).unwrap(), "{what}");
+            let (_, all, all_bytes) = moved(&search.nprobe(12), &streamed);
+            assert_eq!(all, pieces, "{what}");
+            // A list may lie in several pieces, and which lists are visited is read back as well.
+            assert!((2..5).contains(&read_backs) && bytes < all_bytes / 2, "{read_backs}, {bytes} bytes: {what}");
+
+            // A filter leaves out what it has none of.
+            let ids: Vec<i64> = found.row(0).iter().map(|one| one.id).collect();
+            let filter = streamed.filter(|id| id == ids[4]);
+            let (found, read_backs, _) = moved(&search.nprobe(12).filter(&filter), &streamed);
+            assert_eq!((found.row(0).len(), found.row(0)[0].id, read_backs), (1, ids[4], 1), "{what}");
         }
     }
 }

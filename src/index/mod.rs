@@ -9,7 +9,7 @@
 //!
 //! All are used alike: train (but for [`FlatIndex`]), add, search. Vectors may go through a [`Transform`] before they are
 //! kept: see [`VectorIndex::behind`]. A search by codes can be followed by an exact
-//! re-ranking with the vectors themselves. [`Index`] is any of them, built from a factory string or read from a file.
+//! re-ranking with the vectors themselves, on the device or wherever else they lie: see [`ExactRows`]. [`Index`] is any of them, built from a factory string or read from a file.
 //! [`MultiDeviceIndex`] is one of them on several devices, [`StreamedIndex`] one that is larger than its device's memory.
 //!
 //! A search may find only the rows that a [`Filter`] accepts, all rows [within a radius](Search::all_within), or both; on a

@@ -81,6 +81,29 @@ impl<K: Kind> VectorIndex<K> {
         Ok(finish.boxed())
     }
 
+    /// Whether queries, in batches of at most `bytes`, visit each of `nlist` lists.
+    pub(super) async fn visited(
+        &self,
+        queries: ArrayView2<'_, f32>,
+        search: &Search<'_>,
+        bytes: usize,
+        nlist: usize,
+    ) -> Result<Vec<bool>> {
+        let mut visited = vec![false; nlist];
+        for queries in self.batches(queries, search, bytes) {
+            search.watch.check()?;
+            let uploaded = self.upload(queries)?;
+            let mut work = self.device().work();
+            let transformed = self.transformed(&mut work, &uploaded)?;
+            let probes = self.kind.probes(&self.context, &mut work, &transformed, search.nprobe)?;
+            let Some(probes) = probes else { return Ok(vec![true; nlist]) };
+            for probe in work.read(probes).await? {
+                visited.get_mut(probe.id() as usize).into_iter().for_each(|visited| *visited = true);
+            }
+        }
+        Ok(visited)
+    }
+
     /// The rows of `hits` with the distances that `settled` has for them.
     fn candidates(&self, hits: &[Ranked], settled: &[Ranked]) -> Vec<Candidate> {
         let by_row = |ranked: &[Ranked]| {

@@ -26,7 +26,8 @@ use crate::{
 /// It lies in pieces: of rows, or of whole lists (a list that is larger than a piece goes in several). Each search puts
 /// one after the other on the device, the next one while the device is at work on the one before, and merges what they
 /// find by (distance, identifier). So it moves the whole index once, however many queries there are: search for many at
-/// a time. Each piece is one submission and one read-back a batch of queries, and another submission for codes, which
+/// a time. Left out are pieces without a list that a query visits, which centroids tell beforehand in a submission and a
+/// read-back a batch, and those without a row that a filter accepts. Each piece is one submission and one read-back a batch of queries, and another submission for codes, which
 /// the device puts in order. [`Device::counters`] counts all of that.
 ///
 /// `memory` is for all of it: a third each for a piece, the next one, and a batch of queries with what it needs; a batch
@@ -204,19 +205,22 @@ impl<'a> StreamedIndex<'a> {
         let candidates = search.candidates().min(search.most(self.ntotal()));
         let mut merging = Merging::new(queries.nrows(), candidates);
         // Without queries, or rows to find, nothing has to be moved.
-        let pieces = if queries.nrows() == 0 || candidates == 0 { 0 } else { self.pieces() };
+        let pieces = match queries.nrows().min(candidates) {
+            0 => vec![],
+            _ => self.pieces.wanted(&self.context, queries, search, accepted, self.batch).await?,
+        };
         let source = search.source();
-        let steps = pieces + usize::from(source.is_some());
+        let steps = pieces.len() + usize::from(source.is_some());
         let mut done = 0;
         double_buffered(
-            pieces,
-            |number| self.piece(number, search, accepted.and_then(|accepted| accepted.get(number))),
+            pieces.len(),
+            |step| self.piece(pieces[step], search, accepted.and_then(|accepted| accepted.get(pieces[step]))),
             |_, (piece, accepted): &(Index, Option<Accepted>)| {
                 let part = OfPart { settling: search.settling(0), accepted: accepted.as_ref() };
                 piece.begin(queries, search, part, candidates, self.batch)
             },
             |found| {
-                merging.add(0, found, |row| self.pieces.row(done, row));
+                merging.add(0, found, |row| self.pieces.row(pieces[done], row));
                 done += 1;
                 search.watch.tell(done, steps);
             },

@@ -72,6 +72,17 @@ impl Index {
         each!(self, index => index.begin(queries, search, part, candidates, bytes))
     }
 
+    /// Whether queries visit each of `nlist` lists: see [`VectorIndex::visited`](super::VectorIndex::visited).
+    pub(in crate::index) async fn visited(
+        &self,
+        queries: ArrayView2<'_, f32>,
+        search: &Search<'_>,
+        bytes: usize,
+        nlist: usize,
+    ) -> Result<Vec<bool>> {
+        each!(self, index => index.visited(queries, search, bytes, nlist).await)
+    }
+
     /// Bytes on a device that its centroids take, and at most each of its rows while it is put there.
     pub(in crate::index) fn bytes_on_device(&self) -> (usize, usize) {
         // A row's number, and its name where it is told from that.
