@@ -16,13 +16,13 @@ use std::{
 use cases::{Built, METRICS, cases};
 use cellprobe::{
     Device, Error, FlatIndex, Index, KMeans, Metric, Search, StreamedIndex,
-    device::Cancel,
+    device::{Cancel, Options, adapters},
     kmeans::{Clustering, Init},
     ops::{self, SegmentSums},
     storage::{RowSource, VectorFile, read_vectors, write_vectors},
     wgpu,
 };
-use common::{Kind, Numbers, devices, kinds, on_devices, own_devices, read, upload};
+use common::{Kind, Numbers, SMALL_BINDING, devices, kinds, on_devices, own_devices, read, upload};
 use ndarray::{Array2, ArrayView2, s};
 use proptest::prelude::*;
 
@@ -228,6 +228,37 @@ fn pieces_that_no_query_visits_stay_where_they_are() {
             assert_eq!((found.row(0).len(), found.row(0)[0].id, read_backs), (1, ids[4], 1), "{what}");
         }
     }
+}
+
+#[test]
+fn an_index_that_does_not_fit_is_searched_in_pieces_that_do() {
+    let rows = rows(10, 5000, 8);
+    let queries = rows.slice(s![..7, ..]);
+    let search = Search::new(9).nprobe(4);
+    for adapter in adapters().into_iter().filter(|adapter| adapter.unusable.is_none() && adapter.backend != "gl") {
+        let open = |options| Device::open(&format!("gpu:{}", adapter.index), &options).unwrap();
+        let device = open(Options::default());
+        // Of numbers that go one a row, a binding has 2048.
+        let small = open(Options::default().max_binding(SMALL_BINDING));
+        for factory in ["PQ4x4", "IVF9,Flat", "IVF9,PQ4x4"] {
+            let mut index = Index::new(&Device::cpu(), 8, factory, Metric::L2).unwrap();
+            index.train(rows.view()).unwrap();
+            index.add(rows.view()).unwrap();
+            let whole = index.to_device(&small).and_then(|index| index.search_with(queries, &search));
+            assert!(matches!(whole, Err(Error::Limit { .. })), "{factory}: {whole:?}");
+            let streamed = index.streamed_to(&small, None).unwrap();
+            assert!((3..20).contains(&streamed.pieces()), "{streamed:?}");
+            let expected = index.to_device(&device).unwrap().search_with(queries, &search).unwrap();
+            assert_eq!(streamed.search_with(queries, &search).unwrap(), expected, "{streamed:?}");
+        }
+    }
+    // What nothing keeps from fitting goes in the pieces that a search has there at a time.
+    let mut index = Index::new(&Device::cpu(), 8, "Flat", Metric::L2).unwrap();
+    assert_eq!(index.streamed_to(&Device::cpu(), None).unwrap().search(queries, 2).unwrap().queries(), 7);
+    index.add(rows.view()).unwrap();
+    let streamed = index.streamed_to(&Device::cpu(), None).unwrap();
+    assert_eq!(streamed.pieces(), 3, "{streamed:?}");
+    assert_eq!(streamed.search(queries, 9).unwrap(), index.search(queries, 9).unwrap());
 }
 
 #[test]

@@ -44,6 +44,14 @@ impl Pieces<'_> {
         Ok(Pieces::Parts(parts, Some(Box::new(without_rows))))
     }
 
+    /// The first `most` rows of an index, or those of its first lists, on the CPU.
+    pub(super) async fn of_some(index: &Index, most: usize) -> Result<Index> {
+        let rows = index.rows_in_lists().await?.map(|(_, rows)| rows);
+        let mut rows = rows.unwrap_or_else(|| (0..index.ntotal() as u32).collect());
+        rows.truncate(most);
+        Ok(Part::of(index, rows, 0..0).await?.index)
+    }
+
     pub(super) fn count(&self) -> usize {
         match self {
             Pieces::Parts(parts, _) => parts.len(),

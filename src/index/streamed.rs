@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 
 use super::{
     Context, ExactRows, Index, Search,
@@ -85,11 +85,38 @@ impl<'a> StreamedIndex<'a> {
         Ok(StreamedIndex { context, ids, batch, pieces, version: Version::default() })
     }
 
-    /// `index` for search on `device` within `memory` bytes.
-    pub(super) async fn of(index: &Index, device: &Device, memory: u64) -> Result<Self> {
+    /// `index` for search on `device` within `memory` bytes, or as many as it has.
+    pub(super) async fn of(index: &Index, device: &Device, memory: Option<u64>) -> Result<Self> {
         if !index.is_trained() {
             return Err(Error::NotTrained { what: index.name() });
         }
+        if let Some(memory) = memory {
+            return Self::within(index, device, memory).await;
+        }
+        let (fixed, row) = index.bytes_on_device();
+        let bytes = |rows: usize| 3 * fixed as u64 + row as u64 * rows as u64;
+        let (least, mut memory) = (bytes(3), bytes(index.ntotal().max(1).next_multiple_of(3)));
+        loop {
+            match Self::tried(index, device, memory).await {
+                Err(error) if error.exceeds(device.name()) && memory / 2 >= least => memory /= 2,
+                tried => return tried,
+            }
+        }
+    }
+
+    /// [`StreamedIndex::within`], if two pieces that take all of the memory can be searched.
+    async fn tried(index: &Index, device: &Device, memory: u64) -> Result<Self> {
+        let (fixed, row) = index.bytes_on_device();
+        let larger = memory / 2 * 3;
+        let (per_piece, _) = shares(larger, fixed, row)?;
+        let some = Pieces::of_some(index, 2 * per_piece).await?;
+        let query = Array2::zeros((1, index.dimension()));
+        let some = Self::within(&some, device, larger).await?;
+        some.search_with_async(query.view(), &Search::new(1).nprobe(usize::MAX)).await?;
+        Self::within(index, device, memory).await
+    }
+
+    async fn within(index: &Index, device: &Device, memory: u64) -> Result<Self> {
         let (fixed, row) = index.bytes_on_device();
         let (per_piece, batch) = shares(memory, fixed, row)?;
         let (dimension, metric) = (index.dimension(), index.metric());

@@ -421,13 +421,14 @@ impl Index {
         MultiDeviceIndex::new(self, devices, placement).await
     }
 
-    /// The index in the host's memory, to be searched on a device that it need not fit: see [`StreamedIndex`].
+    /// The index in the host's memory, to be searched on a device that it need not fit: see [`StreamedIndex`]. Without a
+    /// `memory`, what fits is tried out: as much as the index takes, or half of that, and so on.
     ///
     /// # Errors
     /// [`Error::NotTrained`](crate::Error::NotTrained); [`Error::Limit`](crate::Error::Limit) for a `memory` that centroids
     /// and a row alone take; [`Error::OutOfMemory`](crate::Error::OutOfMemory),
     /// [`Error::DeviceLost`](crate::Error::DeviceLost).
-    pub fn streamed_to(&self, device: &Device, memory: u64) -> Result<StreamedIndex<'static>> {
+    pub fn streamed_to(&self, device: &Device, memory: impl Into<Option<u64>>) -> Result<StreamedIndex<'static>> {
         block_on(self.streamed_to_async(device, memory))
     }
 
@@ -435,8 +436,12 @@ impl Index {
     ///
     /// # Errors
     /// As [`Index::streamed_to`].
-    pub async fn streamed_to_async(&self, device: &Device, memory: u64) -> Result<StreamedIndex<'static>> {
-        StreamedIndex::of(self, device, memory).await
+    pub async fn streamed_to_async(
+        &self,
+        device: &Device,
+        memory: impl Into<Option<u64>>,
+    ) -> Result<StreamedIndex<'static>> {
+        StreamedIndex::of(self, device, memory.into()).await
     }
 
     /// Reads a FAISS index file to a device.
