@@ -26,9 +26,11 @@ use crate::{
 /// It lies in pieces: of rows, or of whole lists (a list that is larger than a piece goes in several). Each search puts
 /// one after the other on the device, the next one while the device is at work on the one before, and merges what they
 /// find by (distance, identifier). So it moves the whole index once, however many queries there are: search for many at
-/// a time. Left out are pieces without a list that a query visits, which centroids tell beforehand in a submission and a
-/// read-back a batch, and those without a row that a filter accepts. Each piece is one submission and one read-back a batch of queries, and another submission for codes, which
-/// the device puts in order. [`Device::counters`] counts all of that.
+/// a time. Pieces without a list that a query visits stay where they are, and those without a row that a filter accepts.
+///
+/// Each piece is one submission and one read-back a batch of queries, and another submission for codes, which the device
+/// puts in order; finding out which lists are visited, where not all are, is one of each a batch as well.
+/// [`Device::counters`] counts all of that.
 ///
 /// `memory` is for all of it: a third each for a piece, the next one, and a batch of queries with what it needs; a batch
 /// is one query at least. The host reads, copies and converts a piece while the device computes; wgpu has one queue, on
