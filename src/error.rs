@@ -171,6 +171,16 @@ impl Error {
         Error::Parameter { name, value: value.to_string(), expected: expected.into() }
     }
 
+    /// Whether it says that something is too large for the device of that name: less of it at a time may do.
+    pub(crate) fn exceeds(&self, device: &str) -> bool {
+        match self {
+            Error::OutOfMemory { device: exhausted, .. } => exhausted == device,
+            Error::Limit { .. } => true,
+            Error::File { source, .. } => source.exceeds(device),
+            _ => false,
+        }
+    }
+
     /// Names the file that an error is about.
     pub(crate) fn in_file(self, path: impl Into<PathBuf>) -> Self {
         Error::File { path: path.into(), source: Box::new(self) }

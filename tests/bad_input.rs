@@ -271,7 +271,7 @@ fn rows_to_rerank_by_that_are_not_the_indexes_own() {
         |index| index.exact_rows(rows(39).view()).map(drop),
         |error| matches!(error, Error::Length { expected: 40, found: 39, .. }),
     );
-    let searched = |index: &Index, exact: &ExactRows| {
+    let searched = |index: &Index, exact: &ExactRows<'_>| {
         index.search_with(rows(2).view(), &Search::new(3).rerank(exact, 2)).map(drop)
     };
     let is_of_others = |error: &Error| matches!(error, Error::Parameter { name: "rows to re-rank by", .. });

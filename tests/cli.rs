@@ -299,6 +299,12 @@ fn vectors_with_identifiers_rerank_what_a_file_holds() -> Result {
         assert_eq!(found["recall"]["10"], 1.0, "{devices}");
     }
     folder.fails("search codes.index queries.npy -k 1 --rerank-ids ids.npy", 2, &["--rerank"])?;
+    // From the file, as candidates need them, and the index in pieces if it is large.
+    folder.json(&format!("{search} --rerank-ids ids.npy -o whole.npy"))?;
+    folder.json(&format!("{search} --rerank-ids ids.npy --memory 1 -o pieces.npy"))?;
+    assert_eq!(read_ids(folder.path("pieces.npy"))?, read_ids(folder.path("whole.npy"))?);
+    folder.fails(&format!("{search} --memory 1"), 2, &["--rerank-ids"])?;
+    folder.fails(&format!("{search} --memory 1 --device cpu,cpu"), 2, &["--memory"])?;
     folder.fails(&format!("{search} --rerank-ids named.npy"), 1, &["ids of rows"])?;
     Ok(())
 }

@@ -241,7 +241,7 @@ fn a_filter_is_of_one_index() {
         for other in devices().iter().filter(|other| other.name() != device.name()) {
             refused(&of_flat, &Index::Flat(flat.to_device(other).unwrap()));
         }
-        let streamed = |memory| Index::Flat(flat.clone()).streamed_to(device, memory).unwrap();
+        let streamed = |memory: u64| Index::Flat(flat.clone()).streamed_to(device, memory).unwrap();
         let (one, other) = (streamed(30_000), streamed(25_000));
         assert!(one.search_with(rows.view(), &Search::new(3).filter(&of_flat)).is_err());
         assert!(one.search_with(rows.view(), &Search::new(3).filter(&other.filter(|_| true))).is_err());

@@ -300,7 +300,7 @@ fn what_went_through_a_file_is_reranked_by_the_rows_of_its_identifiers() {
                 let index = built.to_device(device).unwrap();
                 let exact = index.exact_rows(rows.view()).unwrap();
                 let expected = index.search_with(queries, &search.rerank(&exact, 3)).unwrap();
-                let reranked = |index: &Index, exact: &ExactRows| {
+                let reranked = |index: &Index, exact: &ExactRows<'_>| {
                     assert_eq!(index.search_with(queries, &search.rerank(exact, 3)).unwrap(), expected, "{what}");
                 };
                 reranked(&index, &index.exact_rows_with_ids(others.view(), &their_ids).unwrap());

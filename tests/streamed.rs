@@ -16,13 +16,13 @@ use std::{
 use cases::{Built, METRICS, cases};
 use cellprobe::{
     Device, Error, FlatIndex, Index, KMeans, Metric, Search, StreamedIndex,
-    device::Cancel,
+    device::{Cancel, Options, adapters},
     kmeans::{Clustering, Init},
     ops::{self, SegmentSums},
     storage::{RowSource, VectorFile, read_vectors, write_vectors},
     wgpu,
 };
-use common::{Kind, Numbers, devices, kinds, on_devices, own_devices, read, upload};
+use common::{Kind, Numbers, SMALL_BINDING, devices, kinds, on_devices, own_devices, read, upload};
 use ndarray::{Array2, ArrayView2, s};
 use proptest::prelude::*;
 
@@ -174,9 +174,10 @@ fn a_search_moves_each_piece_once() {
             index.train(rows.view()).unwrap();
             index.add(rows.view()).unwrap();
             let streamed = index.streamed_to(&device, 60_000).unwrap();
-            streamed.search(rows.slice(s![..3, ..]), 3).unwrap();
+            let search = Search::new(3).nprobe(9);
+            streamed.search_with(rows.slice(s![..3, ..]), &search).unwrap();
             let before = device.counters();
-            streamed.search(rows.slice(s![..3, ..]), 3).unwrap();
+            streamed.search_with(rows.slice(s![..3, ..]), &search).unwrap();
             let after = device.counters();
             let (pieces, what) = (streamed.pieces() as u64, format!("{streamed:?}"));
             assert!((2..20).contains(&pieces), "{what}");
@@ -189,6 +190,75 @@ fn a_search_moves_each_piece_once() {
             assert!((contents..most).contains(&bytes), "{bytes} of {contents} bytes: {what}");
         }
     }
+}
+
+#[test]
+fn pieces_that_no_query_visits_stay_where_they_are() {
+    let rows = rows(9, 3000, 8);
+    let query = rows.slice(s![..1, ..]);
+    for (device, queue) in own_devices(&wgpu::Limits::default(), wgpu::Features::SUBGROUP) {
+        let device = Device::from_wgpu(device, queue).unwrap();
+        for factory in ["IVF12,Flat", "IVF12,PQ4", "RR6,IVF12,PQ3x4"] {
+            let mut index = Index::new(&Device::cpu(), 8, factory, Metric::L2).unwrap();
+            index.train(rows.view()).unwrap();
+            let mut index = index.to_device(&device).unwrap();
+            index.add(rows.view()).unwrap();
+            let memory = if factory == "IVF12,Flat" { 60_000 } else { 45_000 };
+            let streamed = index.streamed_to(&device, memory).unwrap();
+            let (pieces, what) = (streamed.pieces() as u64, format!("{streamed:?}"));
+            assert!(pieces >= 6, "{what}");
+            let moved = |search: &Search<'_>, streamed: &StreamedIndex<'_>| {
+                let before = device.counters();
+                let found = streamed.search_with(query, search).unwrap();
+                let after = device.counters();
+                (found, after.read_backs - before.read_backs, after.uploaded_bytes - before.uploaded_bytes)
+            };
+            let search = Search::new(5).nprobe(1);
+            let (found, read_backs, bytes) = moved(&search, &streamed);
+            assert_eq!(found, index.search_with(query, &search).unwrap(), "{what}");
+            let (_, all, all_bytes) = moved(&search.nprobe(12), &streamed);
+            assert_eq!(all, pieces, "{what}");
+            // A list may lie in several pieces, and which lists are visited is read back as well.
+            assert!((2..5).contains(&read_backs) && bytes < all_bytes / 2, "{read_backs}, {bytes} bytes: {what}");
+
+            // A filter leaves out what it has none of.
+            let ids: Vec<i64> = found.row(0).iter().map(|one| one.id).collect();
+            let filter = streamed.filter(|id| id == ids[4]);
+            let (found, read_backs, _) = moved(&search.nprobe(12).filter(&filter), &streamed);
+            assert_eq!((found.row(0).len(), found.row(0)[0].id, read_backs), (1, ids[4], 1), "{what}");
+        }
+    }
+}
+
+#[test]
+fn an_index_that_does_not_fit_is_searched_in_pieces_that_do() {
+    let rows = rows(10, 5000, 8);
+    let queries = rows.slice(s![..7, ..]);
+    let search = Search::new(9).nprobe(4);
+    for adapter in adapters().into_iter().filter(|adapter| adapter.unusable.is_none() && adapter.backend != "gl") {
+        let open = |options| Device::open(&format!("gpu:{}", adapter.index), &options).unwrap();
+        let device = open(Options::default());
+        // Of numbers that go one a row, a binding has 2048.
+        let small = open(Options::default().max_binding(SMALL_BINDING));
+        for factory in ["PQ4x4", "IVF9,Flat", "IVF9,PQ4x4"] {
+            let mut index = Index::new(&Device::cpu(), 8, factory, Metric::L2).unwrap();
+            index.train(rows.view()).unwrap();
+            index.add(rows.view()).unwrap();
+            let whole = index.to_device(&small).and_then(|index| index.search_with(queries, &search));
+            assert!(matches!(whole, Err(Error::Limit { .. })), "{factory}: {whole:?}");
+            let streamed = index.streamed_to(&small, None).unwrap();
+            assert!((3..20).contains(&streamed.pieces()), "{streamed:?}");
+            let expected = index.to_device(&device).unwrap().search_with(queries, &search).unwrap();
+            assert_eq!(streamed.search_with(queries, &search).unwrap(), expected, "{streamed:?}");
+        }
+    }
+    // What nothing keeps from fitting goes in the pieces that a search has there at a time.
+    let mut index = Index::new(&Device::cpu(), 8, "Flat", Metric::L2).unwrap();
+    assert_eq!(index.streamed_to(&Device::cpu(), None).unwrap().search(queries, 2).unwrap().queries(), 7);
+    index.add(rows.view()).unwrap();
+    let streamed = index.streamed_to(&Device::cpu(), None).unwrap();
+    assert_eq!(streamed.pieces(), 3, "{streamed:?}");
+    assert_eq!(streamed.search(queries, 9).unwrap(), index.search(queries, 9).unwrap());
 }
 
 #[test]

@@ -24,7 +24,7 @@ enum Job {
         queries: Array2<f32>,
         k: usize,
         nprobe: Option<usize>,
-        rerank: Option<(ExactRows, usize)>,
+        rerank: Option<(ExactRows<'static>, usize)>,
         filter: Option<Filter>,
     },
     KMeans {

@@ -1,15 +1,8 @@
 //! `cellprobe kmeans`.
 
-use std::{
-    convert::Infallible,
-    num::NonZeroU32,
-    path::{Path, PathBuf},
-    str::FromStr,
-    time::Instant,
-};
+use std::{convert::Infallible, num::NonZeroU32, path::PathBuf, str::FromStr, time::Instant};
 
 use clap::Args;
-use ndarray::Array2;
 use serde_json::json;
 
 use super::{
@@ -17,11 +10,12 @@ use super::{
     arguments::{self, AtMost, Overwrite},
     console::Console,
     failure::blaming,
+    rows::Rows,
 };
 use crate::{
     Device, KMeans, Result,
     kmeans::{Clustering, Init},
-    storage::{VectorFile, read_vectors, write_labels, write_vectors},
+    storage::{read_vectors, write_labels, write_vectors},
 };
 
 /// Clusters vectors around k centroids.
@@ -97,18 +91,7 @@ impl Start {
     }
 }
 
-/// The vectors.
-enum Rows {
-    Read(Array2<f32>),
-    File(VectorFile),
-}
-
 impl Rows {
-    /// Opens a file, or reads all of it.
-    fn open(path: &Path, in_pieces: bool) -> Result<Self> {
-        Ok(if in_pieces { Rows::File(VectorFile::open(path)?) } else { Rows::Read(read_vectors(path)?) })
-    }
-
     fn train(&self, device: &Device, kmeans: &KMeans) -> Result<Clustering> {
         match self {
             Rows::Read(rows) => kmeans.train(device, rows.view()),

@@ -12,7 +12,9 @@ mod info;
 mod kmeans;
 mod range;
 mod remove;
+mod rows;
 mod search;
+mod searched;
 mod shaders;
 #[cfg(unix)]
 mod signals;

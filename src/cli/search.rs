@@ -3,8 +3,8 @@
 use std::{
     collections::HashSet,
     fmt::Write as _,
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
     time::Instant,
 };
 
@@ -17,11 +17,13 @@ use super::{
     arguments::{self, Accept, Overwrite},
     console::Console,
     failure::blaming,
+    rows::Rows,
+    searched::{Room, Searched},
 };
 use crate::{
-    Device, Error, Index, Neighbors, Result, Search,
-    index::{ExactRows, Filter, MultiDeviceIndex, Placement},
-    storage::{check_ids, read_ids, read_vectors, write_ids, write_vectors},
+    Device, Error, Neighbors, Result, Search,
+    index::Placement,
+    storage::{read_ids, read_vectors, write_ids, write_vectors},
 };
 
 /// The k of the recalls that are reported.
@@ -41,6 +43,7 @@ Examples:
   cellprobe search vectors.index queries.npy -k 10 --rerank vectors.npy --rerank-ids ids.npy
   cellprobe search vectors.index queries.npy -k 10 --allow ids.npy -o found.npy
   cellprobe search vectors.index queries.fvecs -k 100 --truth truth.ivecs --repeat 5 --json
+  cellprobe search vectors.index queries.fvecs -k 10 --memory 4096 --rerank vectors.fvecs
   cellprobe search vectors.index queries.fvecs -k 10 --device gpu:0,gpu:1 --placement replicated")]
 pub(super) struct SearchIndex {
     /// The index
@@ -68,6 +71,10 @@ pub(super) struct SearchIndex {
     /// them and some of the queries
     #[arg(long, default_value = "sharded", value_parser = placement, value_name = "PLACEMENT")]
     placement: Placement,
+    /// MiB of the device to take: a larger index is searched in pieces, and the vectors of --rerank are read from their file
+    /// as candidates need them [default: the index goes there whole, if it fits]
+    #[arg(long, value_name = "MIB")]
+    memory: Option<NonZeroU32>,
     #[command(flatten)]
     accept: Accept,
     /// The true nearest neighbours, to report recall by
@@ -91,54 +98,20 @@ impl SearchIndex {
         let inputs = [&self.index, &self.queries].into_iter().chain(&self.rerank).chain(&self.rerank_ids);
         let inputs = inputs.chain(&self.truth);
         self.overwrite.check(self.output.iter().chain(&self.distances), inputs.chain(self.accept.files()))?;
-        let index = Searched::read(self, &common.devices()?)?;
-        let device = index.device();
+        let devices = common.devices()?;
         let queries = read_vectors(&self.queries)?;
-        self.check_width(queries.nrows(), index.ntotal())?;
         let truth = self.truth.as_ref().map(|path| truth(path, queries.nrows())).transpose()?;
-        let exact = match &self.rerank {
-            Some(path) => {
-                let rows = read_vectors(path)?;
-                let exact = index.exact_rows(rows.view(), self.rerank_ids.as_deref());
-                Some(exact.map_err(blaming(path, &self.index))?)
+        let memory = self.memory.map(|mebibytes| u64::from(mebibytes.get()) << 20);
+        let room = memory.map_or(Room::Whole, |memory| Room::Pieces(Some(memory)));
+        let timed = match (self.timed(&devices, room, queries.view(), console), &devices[..]) {
+            (Err(error), [device]) if room == Room::Whole && device.is_gpu() && error.exceeds(device.name()) => {
+                console.warn(format!("{error}: the index is searched in pieces, as large as the device takes them"));
+                self.timed(&devices, Room::Pieces(None), queries.view(), console)
             }
-            None => None,
+            (timed, _) => timed,
         };
-        let mut search = Search::new(self.k);
-        if let Some(nprobe) = self.nprobe {
-            search = search.nprobe(nprobe);
-        }
-        if let Some(exact) = &exact {
-            search = search.rerank(exact, self.rerank_factor);
-        }
-        let filter = self.accept.filter(|accepts| index.filter(accepts));
-        let filter = filter.map_err(blaming(&self.queries, &self.index))?;
-        if let Some(filter) = &filter {
-            search = search.filter(filter);
-        }
-        let run = |search: &Search<'_>| -> Result<(Neighbors, f64)> {
-            let start = Instant::now();
-            let found = index.search_with(queries.view(), search);
-            let found = found.map_err(blaming(&self.queries, &self.index))?;
-            Ok((found, start.elapsed().as_secs_f64()))
-        };
-        let bar = console.bar();
-        let show = |done: usize, of: usize| bar.iter().for_each(|bar| bar.show("searching", done, of));
-        // Searches whose time counts are not told of.
-        let (_, warmup_seconds) = run(&if bar.is_some() { search.progress(&show) } else { search })?;
-        let (mut found, first) = run(&search)?;
-        let mut times = vec![first];
-        for done in 1..self.repeat.get() {
-            let (again, seconds) = run(&search)?;
-            found = again;
-            times.push(seconds);
-            if let Some(bar) = &bar {
-                bar.show("searching again", done + 1, self.repeat.get());
-            }
-        }
-        drop(bar);
+        let Timed { device, found, warmup_seconds, seconds: search_seconds } = timed?;
         self.write(&found)?;
-        let search_seconds = median(times);
         let qps = queries.nrows() as f64 / search_seconds;
         let mut json = json!({
             "device": device,
@@ -165,6 +138,48 @@ impl SearchIndex {
         Ok(true)
     }
 
+    /// What is found, and how long that took.
+    fn timed(&self, devices: &[Device], room: Room, queries: ArrayView2<'_, f32>, console: &Console) -> Result<Timed> {
+        let index = Searched::read(&self.index, self.output.as_deref(), devices, self.placement, room)?;
+        self.check_width(queries.nrows(), index.ntotal())?;
+        let rows = self.rerank.as_ref().map(|path| Rows::open(path, index.is_streamed())).transpose()?;
+        let ids = self.rerank_ids.as_deref().map(arguments::read_row_ids).transpose()?;
+        let exact = rows.as_ref().map(|rows| index.exact_rows(rows, ids.as_deref(), console)).transpose();
+        let exact = exact.map_err(blaming(self.rerank.as_deref().unwrap_or(&self.index), &self.index))?;
+        let mut search = Search::new(self.k);
+        if let Some(nprobe) = self.nprobe {
+            search = search.nprobe(nprobe);
+        }
+        if let Some(exact) = &exact {
+            search = search.rerank(exact, self.rerank_factor);
+        }
+        let filter = self.accept.filter(|accepts| index.filter(accepts));
+        let filter = filter.map_err(blaming(&self.queries, &self.index))?;
+        if let Some(filter) = &filter {
+            search = search.filter(filter);
+        }
+        let run = |search: &Search<'_>| -> Result<(Neighbors, f64)> {
+            let start = Instant::now();
+            let found = index.search_with(queries, search).map_err(blaming(&self.queries, &self.index))?;
+            Ok((found, start.elapsed().as_secs_f64()))
+        };
+        let bar = console.bar();
+        let show = |done: usize, of: usize| bar.iter().for_each(|bar| bar.show("searching", done, of));
+        // Searches whose time counts are not told of.
+        let (_, warmup_seconds) = run(&if bar.is_some() { search.progress(&show) } else { search })?;
+        let (mut found, first) = run(&search)?;
+        let mut times = vec![first];
+        for done in 1..self.repeat.get() {
+            let (again, seconds) = run(&search)?;
+            found = again;
+            times.push(seconds);
+            if let Some(bar) = &bar {
+                bar.show("searching again", done + 1, self.repeat.get());
+            }
+        }
+        Ok(Timed { device: index.device(), found, warmup_seconds, seconds: median(times) })
+    }
+
     /// Fails if rows of k were mostly padding, and more of it than there may be memory for.
     fn check_width(&self, queries: usize, ntotal: usize) -> Result<()> {
         let most = MOST_PADDING / (size_of::<i64>() * queries.max(1)) as u64;
@@ -189,71 +204,20 @@ impl SearchIndex {
     }
 }
 
+/// What was found, on which device.
+struct Timed {
+    device: String,
+    found: Neighbors,
+    warmup_seconds: f64,
+    /// The median of the searches that count.
+    seconds: f64,
+}
+
 fn placement(text: &str) -> Result<Placement, String> {
     match text {
         "sharded" => Ok(Placement::Sharded),
         "replicated" => Ok(Placement::Replicated),
         _ => Err("give sharded or replicated".into()),
-    }
-}
-
-/// An index where it was asked for.
-enum Searched {
-    OnOne(Box<Index>),
-    OnSeveral(MultiDeviceIndex),
-}
-
-impl Searched {
-    fn read(command: &SearchIndex, devices: &[Device]) -> Result<Self> {
-        let cpu = Device::cpu();
-        let index = Index::read_file(&command.index, if let [device] = devices { device } else { &cpu })?;
-        // Before the search, rather than after it.
-        if let Some(path) = &command.output {
-            check_ids(path, (0..index.ntotal() as u32).filter_map(|row| index.id_of(row)))?;
-        }
-        if devices.len() == 1 {
-            return Ok(Searched::OnOne(Box::new(index)));
-        }
-        Ok(Searched::OnSeveral(index.to_devices(devices, command.placement)?))
-    }
-
-    /// What it is on.
-    fn device(&self) -> String {
-        match self {
-            Searched::OnOne(index) => index.device().name().into(),
-            Searched::OnSeveral(index) => index.devices().map(Device::name).collect::<Vec<_>>().join(", "),
-        }
-    }
-
-    fn ntotal(&self) -> usize {
-        match self {
-            Searched::OnOne(index) => index.ntotal(),
-            Searched::OnSeveral(index) => index.ntotal(),
-        }
-    }
-
-    fn exact_rows(&self, rows: ArrayView2<'_, f32>, ids: Option<&Path>) -> Result<ExactRows> {
-        let ids = ids.map(arguments::read_row_ids).transpose()?;
-        match (self, ids) {
-            (Searched::OnOne(index), None) => index.exact_rows(rows),
-            (Searched::OnOne(index), Some(ids)) => index.exact_rows_with_ids(rows, &ids),
-            (Searched::OnSeveral(index), None) => index.exact_rows(rows),
-            (Searched::OnSeveral(index), Some(ids)) => index.exact_rows_with_ids(rows, &ids),
-        }
-    }
-
-    fn filter(&self, accepts: &dyn Fn(i64) -> bool) -> Result<Filter> {
-        match self {
-            Searched::OnOne(index) => index.filter(accepts),
-            Searched::OnSeveral(index) => index.filter(accepts),
-        }
-    }
-
-    fn search_with(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
-        match self {
-            Searched::OnOne(index) => index.search_with(queries, search),
-            Searched::OnSeveral(index) => index.search_with(queries, search),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rows, queries and results that are on the index's device and stay there.
 
-use super::{ExactRows, Filter, Found, Kind, Search, VectorIndex, Wanted};
+use super::{ExactRows, Filter, Found, Kind, Search, VectorIndex, Wanted, exact::Settling};
 use crate::{
     DeviceArray, Error, Metric, Neighbors, Result, Transform, Work,
     ops::{self, Ranked},
@@ -56,6 +56,10 @@ impl<K: Kind> VectorIndex<K> {
             let expected = "none: nothing is done yet, and Work::cancelled_by cancels what will be";
             return Err(Error::parameter("watcher of a search whose results stay on the device", "given", expected));
         }
+        if search.source().is_some() {
+            let (name, value) = ("rows to re-rank by of a search whose results stay on the device", "elsewhere");
+            return Err(Error::parameter(name, value, "those of exact_rows, on the device"));
+        }
         work.check_at(self.device(), "the index")?;
         queries.check_at(self.device(), "queries")?;
         self.check_columns("queries", queries)?;
@@ -106,7 +110,7 @@ impl<K: Kind> VectorIndex<K> {
     ///
     /// # Errors
     /// As [`VectorIndex::exact_rows`], and [`Error::OtherDevice`] for rows elsewhere.
-    pub fn exact_array(&self, rows: &DeviceArray<f32>) -> Result<ExactRows> {
+    pub fn exact_array(&self, rows: &DeviceArray<f32>) -> Result<ExactRows<'static>> {
         rows.check_at(self.device(), "rows to re-rank by")?;
         self.check_columns("rows to re-rank by", rows)?;
         self.ids.check_rows(rows.rows())?;
@@ -125,28 +129,29 @@ impl<K: Kind> VectorIndex<K> {
         let accepted = filter.map(Filter::on_one_device).transpose()?;
         let candidates = rerank.map_or(k, |_| search.candidates().min(search.most(self.ntotal())).max(1));
         let wanted = Wanted { k: candidates, nprobe, accepted };
-        let exact = rerank.and_then(|(exact, _)| exact.part(0));
-        let (found, settled) = self.found(work, queries, wanted, exact, k)?;
+        let (found, settled) = self.found(work, queries, wanted, search.settling(0), k)?;
         Ok(settled.unwrap_or(found.hits))
     }
 
     /// What is found; and the `k` best of it by exact distances, or all of it by distances that are accurate, in their order;
-    /// nothing where they are so already.
+    /// nothing where they are so already, or will be later.
     pub(super) fn found(
         &self,
         work: &mut Work,
         queries: &DeviceArray<f32>,
         wanted: Wanted<'_>,
-        exact: Option<&DeviceArray<f32>>,
+        settling: Settling<'_>,
         k: usize,
     ) -> Result<(Found, Option<DeviceArray<Ranked>>)> {
         let transformed = self.transformed(work, queries)?;
         let found = self.kind.search(&self.context, work, &transformed, wanted)?;
-        let settled = if let Some(exact) = exact {
-            let places = self.order.as_ref().map(|order| &order.places);
-            Some(ops::rerank(work, queries, exact, places, &found.hits, k, self.metric())?)
-        } else {
-            self.kind.settled(work, &transformed, &found)?
+        let settled = match settling {
+            Settling::By(exact) => {
+                let places = self.order.as_ref().map(|order| &order.places);
+                Some(ops::rerank(work, queries, exact, places, &found.hits, k, self.metric())?)
+            }
+            Settling::Alone => self.kind.settled(work, &transformed, &found)?,
+            Settling::Later => None,
         };
         Ok((found, settled))
     }

@@ -19,6 +19,11 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
+    /// Those of `count` rows that are numbered.
+    pub(super) fn numbered(count: usize) -> Self {
+        Ids { count, ..Ids::default() }
+    }
+
     /// Identifiers as a file has them, in the order of its rows.
     pub(super) fn from_rows(ids: Vec<i64>) -> Self {
         let count = ids.len();
@@ -51,13 +56,7 @@ impl Ids {
     /// With `count` more rows, which have the identifiers `ids` or else are [numbered on](Ids::numbered_on).
     pub(super) fn extended(&self, count: usize, ids: Option<&[i64]>) -> Result<Self> {
         let total = self.count + count;
-        if total > u32::MAX as usize - 1 {
-            return Err(Error::Limit {
-                limit: "rows of an index",
-                allowed: u64::from(u32::MAX) - 1,
-                asked: total as u64,
-            });
-        }
+        check_count(total)?;
         if ids.is_none() && self.given.is_none() && self.removed == 0 {
             return Ok(Ids { count: total, ..self.clone() });
         }
@@ -96,13 +95,14 @@ impl Ids {
         Ok(())
     }
 
-    /// What has these identifiers in the order of the rows.
-    pub(super) fn in_order(&self, given: ArrayView2<'_, f32>, ids: &[i64]) -> Result<Array2<f32>> {
-        for (what, found) in [("rows to re-rank by", given.nrows()), ("ids of rows to re-rank by", ids.len())] {
+    /// Where each row is among `count` that have these identifiers.
+    pub(super) fn places(&self, count: usize, ids: &[i64]) -> Result<Vec<u32>> {
+        for (what, found) in [("rows to re-rank by", count), ("ids of rows to re-rank by", ids.len())] {
             if found != self.count {
                 return Err(Error::Length { what, expected: self.count, found });
             }
         }
+        check_count(count)?;
         let order = ascending(ids);
         let id_at = |&place: &u32| ids[place as usize];
         if let Some((place, _)) = order.iter().zip(order.iter().skip(1)).find(|(a, b)| id_at(a) == id_at(b)) {
@@ -111,10 +111,15 @@ impl Ids {
         let place = |row| {
             let id = self.of(row);
             let missing = |_| Error::parameter("ids of rows to re-rank by", format!("without {id}"), "the index's own");
-            order.binary_search_by_key(&id, id_at).map(|rank| order[rank] as usize).map_err(missing)
+            order.binary_search_by_key(&id, id_at).map(|rank| order[rank]).map_err(missing)
         };
-        let places: Vec<usize> = (0..self.count as u32).map(place).collect::<Result<_>>()?;
-        Ok(given.select(Axis(0), &places))
+        (0..count as u32).map(place).collect()
+    }
+
+    /// What has these identifiers in the order of the rows.
+    pub(super) fn in_order(&self, given: ArrayView2<'_, f32>, ids: &[i64]) -> Result<Array2<f32>> {
+        let places = self.places(given.nrows(), ids)?;
+        Ok(given.select(Axis(0), &places.iter().map(|&place| place as usize).collect::<Vec<_>>()))
     }
 
     /// Numbers for `count` more rows: above every identifier, and above the numbers of rows that were removed.
@@ -160,6 +165,15 @@ impl Ids {
     pub(super) fn given(&self) -> Option<&[i64]> {
         self.given.as_deref()
     }
+}
+
+/// Fails on more rows than have numbers.
+fn check_count(count: usize) -> Result<()> {
+    let allowed = u64::from(u32::MAX) - 1;
+    if count as u64 <= allowed {
+        return Ok(());
+    }
+    Err(Error::Limit { limit: "rows of an index", allowed, asked: count as u64 })
 }
 
 /// The places of identifiers in ascending order of these, equal ones as they stand.

@@ -160,6 +160,17 @@ impl Kind for IvfFlat {
         self.trained()?.ivf.accepted(context, words, rows)
     }
 
+    fn probes(
+        &self,
+        context: &Context,
+        work: &mut Work,
+        queries: &DeviceArray<f32>,
+        nprobe: Option<usize>,
+    ) -> Result<Option<DeviceArray<Ranked>>> {
+        let ivf = &self.trained()?.ivf;
+        ivf.probes(context, work, queries, nprobe.unwrap_or(self.nprobe)).map(Some)
+    }
+
     fn search(
         &self,
         context: &Context,

@@ -104,6 +104,20 @@ pub trait Kind: Clone + Send + Sync {
     /// [`Error::NotTrained`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
     fn accepted(&self, context: &Context, words: Vec<u32>, rows: usize) -> Result<Accepted>;
 
+    /// The lists that each query visits, where there are lists.
+    ///
+    /// # Errors
+    /// As [`Kind::search`].
+    fn probes(
+        &self,
+        _context: &Context,
+        _work: &mut Work,
+        _queries: &DeviceArray<f32>,
+        _nprobe: Option<usize>,
+    ) -> Result<Option<DeviceArray<Ranked>>> {
+        Ok(None)
+    }
+
     /// The nearest rows of each query.
     ///
     /// # Errors

@@ -9,7 +9,7 @@
 //!
 //! All are used alike: train (but for [`FlatIndex`]), add, search. Vectors may go through a [`Transform`] before they are
 //! kept: see [`VectorIndex::behind`]. A search by codes can be followed by an exact
-//! re-ranking with the vectors themselves. [`Index`] is any of them, built from a factory string or read from a file.
+//! re-ranking with the vectors themselves, on the device or wherever else they lie: see [`ExactRows`]. [`Index`] is any of them, built from a factory string or read from a file.
 //! [`MultiDeviceIndex`] is one of them on several devices, [`StreamedIndex`] one that is larger than its device's memory.
 //!
 //! A search may find only the rows that a [`Filter`] accepts, all rows [within a radius](Search::all_within), or both; on a
@@ -38,6 +38,7 @@
 mod add;
 mod any;
 mod arrays;
+mod exact;
 mod factory;
 mod files;
 mod filter;
@@ -49,6 +50,7 @@ mod ivf_pq;
 mod kind;
 mod multi_device;
 mod parts;
+mod pieces;
 mod pq;
 mod range;
 mod search;
@@ -63,6 +65,7 @@ use ndarray::{ArrayView2, Axis, s};
 
 pub use add::Adding;
 pub use any::Index;
+pub use exact::ExactRows;
 pub use filter::Filter;
 pub use flat::FlatIndex;
 pub use ivf_flat::IvfFlatIndex;
@@ -70,7 +73,7 @@ pub use ivf_pq::IvfPqIndex;
 pub use kind::{Accepted, Context, Found, Kind, Wanted};
 pub use multi_device::{MultiDeviceIndex, Placement};
 pub use pq::PqIndex;
-pub use search::{ExactRows, Search};
+pub use search::Search;
 pub use streamed::StreamedIndex;
 pub use training::Training;
 
@@ -262,6 +265,9 @@ impl<K: Kind> VectorIndex<K> {
             let done = step.end;
             if k == 0 {
                 step.for_each(|_| neighbors.push(&[], |_| -1));
+            } else if let Some(source) = search.source() {
+                let queries = queries.slice_axis(Axis(0), step.into());
+                self.ranked_by(source, queries, search).await?.finish(&mut neighbors);
             } else {
                 let uploaded = self.upload(queries.slice_axis(Axis(0), step.into()))?;
                 let mut work = self.device().work();
@@ -287,44 +293,6 @@ impl<K: Kind> VectorIndex<K> {
             let end = (first + batch).min(queries.nrows());
             queries.slice_move(s![first..end, ..])
         })
-    }
-
-    /// Rows on the index's device to re-rank by: those that were added, in that order. For cosine, copies are normalised.
-    ///
-    /// An inverted file (IVF without an id map) does not tell the order in which its rows were added: an index that was
-    /// read from one takes them in ascending order of their identifiers. Where those of a list do not ascend, that is
-    /// certainly another order, and an error; [`VectorIndex::exact_rows_with_ids`] always does.
-    ///
-    /// # Errors
-    /// [`Error::Length`] unless there are [`VectorIndex::ntotal`], [`Error::Parameter`] if the order is not known,
-    /// [`Error::Dimension`], [`Error::NotFinite`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
-    pub fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
-        rows::check_dimension("rows to re-rank by", rows, self.dimension())?;
-        self.ids.check_rows(rows.nrows())?;
-        Ok(ExactRows::of_parts(&self.version, vec![self.upload(rows)?]))
-    }
-
-    /// [`VectorIndex::exact_rows`] in any order, `ids` being their identifiers, one a row.
-    ///
-    /// ```
-    /// use cellprobe::{Device, FlatIndex, Metric, Search};
-    /// # fn main() -> cellprobe::Result<()> {
-    /// let mut index = FlatIndex::new(&Device::auto(), 1, Metric::L2)?;
-    /// index.add_with_ids(ndarray::array![[0.0], [1.0], [2.0]].view(), &[30, 10, 20])?;
-    /// let exact = index.exact_rows_with_ids(ndarray::array![[1.0], [2.0], [0.0]].view(), &[10, 20, 30])?;
-    /// let found = index.search_with(ndarray::array![[1.9]].view(), &Search::new(1).rerank(&exact, 2))?;
-    /// assert_eq!(found.row(0)[0].id, 20);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// As [`VectorIndex::exact_rows`]; [`Error::Length`], [`Error::DuplicateId`] or [`Error::Parameter`] for identifiers
-    /// that are not the index's, each once.
-    pub fn exact_rows_with_ids(&self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<ExactRows> {
-        rows::check_dimension("rows to re-rank by", rows, self.dimension())?;
-        let rows = self.ids.in_order(rows, ids)?;
-        Ok(ExactRows::of_parts(&self.version, vec![self.upload(rows.view())?]))
     }
 
     fn check_search(&self, search: &Search<'_>) -> Result<()> {
@@ -388,16 +356,19 @@ impl<K: Kind> VectorIndex<K> {
         }
     }
 
+    /// The number of the row of a rank; none of its own for a rank that there is not.
+    fn row(&self, rank: u32) -> usize {
+        let Some(order) = &self.order else { return rank as usize };
+        order.rows.get(rank as usize).map_or(usize::MAX, |&row| row as usize)
+    }
+
     /// Normalised copies where the metric asks for them.
     fn prepared(&self, rows: ArrayView2<'_, f32>) -> Option<ndarray::Array2<f32>> {
         (self.metric() == Metric::Cosine).then(|| rows::normalised(rows))
     }
 
     fn upload(&self, rows: ArrayView2<'_, f32>) -> Result<DeviceArray<f32>> {
-        if self.metric() == Metric::Cosine {
-            return self.device().rows(rows::normalised(rows).view());
-        }
-        self.device().rows(rows)
+        uploaded(self.device(), self.metric(), rows)
     }
 
     /// [`VectorIndex::upload`] of rows for what submits anyway.
@@ -406,6 +377,14 @@ impl<K: Kind> VectorIndex<K> {
             return self.device().begin_rows(rows::normalised(rows).view());
         }
         self.device().begin_rows(rows)
+    }
+}
+
+/// Rows or queries on a device, as the metric asks for them.
+fn uploaded(device: &Device, metric: Metric, rows: ArrayView2<'_, f32>) -> Result<DeviceArray<f32>> {
+    match metric {
+        Metric::Cosine => device.rows(rows::normalised(rows).view()),
+        Metric::L2 | Metric::InnerProduct => device.rows(rows),
     }
 }
 

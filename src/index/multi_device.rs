@@ -17,6 +17,7 @@ use crate::{
     device::block_on,
     ops::{self, Bits},
     rows,
+    storage::RowSource,
 };
 
 /// How an index lies on several devices.
@@ -183,7 +184,7 @@ impl MultiDeviceIndex {
     ///
     /// # Errors
     /// As [`VectorIndex::exact_rows`](super::VectorIndex::exact_rows).
-    pub fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
+    pub fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows<'static>> {
         rows::check_dimension("rows to re-rank by", rows, self.dimension())?;
         self.ids.check_rows(rows.nrows())?;
         self.exact_parts(rows)
@@ -193,12 +194,21 @@ impl MultiDeviceIndex {
     ///
     /// # Errors
     /// As [`VectorIndex::exact_rows_with_ids`](super::VectorIndex::exact_rows_with_ids).
-    pub fn exact_rows_with_ids(&self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<ExactRows> {
+    pub fn exact_rows_with_ids(&self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<ExactRows<'static>> {
         rows::check_dimension("rows to re-rank by", rows, self.dimension())?;
         self.exact_parts(self.ids.in_order(rows, ids)?.view())
     }
 
-    fn exact_parts(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
+    /// Rows to re-rank by that stay where they are, the first device comparing: see
+    /// [`VectorIndex::exact_rows_from`](super::VectorIndex::exact_rows_from).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn exact_rows_from<'a>(&self, rows: &'a dyn RowSource, ids: Option<&[i64]>) -> Result<ExactRows<'a>> {
+        ExactRows::of_source(&self.version, rows, ids, &self.ids, self.dimension())
+    }
+
+    fn exact_parts(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows<'static>> {
         let parts = self.parts.iter().zip(self.divided(rows, 0)).map(|(part, rows)| part.upload(rows.rows));
         Ok(ExactRows::of_parts(&self.version, parts.collect::<Result<_>>()?))
     }
@@ -278,22 +288,27 @@ impl MultiDeviceIndex {
         // What the CPU is given it does at once.
         let mut order: Vec<usize> = (0..self.parts.len()).collect();
         order.sort_by_key(|&number| !self.parts[number].device().is_gpu());
-        let mut begun: Vec<(usize, Begun<'_>)> = vec![];
+        let mut begun: Vec<(usize, usize, Begun<'_>)> = vec![];
         for number in order {
             let first = match self.placement {
                 Placement::Sharded => 0,
                 Placement::Replicated => (number * share).min(queries.nrows()),
             };
             let queries = queries.slice_move(s![first..(first + share).min(queries.nrows()), ..]);
-            let part = OfPart {
-                exact: search.rerank.and_then(|(exact, _)| exact.part(number)),
-                accepted: accepted.and_then(|accepted| accepted.get(number)),
-            };
-            begun.push((first, self.parts[number].begin(queries, search, part, candidates, CHUNK_BYTES)?));
+            let accepted = accepted.and_then(|accepted| accepted.get(number));
+            let part = OfPart { settling: search.settling(number), accepted };
+            begun.push((number, first, self.parts[number].begin(queries, search, part, candidates, CHUNK_BYTES)?));
         }
         let mut merging = Merging::new(queries.nrows(), candidates);
-        for (first, begun) in begun {
-            merging.add(first, begun.await?);
+        for (number, first, begun) in begun {
+            let (found, count) = (begun.await?, self.parts.len());
+            match self.placement {
+                Placement::Sharded => merging.add(first, found, |row| row.saturating_mul(count).saturating_add(number)),
+                Placement::Replicated => merging.add(first, found, |row| row),
+            }
+        }
+        if let Some(source) = search.source() {
+            source.rank(self.parts[0].context(), queries, search, &mut merging, CHUNK_BYTES).await?;
         }
         Ok(merging)
     }

@@ -7,9 +7,9 @@ use futures::{FutureExt, future::BoxFuture};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
-use super::{Accepted, Kind, Search, VectorIndex, Wanted};
+use super::{Accepted, Kind, Search, VectorIndex, Wanted, exact::Settling};
 use crate::{
-    DeviceArray, Neighbors, Result,
+    Neighbors, Result,
     ops::{self, Ranked},
 };
 
@@ -19,8 +19,8 @@ pub(super) type Begun<'a> = BoxFuture<'a, Result<Vec<Vec<Candidate>>>>;
 /// What of a search is a part's own.
 #[derive(Clone, Copy)]
 pub(super) struct OfPart<'a> {
-    /// Rows to re-rank by.
-    pub exact: Option<&'a DeviceArray<f32>>,
+    /// How what it finds is ranked at last.
+    pub settling: Settling<'a>,
     /// The rows that may be found, if not all.
     pub accepted: Option<&'a Accepted>,
 }
@@ -31,8 +31,10 @@ pub(super) struct Candidate {
     /// The distance that it was found by.
     found: f32,
     /// The distance that ranks it at last.
-    exact: f32,
+    pub exact: f32,
     id: i64,
+    /// The number of the row, in the part and later in the index.
+    pub row: usize,
 }
 
 impl<K: Kind> VectorIndex<K> {
@@ -46,7 +48,7 @@ impl<K: Kind> VectorIndex<K> {
         candidates: usize,
         bytes: usize,
     ) -> Result<Begun<'_>> {
-        let OfPart { exact, accepted } = part;
+        let OfPart { settling, accepted } = part;
         let (count, k) = (queries.nrows(), candidates.min(self.ntotal()));
         if k == 0 {
             return Ok(futures::future::ready(Ok(vec![vec![]; count])).boxed());
@@ -58,7 +60,7 @@ impl<K: Kind> VectorIndex<K> {
             search.watch.check()?;
             search.watch.cancel.into_iter().for_each(|cancel| work.cancelled_by(cancel));
             let wanted = Wanted { k, nprobe: search.nprobe, accepted };
-            let (found, settled) = self.found(&mut work, &uploaded, wanted, exact, k)?;
+            let (found, settled) = self.found(&mut work, &uploaded, wanted, settling, k)?;
             let read = match settled {
                 Some(settled) => ops::concat(&mut work, &found.hits, &settled)?,
                 None => found.hits,
@@ -79,6 +81,29 @@ impl<K: Kind> VectorIndex<K> {
         Ok(finish.boxed())
     }
 
+    /// Whether queries, in batches of at most `bytes`, visit each of `nlist` lists.
+    pub(super) async fn visited(
+        &self,
+        queries: ArrayView2<'_, f32>,
+        search: &Search<'_>,
+        bytes: usize,
+        nlist: usize,
+    ) -> Result<Vec<bool>> {
+        let mut visited = vec![false; nlist];
+        for queries in self.batches(queries, search, bytes) {
+            search.watch.check()?;
+            let uploaded = self.upload(queries)?;
+            let mut work = self.device().work();
+            let transformed = self.transformed(&mut work, &uploaded)?;
+            let probes = self.kind.probes(&self.context, &mut work, &transformed, search.nprobe)?;
+            let Some(probes) = probes else { return Ok(vec![true; nlist]) };
+            for probe in work.read(probes).await? {
+                visited.get_mut(probe.id() as usize).into_iter().for_each(|visited| *visited = true);
+            }
+        }
+        Ok(visited)
+    }
+
     /// The rows of `hits` with the distances that `settled` has for them.
     fn candidates(&self, hits: &[Ranked], settled: &[Ranked]) -> Vec<Candidate> {
         let by_row = |ranked: &[Ranked]| {
@@ -92,6 +117,7 @@ impl<K: Kind> VectorIndex<K> {
                 found: hit.distance(),
                 exact: settled.distance(),
                 id: self.identify(hit.id()),
+                row: self.row(hit.id()),
             })
             .collect()
     }
@@ -99,8 +125,9 @@ impl<K: Kind> VectorIndex<K> {
 
 /// What parts found so far.
 pub(super) struct Merging {
-    candidates: usize,
-    queries: Vec<Vec<Candidate>>,
+    /// Most candidates of a query.
+    pub candidates: usize,
+    pub queries: Vec<Vec<Candidate>>,
 }
 
 impl Merging {
@@ -109,12 +136,12 @@ impl Merging {
         Merging { candidates, queries: vec![vec![]; queries] }
     }
 
-    /// Adds what a part found for the queries from `first` on.
-    pub(super) fn add(&mut self, first: usize, found: Vec<Vec<Candidate>>) {
+    /// Adds what a part found for the queries from `first` on; `row` tells the number that a row of the part has in the index.
+    pub(super) fn add(&mut self, first: usize, found: Vec<Vec<Candidate>>, row: impl Fn(usize) -> usize + Sync) {
         let most = self.candidates;
         let queries = self.queries.get_mut(first..).unwrap_or_default();
         queries.par_iter_mut().zip(found).for_each(|(all, more)| {
-            all.extend(more);
+            all.extend(more.into_iter().map(|one| Candidate { row: row(one.row), ..one }));
             all.sort_unstable_by(|a, b| a.found.total_cmp(&b.found).then(a.id.cmp(&b.id)));
             all.truncate(most);
         });

@@ -1,38 +1,22 @@
 //! How to search.
 
-use super::{Filter, filter::Version, steps::Watch};
-use crate::{DeviceArray, Error, Result, device::Cancel};
+use super::{
+    ExactRows, Filter,
+    exact::{Settling, Source},
+    filter::Version,
+    steps::Watch,
+};
+use crate::{Error, Result, device::Cancel};
 
 /// How to search.
 #[derive(Clone, Copy, Debug)]
 pub struct Search<'a> {
     pub(super) k: usize,
     pub(super) nprobe: Option<usize>,
-    pub(super) rerank: Option<(&'a ExactRows, usize)>,
+    pub(super) rerank: Option<(&'a ExactRows<'a>, usize)>,
     pub(super) filter: Option<&'a Filter>,
     pub(super) radius: Option<f32>,
     pub(super) watch: Watch<'a>,
-}
-
-/// Rows on the index's device or devices to re-rank candidates by: see
-/// [`VectorIndex::exact_rows`](super::VectorIndex::exact_rows).
-#[derive(Clone, Debug)]
-pub struct ExactRows {
-    /// Of the rows of the index.
-    version: Version,
-    parts: Vec<DeviceArray<f32>>,
-}
-
-impl ExactRows {
-    /// The rows of an index, part by part.
-    pub(super) fn of_parts(version: &Version, parts: Vec<DeviceArray<f32>>) -> Self {
-        ExactRows { version: version.clone(), parts }
-    }
-
-    /// Those of a part of the index that they are of.
-    pub(super) fn part(&self, number: usize) -> Option<&DeviceArray<f32>> {
-        self.parts.get(number)
-    }
 }
 
 impl<'a> Search<'a> {
@@ -50,10 +34,12 @@ impl<'a> Search<'a> {
         self
     }
 
-    /// Finds `factor` times k candidates, and of them the k nearest by their exact distance. Once rows come or go it is an
-    /// error to search with `rows`.
+    /// Finds `factor` times k candidates, and of them the k nearest by their exact distance, to rows on the index's device
+    /// ([`VectorIndex::exact_rows`](super::VectorIndex::exact_rows)) or elsewhere
+    /// ([`VectorIndex::exact_rows_from`](super::VectorIndex::exact_rows_from)). Once rows come or go it is an error to search
+    /// with `rows`.
     #[must_use]
-    pub fn rerank(mut self, rows: &'a ExactRows, factor: usize) -> Self {
+    pub fn rerank(mut self, rows: &'a ExactRows<'a>, factor: usize) -> Self {
         self.rerank = Some((rows, factor));
         self
     }
@@ -95,7 +81,7 @@ impl<'a> Search<'a> {
 
     /// Calls `progress` with the number of queries done and of all, some times a second: queries then go in batches, of
     /// 1024 on a GPU and 64 on the CPU at first. A [`StreamedIndex`](super::StreamedIndex) tells of its pieces instead, in
-    /// each of which it looks for all queries.
+    /// each of which it looks for all queries, and of re-ranking as if it were one more.
     ///
     /// ```
     /// # use cellprobe::Search;
@@ -120,6 +106,16 @@ impl<'a> Search<'a> {
         self.rerank.map_or(self.k, |(_, factor)| self.k.saturating_mul(factor))
     }
 
+    /// How what a part of an index finds is ranked at last.
+    pub(super) fn settling(&self, part: usize) -> Settling<'a> {
+        self.rerank.map_or(Settling::Alone, |(exact, _)| exact.settling(part))
+    }
+
+    /// Rows to re-rank by that lie elsewhere than on a device.
+    pub(super) fn source(&self) -> Option<&'a Source<'a>> {
+        self.rerank.and_then(|(exact, _)| exact.source())
+    }
+
     /// Most rows that a query can find.
     pub(super) fn most(&self, ntotal: usize) -> usize {
         self.filter.map_or(ntotal, Filter::accepted)
@@ -138,7 +134,7 @@ impl<'a> Search<'a> {
         self.filter.map_or(Ok(()), |filter| filter.check(version))?;
         match self.rerank {
             Some((_, 0)) => Err(Error::parameter("rerank factor", 0, "at least 1")),
-            Some((exact, _)) => exact.version.check(version, "rows to re-rank by"),
+            Some((exact, _)) => exact.check(version),
             None => Ok(()),
         }
     }

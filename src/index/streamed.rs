@@ -1,21 +1,22 @@
 //! An index that is larger than the memory of the device that searches it.
 
-use std::{fmt, ops::Range};
+use std::fmt;
 
 use ndarray::{Array2, ArrayView2};
 
 use super::{
-    FlatIndex, Index, Kind, Search,
+    Context, ExactRows, Index, Search,
     filter::{Filter, Version},
-    flat::Flat,
+    ids::Ids,
     kind::Accepted,
     parts::{Merging, OfPart},
+    pieces::Pieces,
     range::Rounds,
 };
 use crate::{
     Device, Error, Metric, Neighbors, Result,
     device::{block_on, double_buffered},
-    ops, rows,
+    rows,
     storage::RowSource,
 };
 
@@ -25,14 +26,17 @@ use crate::{
 /// It lies in pieces: of rows, or of whole lists (a list that is larger than a piece goes in several). Each search puts
 /// one after the other on the device, the next one while the device is at work on the one before, and merges what they
 /// find by (distance, identifier). So it moves the whole index once, however many queries there are: search for many at
-/// a time. Each piece is one submission and one read-back a batch of queries, and another submission for codes, which
-/// the device puts in order. [`Device::counters`] counts all of that.
+/// a time. Pieces without a list that a query visits stay where they are, and those without a row that a filter accepts.
+///
+/// Each piece is one submission and one read-back a batch of queries, and another submission for codes, which the device
+/// puts in order; finding out which lists are visited, where not all are, is one of each a batch as well.
+/// [`Device::counters`] counts all of that.
 ///
 /// `memory` is for all of it: a third each for a piece, the next one, and a batch of queries with what it needs; a batch
 /// is one query at least. The host reads, copies and converts a piece while the device computes; wgpu has one queue, on
 /// which transfers take turns with kernels. An index of parts takes as much host memory again while it is divided.
 ///
-/// Candidates cannot be re-ranked here. A filter adds, for a search of rows, what it accepts of a piece to `memory`, and a
+/// Candidates are re-ranked by rows that need not fit the device either: see [`StreamedIndex::exact_rows_from`]. A filter adds, for a search of rows, what it accepts of a piece to `memory`, and a
 /// submission a piece for one of lists; a search within a radius moves the index again as often as it looks for more.
 ///
 /// ```
@@ -59,22 +63,12 @@ use crate::{
 /// # }
 /// ```
 pub struct StreamedIndex<'a> {
-    device: Device,
-    dimension: usize,
-    metric: Metric,
-    ntotal: usize,
+    context: Context,
+    ids: Ids,
     /// Bytes of a batch of queries.
     batch: usize,
     pieces: Pieces<'a>,
     version: Version,
-}
-
-/// What goes to the device piece by piece.
-enum Pieces<'a> {
-    /// Parts of an index, on the CPU.
-    Parts(Vec<Index>),
-    /// Rows, so many a piece.
-    Rows(&'a dyn RowSource, usize),
 }
 
 impl<'a> StreamedIndex<'a> {
@@ -88,92 +82,118 @@ impl<'a> StreamedIndex<'a> {
             return Err(Error::Empty { what: "rows" });
         }
         let (per_piece, batch) = shares(memory, 0, size_of::<f32>() * dimension)?;
-        let pieces = Pieces::Rows(source, per_piece);
-        Ok(StreamedIndex {
-            device: device.clone(),
-            dimension,
-            metric,
-            ntotal: source.rows(),
-            batch,
-            pieces,
-            version: Version::default(),
-        })
+        let context = Context { device: device.clone(), dimension, metric };
+        let (ids, pieces) = (Ids::numbered(source.rows()), Pieces::Rows(source, per_piece));
+        Ok(StreamedIndex { context, ids, batch, pieces, version: Version::default() })
     }
 
-    /// `index` for search on `device` within `memory` bytes.
-    pub(super) async fn of(index: &Index, device: &Device, memory: u64) -> Result<Self> {
+    /// `index` for search on `device` within `memory` bytes, or as many as it has.
+    pub(super) async fn of(index: &Index, device: &Device, memory: Option<u64>) -> Result<Self> {
         if !index.is_trained() {
             return Err(Error::NotTrained { what: index.name() });
         }
+        if let Some(memory) = memory {
+            return Self::within(index, device, memory).await;
+        }
         let (fixed, row) = index.bytes_on_device();
-        let (per_piece, batch) = shares(memory, fixed, row)?;
-        let mut parts = vec![];
-        match index.rows_in_lists().await? {
-            None => {
-                for first in (0..index.ntotal()).step_by(per_piece) {
-                    let rows = first as u32..(first + per_piece).min(index.ntotal()) as u32;
-                    parts.push(part(index, rows.collect()).await?);
-                }
-            }
-            Some((offsets, rows)) => {
-                for stretch in stretches(&offsets, per_piece) {
-                    parts.push(part(index, rows[stretch].to_vec()).await?);
-                }
+        let bytes = |rows: usize| 3 * fixed as u64 + row as u64 * rows as u64;
+        let (least, mut memory) = (bytes(3), bytes(index.ntotal().max(1).next_multiple_of(3)));
+        loop {
+            match Self::tried(index, device, memory).await {
+                Err(error) if error.exceeds(device.name()) && memory / 2 >= least => memory /= 2,
+                tried => return tried,
             }
         }
-        let (dimension, metric, ntotal) = (index.dimension(), index.metric(), index.ntotal());
-        let (pieces, version) = (Pieces::Parts(parts), Version::default());
-        Ok(StreamedIndex { device: device.clone(), dimension, metric, ntotal, batch, pieces, version })
+    }
+
+    /// [`StreamedIndex::within`], if two pieces that take all of the memory can be searched.
+    async fn tried(index: &Index, device: &Device, memory: u64) -> Result<Self> {
+        let (fixed, row) = index.bytes_on_device();
+        let larger = memory / 2 * 3;
+        let (per_piece, _) = shares(larger, fixed, row)?;
+        let some = Pieces::of_some(index, 2 * per_piece).await?;
+        let query = Array2::zeros((1, index.dimension()));
+        let some = Self::within(&some, device, larger).await?;
+        some.search_with_async(query.view(), &Search::new(1).nprobe(usize::MAX)).await?;
+        Self::within(index, device, memory).await
+    }
+
+    async fn within(index: &Index, device: &Device, memory: u64) -> Result<Self> {
+        let (fixed, row) = index.bytes_on_device();
+        let (per_piece, batch) = shares(memory, fixed, row)?;
+        let (dimension, metric) = (index.dimension(), index.metric());
+        let context = Context { device: device.clone(), dimension, metric };
+        let (ids, pieces) = (index.ids().clone(), Pieces::of(index, per_piece).await?);
+        Ok(StreamedIndex { context, ids, batch, pieces, version: Version::default() })
     }
 
     /// The device that searches it.
     #[must_use]
     pub fn device(&self) -> &Device {
-        &self.device
+        &self.context.device
     }
 
     /// Dimension of the vectors.
     #[must_use]
     pub fn dimension(&self) -> usize {
-        self.dimension
+        self.context.dimension
     }
 
     /// The metric.
     #[must_use]
     pub fn metric(&self) -> Metric {
-        self.metric
+        self.context.metric
     }
 
     /// Number of rows.
     #[must_use]
     pub fn ntotal(&self) -> usize {
-        self.ntotal
+        self.ids.len()
     }
 
     /// How many pieces go to the device one after the other.
     #[must_use]
     pub fn pieces(&self) -> usize {
-        match &self.pieces {
-            Pieces::Parts(parts) => parts.len(),
-            Pieces::Rows(source, per_piece) => source.rows().div_ceil(*per_piece),
-        }
+        self.pieces.count()
+    }
+
+    /// Rows to re-rank by that stay where they are: those of the index in its order, or in any order if `ids` are their
+    /// identifiers, one a row.
+    ///
+    /// A search finds all its candidates first, and then reads their rows, in the order of `rows`, each once for the queries
+    /// that go together: a third of the memory is for these, and a third for rows. It finds, to the bit, what the index finds
+    /// in memory and by rows there.
+    ///
+    /// ```
+    /// use cellprobe::{Device, Index, Metric, Search};
+    /// use ndarray::{Array2, s};
+    /// # fn main() -> cellprobe::Result<()> {
+    /// let vectors = Array2::from_shape_fn((2000, 16), |(row, column)| ((row * 31 + column * 17) % 97) as f32);
+    /// let mut index = Index::new(&Device::cpu(), 16, "IVF16,PQ4", Metric::L2)?;
+    /// index.train(vectors.view())?;
+    /// index.add(vectors.view())?;
+    /// let streamed = index.streamed_to(&Device::auto(), 1 << 20)?;
+    /// // Or a file, as a `VectorFile`.
+    /// let rows = vectors.view();
+    /// let exact = streamed.exact_rows_from(&rows, None)?;
+    /// let search = Search::new(3).nprobe(4).rerank(&exact, 10);
+    /// let neighbors = streamed.search_with(vectors.slice(s![..5, ..]), &search)?;
+    /// assert_eq!(neighbors.row(0)[0].score, 0.0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`VectorIndex::exact_rows_from`](super::VectorIndex::exact_rows_from).
+    pub fn exact_rows_from<'r>(&self, rows: &'r dyn RowSource, ids: Option<&[i64]>) -> Result<ExactRows<'r>> {
+        ExactRows::of_source(&self.version, rows, ids, &self.ids, self.dimension())
     }
 
     /// A filter for searches that may find only rows whose identifiers `accepts`, a bit a row in the host's memory: see
     /// [`VectorIndex::filter`](super::VectorIndex::filter).
     #[must_use]
-    pub fn filter(&self, mut accepts: impl FnMut(i64) -> bool) -> Filter {
-        let pieces = match &self.pieces {
-            Pieces::Parts(parts) => parts.iter().map(|part| part.accepting(&mut accepts)).collect(),
-            Pieces::Rows(source, per_piece) => {
-                let firsts = (0..source.rows()).step_by(*per_piece);
-                let rows = |first| {
-                    ops::mask_words(*per_piece.min(&(source.rows() - first)), |row| accepts((first + row) as i64))
-                };
-                firsts.map(rows).collect()
-            }
-        };
-        Filter::of_pieces(&self.version, self.ntotal, pieces)
+    pub fn filter(&self, accepts: impl FnMut(i64) -> bool) -> Filter {
+        Filter::of_pieces(&self.version, self.ntotal(), self.pieces.accepting(accepts))
     }
 
     /// The `k` nearest rows of each query.
@@ -187,8 +207,7 @@ impl<'a> StreamedIndex<'a> {
     /// The nearest rows of each query, as `search` says. What cancels it does so between pieces and batches of queries.
     ///
     /// # Errors
-    /// As [`VectorIndex::search_with`](super::VectorIndex::search_with), and what reading rows fails with;
-    /// [`Error::Parameter`] for a search that re-ranks.
+    /// As [`VectorIndex::search_with`](super::VectorIndex::search_with), and what reading rows fails with.
     pub fn search_with(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
         block_on(self.search_with_async(queries, search))
     }
@@ -198,13 +217,9 @@ impl<'a> StreamedIndex<'a> {
     /// # Errors
     /// As [`StreamedIndex::search_with`].
     pub async fn search_with_async(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
-        if search.rerank.is_some() {
-            let expected = "none: take more neighbours, and compare their rows";
-            return Err(Error::parameter("rows to re-rank by of a streamed index", "given", expected));
-        }
         search.check(&self.version)?;
-        rows::check_dimension("queries", queries, self.dimension)?;
-        let Some(mut rounds) = Rounds::new(search, queries.nrows(), self.ntotal, self.metric) else {
+        rows::check_dimension("queries", queries, self.dimension())?;
+        let Some(mut rounds) = Rounds::new(search, queries.nrows(), self.ntotal(), self.metric()) else {
             return self.nearest(queries, search).await;
         };
         while let Some(queries) = rounds.queries(queries) {
@@ -216,26 +231,35 @@ impl<'a> StreamedIndex<'a> {
     /// The nearest rows of each query, of a search that has been checked.
     async fn nearest(&self, queries: ArrayView2<'_, f32>, search: &Search<'_>) -> Result<Neighbors> {
         let accepted = search.filter.map(|filter| filter.words(self.pieces())).transpose()?;
-        let candidates = search.k.min(search.most(self.ntotal));
+        let candidates = search.candidates().min(search.most(self.ntotal()));
         let mut merging = Merging::new(queries.nrows(), candidates);
         // Without queries, or rows to find, nothing has to be moved.
-        let pieces = if queries.nrows() == 0 || candidates == 0 { 0 } else { self.pieces() };
+        let pieces = match queries.nrows().min(candidates) {
+            0 => vec![],
+            _ => self.pieces.wanted(&self.context, queries, search, accepted, self.batch).await?,
+        };
+        let source = search.source();
+        let steps = pieces.len() + usize::from(source.is_some());
         let mut done = 0;
         double_buffered(
-            pieces,
-            |number| self.piece(number, search, accepted.and_then(|accepted| accepted.get(number))),
+            pieces.len(),
+            |step| self.piece(pieces[step], search, accepted.and_then(|accepted| accepted.get(pieces[step]))),
             |_, (piece, accepted): &(Index, Option<Accepted>)| {
-                let part = OfPart { exact: None, accepted: accepted.as_ref() };
+                let part = OfPart { settling: search.settling(0), accepted: accepted.as_ref() };
                 piece.begin(queries, search, part, candidates, self.batch)
             },
             |found| {
-                merging.add(0, found);
+                merging.add(0, found, |row| self.pieces.row(pieces[done], row));
                 done += 1;
-                search.watch.tell(done, pieces);
+                search.watch.tell(done, steps);
             },
         )
         .await?;
-        let mut neighbors = Neighbors::new(search.k, self.metric);
+        if let Some(source) = source {
+            source.rank(&self.context, queries, search, &mut merging, self.batch).await?;
+            search.watch.tell(steps, steps);
+        }
+        let mut neighbors = Neighbors::new(search.k, self.metric());
         merging.finish(&mut neighbors);
         Ok(neighbors)
     }
@@ -248,35 +272,10 @@ impl<'a> StreamedIndex<'a> {
         words: Option<&Vec<u32>>,
     ) -> Result<(Index, Option<Accepted>)> {
         search.watch.check()?;
-        let piece = self.piece_of_rows(number).await?;
+        let piece = self.pieces.load(number, &self.context).await?;
         let accepted = words.map(|words| piece.accepted(words.clone())).transpose()?;
         Ok((piece, accepted))
     }
-
-    async fn piece_of_rows(&self, number: usize) -> Result<Index> {
-        match &self.pieces {
-            Pieces::Parts(parts) => parts[number].to_device_async(&self.device).await,
-            Pieces::Rows(source, per_piece) => {
-                let first = number * per_piece;
-                let end = (first + per_piece).min(source.rows());
-                let values = source.read(first..end)?;
-                let found = values.len();
-                let rows = Array2::from_shape_vec((end - first, self.dimension), values).map_err(|_| {
-                    Error::Length { what: "numbers of rows", expected: (end - first) * self.dimension, found }
-                })?;
-                let ids: Vec<i64> = (first as i64..end as i64).collect();
-                let mut index = FlatIndex::new(&self.device, self.dimension, self.metric)?;
-                index.add_async(rows.view(), Some(&ids)).await?;
-                Ok(Index::Flat(index))
-            }
-        }
-    }
-}
-
-/// The part of an index that has these rows, on the CPU.
-async fn part(index: &Index, mut rows: Vec<u32>) -> Result<Index> {
-    rows.sort_unstable();
-    index.selected(&rows).await?.to_device_async(&Device::cpu()).await
 }
 
 /// Rows of a piece and bytes of a batch of queries, where `fixed` bytes go with each piece.
@@ -288,40 +287,10 @@ fn shares(memory: u64, fixed: usize, row: usize) -> Result<(usize, usize)> {
     }
 }
 
-/// Stretches of at most `most` entries: whole lists, as many as go together, and parts of lists that are larger.
-fn stretches(offsets: &[u32], most: usize) -> Vec<Range<usize>> {
-    let mut all: Vec<Range<usize>> = vec![];
-    for list in offsets.windows(2) {
-        let (start, end) = (list[0] as usize, list[1] as usize);
-        match all.last_mut() {
-            Some(last) if end - last.start <= most => last.end = end,
-            _ => all.extend((start..end).step_by(most).map(|first| first..(first + most).min(end))),
-        }
-    }
-    all
-}
-
 impl fmt::Debug for StreamedIndex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match &self.pieces {
-            Pieces::Parts(parts) => parts.first().map_or("index", Index::name),
-            Pieces::Rows(..) => Flat::NAME,
-        };
-        let StreamedIndex { ntotal, dimension, metric, device, .. } = self;
-        let pieces = self.pieces();
+        let (name, ntotal, pieces) = (self.pieces.name(), self.ntotal(), self.pieces());
+        let Context { device, dimension, metric } = &self.context;
         write!(f, "{name} of {ntotal} rows of {dimension} numbers, {metric}, in {pieces} pieces for {device}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::stretches;
-
-    #[test]
-    fn pieces_are_whole_lists_but_for_those_that_are_larger() {
-        assert_eq!(stretches(&[0, 2, 2, 5, 6, 16, 17, 18], 5), [0..5, 5..6, 6..11, 11..16, 16..18]);
-        assert_eq!(stretches(&[0, 7], 3), [0..3, 3..6, 6..7]);
-        assert!(stretches(&[0, 0, 0], 3).is_empty());
-        assert_eq!(stretches(&[0, 1, 2, 3], 1), [0..1, 1..2, 2..3]);
     }
 }

@@ -147,10 +147,12 @@ impl RowSource for VectorFile {
     fn read(&self, rows: Range<usize>) -> Result<Vec<f32>> {
         let Layout { start, columns, number, counted, .. } = self.layout;
         let first = start + rows.start as u64 * self.layout.row_bytes();
+        // A reader fills its buffer, of which a few rows have no need.
+        let bytes = (rows.len() as u64 * self.layout.row_bytes()).min(BUFFER_BYTES as u64) as usize;
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let read = || {
             file.seek(SeekFrom::Start(first)).map_err(stream_error)?;
-            let mut source = Source::at(BufReader::with_capacity(BUFFER_BYTES, &*file), first, Some(self.length));
+            let mut source = Source::at(BufReader::with_capacity(bytes, &*file), first, Some(self.length));
             let mut values = vec![];
             if !counted {
                 number.append(&mut source, &mut values, rows.len() * columns, "the numbers")?;

@@ -8,7 +8,7 @@ use super::Index;
 use crate::{
     DeviceArray, Result, Search, Transform,
     index::{
-        Accepted, Kind,
+        Accepted, Context, Kind,
         flat::Flat,
         ids::Ids,
         ivf::Ivf,
@@ -72,6 +72,17 @@ impl Index {
         each!(self, index => index.begin(queries, search, part, candidates, bytes))
     }
 
+    /// Whether queries visit each of `nlist` lists: see [`VectorIndex::visited`](super::VectorIndex::visited).
+    pub(in crate::index) async fn visited(
+        &self,
+        queries: ArrayView2<'_, f32>,
+        search: &Search<'_>,
+        bytes: usize,
+        nlist: usize,
+    ) -> Result<Vec<bool>> {
+        each!(self, index => index.visited(queries, search, bytes, nlist).await)
+    }
+
     /// Bytes on a device that its centroids take, and at most each of its rows while it is put there.
     pub(in crate::index) fn bytes_on_device(&self) -> (usize, usize) {
         // A row's number, and its name where it is told from that.
@@ -105,6 +116,10 @@ impl Index {
         let Some(Ivf { entries, .. }) = ivf else { return Ok(None) };
         let offsets = self.device().work().read(entries.lists.offsets.clone()).await?;
         Ok(Some((offsets, self.device().work().read(entries.rows.clone()).await?)))
+    }
+
+    pub(in crate::index) fn context(&self) -> &Context {
+        each!(self, index => &index.context)
     }
 
     pub(in crate::index) fn ids(&self) -> &Ids {

@@ -11,8 +11,11 @@ use super::{
     files,
 };
 use crate::{
-    Device, DeviceArray, Metric, Neighbors, Result, Transform, Work, device::block_on, kmeans::Warning, ops::Ranked,
-    storage::faiss,
+    Device, DeviceArray, Metric, Neighbors, Result, Transform, Work,
+    device::block_on,
+    kmeans::Warning,
+    ops::Ranked,
+    storage::{RowSource, faiss},
 };
 
 /// Any of the indexes, as a factory string or a file says.
@@ -327,7 +330,7 @@ impl Index {
     ///
     /// # Errors
     /// As there.
-    pub fn exact_array(&self, rows: &DeviceArray<f32>) -> Result<ExactRows> {
+    pub fn exact_array(&self, rows: &DeviceArray<f32>) -> Result<ExactRows<'static>> {
         each!(self, index => index.exact_array(rows))
     }
 
@@ -335,7 +338,7 @@ impl Index {
     ///
     /// # Errors
     /// As there.
-    pub fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows> {
+    pub fn exact_rows(&self, rows: ArrayView2<'_, f32>) -> Result<ExactRows<'static>> {
         each!(self, index => index.exact_rows(rows))
     }
 
@@ -343,8 +346,16 @@ impl Index {
     ///
     /// # Errors
     /// As there.
-    pub fn exact_rows_with_ids(&self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<ExactRows> {
+    pub fn exact_rows_with_ids(&self, rows: ArrayView2<'_, f32>, ids: &[i64]) -> Result<ExactRows<'static>> {
         each!(self, index => index.exact_rows_with_ids(rows, ids))
+    }
+
+    /// Rows to re-rank by that stay where they are: see [`VectorIndex::exact_rows_from`](super::VectorIndex::exact_rows_from).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn exact_rows_from<'a>(&self, rows: &'a dyn RowSource, ids: Option<&[i64]>) -> Result<ExactRows<'a>> {
+        each!(self, index => index.exact_rows_from(rows, ids))
     }
 
     /// A filter for searches that may find only rows whose identifiers `accepts`: see
@@ -410,13 +421,14 @@ impl Index {
         MultiDeviceIndex::new(self, devices, placement).await
     }
 
-    /// The index in the host's memory, to be searched on a device that it need not fit: see [`StreamedIndex`].
+    /// The index in the host's memory, to be searched on a device that it need not fit: see [`StreamedIndex`]. Without a
+    /// `memory`, what fits is tried out: as much as the index takes, or half of that, and so on.
     ///
     /// # Errors
     /// [`Error::NotTrained`](crate::Error::NotTrained); [`Error::Limit`](crate::Error::Limit) for a `memory` that centroids
     /// and a row alone take; [`Error::OutOfMemory`](crate::Error::OutOfMemory),
     /// [`Error::DeviceLost`](crate::Error::DeviceLost).
-    pub fn streamed_to(&self, device: &Device, memory: u64) -> Result<StreamedIndex<'static>> {
+    pub fn streamed_to(&self, device: &Device, memory: impl Into<Option<u64>>) -> Result<StreamedIndex<'static>> {
         block_on(self.streamed_to_async(device, memory))
     }
 
@@ -424,8 +436,12 @@ impl Index {
     ///
     /// # Errors
     /// As [`Index::streamed_to`].
-    pub async fn streamed_to_async(&self, device: &Device, memory: u64) -> Result<StreamedIndex<'static>> {
-        StreamedIndex::of(self, device, memory).await
+    pub async fn streamed_to_async(
+        &self,
+        device: &Device,
+        memory: impl Into<Option<u64>>,
+    ) -> Result<StreamedIndex<'static>> {
+        StreamedIndex::of(self, device, memory.into()).await
     }
 
     /// Reads a FAISS index file to a device.
