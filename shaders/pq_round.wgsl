@@ -93,7 +93,7 @@ fn main(
         }
         if (thread == 0u) {
             // More than what rounding of f32 may take from sums of whole numbers, or add to those of entries.
-            least -= (size + range) * f32(params.m + 16u) * (1.0 / 4194304.0) + 1e-30;
+            least -= (size + range) * (f32(params.m + 16u) / 4194304.0) + 1e-30;
             let bounded = !is_unbounded(side) && size < HUGE;
             // Where all entries are the same, every whole number is zero.
             let scaled = bounded && range > 1e-30;

@@ -207,6 +207,11 @@ fn main(
             offer_four(2u, &third);
             offer_four(3u, &fourth);
             if (queue_settle(thread, params.keep, false)) { break; }
+            // What found no room may not be near any more.
+            first = near(0u, first, begin, low);
+            second = near(1u, second, begin, low);
+            third = near(2u, third, begin, high);
+            fourth = near(3u, fourth, begin, high);
         }
     }
     queue_settle(thread, params.keep, true);

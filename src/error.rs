@@ -175,7 +175,9 @@ impl Error {
     pub(crate) fn exceeds(&self, device: &str) -> bool {
         match self {
             Error::OutOfMemory { device: exhausted, .. } => exhausted == device,
-            Error::Limit { .. } => true,
+            Error::Limit { limit, .. } => {
+                *limit == "bytes a buffer" || limit.starts_with("bytes of ") && *limit != "bytes of memory"
+            }
             Error::File { source, .. } => source.exceeds(device),
             _ => false,
         }

@@ -310,3 +310,55 @@ fn rows_of_any_place_are_one_type() {
     });
     assert_eq!(found[0], found[1]);
 }
+
+#[test]
+fn a_row_without_a_distance_is_no_neighbour() {
+    let rows = rows(8, 60, 4);
+    let mut compared = rows.clone();
+    // Infinite terms of both signs.
+    compared.row_mut(7).assign(&ndarray::array![3e38, -3e38, 3e38, -3e38]);
+    let queries = Array2::from_elem((2, 4), 4.0);
+    for device in &devices() {
+        let index = coded("PQ2x4", &rows, Metric::InnerProduct, device);
+        let view = compared.view();
+        let (there, here) = (index.exact_rows(view).unwrap(), index.exact_rows_from(&view, None).unwrap());
+        let [there, here] = [there, here].map(|exact| {
+            let found = index.search_with(queries.view(), &Search::new(60).rerank(&exact, 1)).unwrap();
+            let rows =
+                found.rows().map(|row| row.iter().filter(|one| !one.score.is_nan()).copied().collect::<Vec<_>>());
+            rows.collect::<Vec<_>>()
+        });
+        assert_eq!(there, here, "{device:?}");
+        assert!(here.iter().all(|row| row.len() == 59), "{device:?}");
+    }
+}
+
+/// A source that has lost its last rows.
+struct Shortened<'a>(ArrayView2<'a, f32>);
+
+impl RowSource for Shortened<'_> {
+    fn rows(&self) -> usize {
+        self.0.nrows()
+    }
+
+    fn columns(&self) -> usize {
+        self.0.ncols()
+    }
+
+    fn read(&self, rows: Range<usize>) -> cellprobe::Result<Vec<f32>> {
+        let end = self.0.nrows() / 2;
+        (&self.0).read(rows.start.min(end)..rows.end.min(end))
+    }
+}
+
+#[test]
+fn a_source_that_gives_too_little_is_an_error() {
+    let rows = rows(9, 300, 4);
+    for device in &devices() {
+        let index = coded("PQ2x4", &rows, Metric::L2, device);
+        let shortened = Shortened(rows.view());
+        let exact = index.exact_rows_from(&shortened, None).unwrap();
+        let found = index.search_with(rows.view(), &Search::new(2).rerank(&exact, 4));
+        assert!(matches!(found, Err(Error::Length { .. })), "{device:?}: {found:?}");
+    }
+}

@@ -71,8 +71,9 @@ pub(super) struct SearchIndex {
     /// them and some of the queries
     #[arg(long, default_value = "sharded", value_parser = placement, value_name = "PLACEMENT")]
     placement: Placement,
-    /// MiB of the device to take: a larger index is searched in pieces, and the vectors of --rerank are read from their file
-    /// as candidates need them [default: the index goes there whole, if it fits]
+    /// MiB of the device to take: the index goes there in pieces of a third of that, for each search anew, and the vectors of
+    /// --rerank are read from their file as candidates need them [default: the index
+    /// goes there whole, if it fits]
     #[arg(long, value_name = "MIB")]
     memory: Option<NonZeroU32>,
     #[command(flatten)]

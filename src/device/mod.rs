@@ -161,6 +161,14 @@ impl Device {
         Ok(Device { kind: Kind::Gpu(Gpu::new(device, queue, options)?), reason: "handed over by the caller".into() })
     }
 
+    /// Room for so many bytes that nothing else has as long as this lives; none on the CPU.
+    pub(crate) fn room(&self, bytes: usize) -> Result<DeviceArray<u32>> {
+        match &self.kind {
+            Kind::Cpu => Ok(DeviceArray::on_host(vec![], 1)),
+            Kind::Gpu(gpu) => DeviceArray::on_gpu(gpu, bytes / size_of::<u32>(), 1),
+        }
+    }
+
     /// The wgpu device and queue behind this device; none on the CPU. Buffers of theirs can be handed to
     /// [`DeviceArray::from_wgpu`], and their encoders to [`Work::record`].
     #[must_use]

@@ -247,10 +247,15 @@ impl Source<'_> {
         search.watch.cancel.into_iter().for_each(|cancel| work.cancelled_by(cancel));
         let ranked = ops::rerank(&mut work, queries, &rows, None, &names, columns, context.metric)?;
         let mut ranked = work.read(ranked).await?;
-        // In the order of their names again, which is that of the candidates.
+        // In the order of their names again, which is that of the candidates. What has no distance, for it is no number, is
+        // no neighbour.
         ranked.par_chunks_mut(columns).zip(&mut there).for_each(|(ranked, row)| {
             ranked.sort_unstable_by_key(|one| one.id());
-            row.iter_mut().zip(ranked).for_each(|(one, ranked)| one.exact = ranked.distance());
+            let mut ranked = ranked.iter().peekable();
+            for one in row.iter_mut() {
+                let name = places.partition_point(|&place| place < self.place(one)) as u32;
+                one.exact = ranked.next_if(|ranked| ranked.id() == name).map_or(f32::NAN, |ranked| ranked.distance());
+            }
         });
         Ok(())
     }

@@ -151,6 +151,7 @@ impl Merging {
     pub(super) fn finish(mut self, neighbors: &mut Neighbors) {
         let k = neighbors.k();
         self.queries.par_iter_mut().for_each(|candidates| {
+            candidates.retain(|one| !one.exact.is_nan());
             candidates.sort_unstable_by(|a, b| a.exact.total_cmp(&b.exact).then(a.id.cmp(&b.id)));
             candidates.truncate(k);
         });

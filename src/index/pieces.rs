@@ -1,6 +1,6 @@
 //! What goes to a device piece by piece.
 
-use std::ops::Range;
+use std::{cmp::Reverse, ops::Range};
 
 use ndarray::{Array2, ArrayView2};
 
@@ -44,19 +44,21 @@ impl Pieces<'_> {
         Ok(Pieces::Parts(parts, Some(Box::new(without_rows))))
     }
 
-    /// The first `most` rows of an index, or those of its first lists, on the CPU.
-    pub(super) async fn of_some(index: &Index, most: usize) -> Result<Index> {
-        let rows = index.rows_in_lists().await?.map(|(_, rows)| rows);
-        let mut rows = rows.unwrap_or_else(|| (0..index.ntotal() as u32).collect());
-        rows.truncate(most);
-        Ok(Part::of(index, rows, 0..0).await?.index)
-    }
-
     pub(super) fn count(&self) -> usize {
         match self {
             Pieces::Parts(parts, _) => parts.len(),
             Pieces::Rows(source, most) => source.rows().div_ceil(*most),
         }
+    }
+
+    /// The numbers of so many of its largest pieces.
+    pub(super) fn largest(&self, count: usize) -> Vec<usize> {
+        let mut numbers: Vec<usize> = (0..self.count()).collect();
+        if let Pieces::Parts(parts, _) = self {
+            numbers.sort_by_key(|&number| Reverse(parts[number].rows.len()));
+        }
+        numbers.truncate(count);
+        numbers
     }
 
     /// What messages call it.

@@ -6,6 +6,7 @@ use ndarray::{Array2, ArrayView2};
 
 use super::{
     Context, ExactRows, Index, Search,
+    exact::Settling,
     filter::{Filter, Version},
     ids::Ids,
     kind::Accepted,
@@ -36,7 +37,8 @@ use crate::{
 /// is one query at least. The host reads, copies and converts a piece while the device computes; wgpu has one queue, on
 /// which transfers take turns with kernels. An index of parts takes as much host memory again while it is divided.
 ///
-/// Candidates are re-ranked by rows that need not fit the device either: see [`StreamedIndex::exact_rows_from`]. A filter adds, for a search of rows, what it accepts of a piece to `memory`, and a
+/// Candidates are re-ranked by rows that need not fit the device either: see [`StreamedIndex::exact_rows_from`]. A filter
+/// adds, for a search of rows, what it accepts of a piece to `memory`, and a
 /// submission a piece for one of lists; a search within a radius moves the index again as often as it looks for more.
 ///
 /// ```
@@ -99,23 +101,30 @@ impl<'a> StreamedIndex<'a> {
         let bytes = |rows: usize| 3 * fixed as u64 + row as u64 * rows as u64;
         let (least, mut memory) = (bytes(3), bytes(index.ntotal().max(1).next_multiple_of(3)));
         loop {
-            match Self::tried(index, device, memory).await {
+            let streamed = Self::within(index, device, memory).await?;
+            match streamed.fit().await {
+                Ok(()) => return Ok(streamed),
                 Err(error) if error.exceeds(device.name()) && memory / 2 >= least => memory /= 2,
-                tried => return tried,
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// [`StreamedIndex::within`], if two pieces that take all of the memory can be searched.
-    async fn tried(index: &Index, device: &Device, memory: u64) -> Result<Self> {
-        let (fixed, row) = index.bytes_on_device();
-        let larger = memory / 2 * 3;
-        let (per_piece, _) = shares(larger, fixed, row)?;
-        let some = Pieces::of_some(index, 2 * per_piece).await?;
-        let query = Array2::zeros((1, index.dimension()));
-        let some = Self::within(&some, device, larger).await?;
-        some.search_with_async(query.view(), &Search::new(1).nprobe(usize::MAX)).await?;
-        Self::within(index, device, memory).await
+    /// Fails unless the two largest pieces can be searched beside a batch of queries.
+    async fn fit(&self) -> Result<()> {
+        let Context { device, dimension, .. } = &self.context;
+        let room = device.room(self.batch)?;
+        let mut pieces = vec![];
+        for number in self.pieces.largest(2) {
+            pieces.push(self.pieces.load(number, &self.context).await?);
+        }
+        let (query, search) = (Array2::zeros((1, *dimension)), Search::new(1).nprobe(usize::MAX));
+        for piece in &pieces {
+            let part = OfPart { settling: Settling::Alone, accepted: None };
+            piece.begin(query.view(), &search, part, 1, self.batch)?.await?;
+        }
+        drop(room);
+        Ok(())
     }
 
     async fn within(index: &Index, device: &Device, memory: u64) -> Result<Self> {

@@ -204,7 +204,11 @@ pub(crate) fn picked(source: &dyn RowSource, numbers: &[usize]) -> Result<Vec<f3
         let near = |pair: &&[usize]| pair[1] > pair[0] && pair[1] - pair[0] <= GAP && pair[1] - first < most;
         let count = 1 + rest.windows(2).take_while(near).count();
         let (run, others) = rest.split_at(count);
-        let stretch = source.read(first..run[count - 1] + 1)?;
+        let rows = first..run[count - 1] + 1;
+        let (expected, stretch) = (rows.len() * columns, source.read(rows)?);
+        if stretch.len() != expected {
+            return Err(Error::Length { what: "numbers of rows", expected, found: stretch.len() });
+        }
         for &number in run {
             values.extend_from_slice(&stretch[(number - first) * columns..][..columns]);
         }

@@ -142,7 +142,12 @@ pub(super) async fn check(verifier: &mut Verifier<'_>) -> Result<()> {
 
 /// Codes of 8 and of 4 bits.
 pub(super) fn brief(device: &Device) -> Vec<Planned<'_>> {
-    let data = [Data::new((16, 8, 4, 700, 4, 30), Values::Uniform), Data::new((9, 4, 5, 300, 3, 5), Values::Integers)];
+    let data = [
+        Data::new((16, 8, 4, 700, 4, 30), Values::Uniform),
+        Data::new((9, 4, 5, 300, 3, 5), Values::Integers),
+        // Four queries side by side.
+        Data::new((16, 8, 1, 3000, 1, 30), Values::Uniform),
+    ];
     data.into_iter().flat_map(|data| checks(device, data)).collect()
 }
 

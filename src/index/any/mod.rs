@@ -422,7 +422,8 @@ impl Index {
     }
 
     /// The index in the host's memory, to be searched on a device that it need not fit: see [`StreamedIndex`]. Without a
-    /// `memory`, what fits is tried out: as much as the index takes, or half of that, and so on.
+    /// `memory`, what fits is tried out by putting two pieces on the device: as much as the index takes, or half of that, and
+    /// so on.
     ///
     /// # Errors
     /// [`Error::NotTrained`](crate::Error::NotTrained); [`Error::Limit`](crate::Error::Limit) for a `memory` that centroids

@@ -68,7 +68,7 @@ const MOST_KEPT: usize = 100;
 
 /// Whether so many queries are scanned for in this way, if they search one list alone and nothing is added.
 pub(super) fn can_find(gpu: &Gpu, layout: Layout, nbits: usize, queries: usize, k: usize) -> bool {
-    let fits = four_bytes(layout, nbits) as u64 <= gpu.max_part();
+    let fits = four_bytes(layout, nbits) as u64 <= gpu.max_part().min(SCRATCH_BYTES as u64);
     queries > TWO && k <= MOST_KEPT && fits && holds_four(gpu.variant(), layout, nbits)
 }
 
