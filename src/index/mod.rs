@@ -237,7 +237,8 @@ impl<K: Kind> VectorIndex<K> {
 
     /// [`VectorIndex::search_with`] without blocking. On a GPU a batch of queries is one submission and one
     /// read-back; there is more than one batch only where one would need over 256 MiB, or where somebody
-    /// [is told](Search::progress) or [may cancel](Search::cancelled_by).
+    /// [is told](Search::progress) or [may cancel](Search::cancelled_by). Rows that candidates are re-ranked by, where they
+    /// stay [elsewhere](VectorIndex::exact_rows_from), are read as it goes, and are submissions of their own.
     ///
     /// # Errors
     /// As [`VectorIndex::search_with`].

@@ -17,6 +17,7 @@
 //! | rows of 32, lane `i` in column `n ^ i` | ~3.4 | 1.00 | 2.0 | 3.4 |
 //! | rows of 16 for two queries | 2.2, 2.2 | 1.00 | 2.0 | 2.2 |
 //! | the same of f16, four bytes an entry | 2.2, 2.7 | 2.00 | 2.0 | 2.2, 2.7 |
+//! | the same for four queries, whole numbers of 16 bits | 0.9, 0.9 | 1.00 | 1.0 | 1.0 |
 //! | 4 bits, a look-up a sub-quantizer | ~3 | 1.00 | 2.0 | 3.0 |
 //! | 4 bits, a look-up for two in rows of 16, by sub-quantizer | 1.7, 1.7 | 2.00 | 2.0 | 2.0 |
 //! | the same for two queries | 1.1, 1.1 | 1.00 | 1.0 | 1.1 |
@@ -27,7 +28,8 @@
 //! they probe mostly the same lists: see `probes`. A byte
 //! of a code and the place of its table entry are then worked out once for both, the entries come in one read of eight
 //! bytes, for which 16 lanes in 16 columns have 32 banks, and a list that both probe is read once. Sums are added up in
-//! the same order as for a query alone: it has the same answer whoever is beside it.
+//! the same order as for a query alone: it has the same answer whoever is beside it. Where all queries search all codes, as
+//! in an index without lists, four go side by side, by whole numbers that leave out what is not near: see `rounded`.
 //!
 //! Two queries' tables take 32 KiB for 16 look-ups of 8 bits, and a workgroup 42 KiB in all. AMD's GPUs have that and
 //! NVIDIA's through Vulkan; where there are 32 KiB, as in Direct3D and Metal, two are scanned for side by side with fewer
@@ -51,11 +53,11 @@
 //! narrowly. Two and a half have not been found: a byte is cut out of its word, put with the column, and the entry added. A
 //! product of packed bytes, `dot4U8Packed(word, 16 << 8n) + column`, cuts and puts in one, and is then shifted to count
 //! bytes: 3.08 in machine code. Sums of whole numbers add two entries at once, and leave in doubt what f32 decides: 2.83, or
-//! 2.58 with such products. Neither was timed. To make more of workgroup memory takes two queries a look-up: those that
+//! 2.58 with such products, for the same workgroup memory. Neither was timed. To make more of workgroup memory takes two queries a look-up: those that
 //! probe mostly the same lists are put side by side.
 //!
 //! An H100, whose workgroup memory has 8.4 10^12 entries a second without conflicts, makes 3.3 10^12 look-ups a second where
-//! all of 1,000,000 codes of 16 are scanned for 1,024 queries, two side by side, and 1.1 in 32 of 1,024 lists, where tables
+//! all of 1,000,000 codes of 16 are scanned for 1,024 queries, two side by side in f32, and 1.1 in 32 of 1,024 lists, where tables
 //! and selections begin anew for every 31,000 codes. Its machine code for a look-up is four instructions, the byte, its place
 //! in the table, the read and the addition. Of the 0.51 ms that those lists took, codes were 0.04, look-ups 0.14 and offers
 //! 0.14, a third of which was waiting for names: they are looked up when a queue is settled (0.48 ms; 0.94 of the time of a
