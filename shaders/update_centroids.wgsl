@@ -1,6 +1,7 @@
-// New centroids from the sums of their rows. First one workgroup finds, in order, which cluster each empty one splits:
-// that leaves for every cluster whose mean it has and by what that is multiplied. Then all centroids are written. Several
-// clusterings, the sub-quantizers', follow each other, with a workgroup each; HISTORY: one that tells how it went.
+// New centroids from the sums of their rows. First one workgroup counts the empty clusters and finds, in order, which cluster
+// each of them splits, some a dispatch: that leaves for every cluster whose mean it has and by what that is multiplied. Then
+// all centroids are written. Several clusterings, the sub-quantizers', follow each other, with a workgroup each; HISTORY: one
+// that tells how it went.
 
 struct Cluster {
     // The cluster whose mean this one has.
@@ -21,6 +22,8 @@ struct Cluster {
 @group(0) @binding(6) var<storage, read_write> clusters: array<Cluster>;
 @group(0) @binding(7) var<storage, read> sums: array<f32>;
 @group(0) @binding(8) var<storage, read_write> centroids: array<f32>;
+// Of each clustering: empty clusters that are left, where to look for the next, and its first draw.
+@group(0) @binding(9) var<storage, read_write> progress: array<vec4<u32>>;
 
 #include lanes
 
@@ -37,6 +40,7 @@ var<workgroup> empties: array<u32, THREADS>;
 var<workgroup> least: atomic<u32>;
 var<workgroup> answer: u32;
 var<workgroup> all_rows: u32;
+var<workgroup> begun: vec4<u32>;
 
 fn rows_of(cluster: u32) -> u32 {
     let start = offsets[cluster];
@@ -109,7 +113,7 @@ fn largest(thread: u32, base: u32) -> u32 {
 }
 
 @compute @workgroup_size({{THREADS}})
-fn split(
+fn count(
     @builtin(workgroup_id) id: vec3<u32>,
     @builtin(num_workgroups) width: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
@@ -138,10 +142,6 @@ fn split(
         new_history[row] = history[row];
     }
 #endif
-    if thread == 0u {
-        atomicStore(&least, NONE);
-        all_rows = offsets[base + params.clusters] - offsets[base];
-    }
     for (var reach = THREADS / 2u; reach > 0u; reach /= 2u) {
         workgroupBarrier();
         if thread < reach {
@@ -151,14 +151,34 @@ fn split(
 #endif
         }
     }
-#if HISTORY
     if thread == 0u {
+        progress[part] = vec4(empties[0], 0u, 0u, 0u);
+#if HISTORY
         new_history[params.history] = vec2(objectives[0], f32(empties[0]));
-    }
 #endif
-    let splits = workgroupUniformLoad(&empties[0]);
-    var first_draw = 0u;
-    var cluster = 0u;
+    }
+}
+
+@compute @workgroup_size({{THREADS}})
+fn split(
+    @builtin(workgroup_id) id: vec3<u32>,
+    @builtin(num_workgroups) width: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let part = workgroup_number(id, width);
+    if part >= params.parts {
+        return;
+    }
+    let base = part * params.clusters;
+    if thread == 0u {
+        atomicStore(&least, NONE);
+        all_rows = offsets[base + params.clusters] - offsets[base];
+        begun = progress[part];
+    }
+    let before = workgroupUniformLoad(&begun);
+    let splits = min(before.x, {{SPLITS}}u);
+    var cluster = before.y;
+    var first_draw = before.z;
     for (var i = 0u; i < splits; i++) {
         storageBarrier();
         cluster = next_empty(thread, base, cluster);
@@ -179,6 +199,9 @@ fn split(
                 Cluster(whole.origin, whole.size - half, whole.even * (1.0 - SPLIT), whole.odd * (1.0 + SPLIT));
         }
         cluster += 1u;
+    }
+    if thread == 0u {
+        progress[part] = vec4(before.x - splits, cluster, first_draw, 0u);
     }
 }
 

@@ -177,36 +177,62 @@ fn update_centroids_gives_means_and_splits_for_empty_clusters() {
         let mut numbers = Numbers::new(seed);
         let used = numbers.below(clusters) + 1;
         let labels = numbers.labels(used, rows);
-        let (offsets, order) = reference::group(&labels, clusters);
-        let sums = reference::segment_sums(&numbers.vector(kind, rows * columns), columns, &offsets, &order);
-        let sums: Vec<f32> = sums.into_iter().map(|sum| sum as f32).collect();
-        let inertia = numbers.vector(kind, clusters);
-        let draws: Vec<f32> = (0..draws).map(|_| numbers.unit()).collect();
-        let before = [0.5, 2.0];
-        let mut work = device.work();
-        let updated = ops::update_centroids(
-            &mut work,
-            &upload(device, &sums, columns),
-            &upload(device, &offsets, 1),
-            &upload(device, &inertia, 1),
-            &upload(device, &before, 2),
-            &upload(device, &draws, 1),
-            spherical,
-        )
-        .unwrap();
-        work.submit().unwrap();
-        let (centroids, [objective, empty]) =
-            reference::update_centroids(&sums, columns, &offsets, &inertia, &draws, spherical);
-        let history = read(device.work(), updated.history);
-        assert_eq!((history.len(), &history[..2]), (4, &before[..]));
-        assert_close(f64::from(history[2]), objective, rounding(inertia.iter().map(|&inertia| f64::from(inertia))));
-        assert_eq!(history[3].to_bits(), (empty as f32).to_bits());
-        let found = read(device.work(), updated.centroids);
-        assert_eq!(found.len(), centroids.len());
-        for (&found, expected) in found.iter().zip(centroids) {
-            assert_close(f64::from(found), expected, rounding([expected]) * columns as f64);
-        }
+        check_update(device, numbers, &labels, clusters, columns, (spherical, draws, kind));
     });
+}
+
+/// More empty clusters than one dispatch splits others for. Few draws, for llvmpipe ends an invocation's loops after 65,535
+/// rounds.
+#[test]
+fn update_centroids_splits_for_thousands_of_empty_clusters() {
+    for device in &devices() {
+        for (clusters, used, rows) in [(2600, 100, 4000), (2600, 2599, 2700), (2048, 1, 2048)] {
+            let mut numbers = Numbers::new(4);
+            let labels = numbers.labels(used, rows);
+            check_update(device, numbers, &labels, clusters, 2, (false, 300, Kind::Even));
+        }
+    }
+}
+
+/// Clusters of rows of those labels.
+fn check_update(
+    device: &Device,
+    mut numbers: Numbers,
+    labels: &[u32],
+    clusters: usize,
+    columns: usize,
+    (spherical, draws, kind): (bool, usize, Kind),
+) {
+    let rows = labels.len();
+    let (offsets, order) = reference::group(labels, clusters);
+    let sums = reference::segment_sums(&numbers.vector(kind, rows * columns), columns, &offsets, &order);
+    let sums: Vec<f32> = sums.into_iter().map(|sum| sum as f32).collect();
+    let inertia = numbers.vector(kind, clusters);
+    let draws: Vec<f32> = (0..draws).map(|_| numbers.unit()).collect();
+    let before = [0.5, 2.0];
+    let mut work = device.work();
+    let updated = ops::update_centroids(
+        &mut work,
+        &upload(device, &sums, columns),
+        &upload(device, &offsets, 1),
+        &upload(device, &inertia, 1),
+        &upload(device, &before, 2),
+        &upload(device, &draws, 1),
+        spherical,
+    )
+    .unwrap();
+    work.submit().unwrap();
+    let (centroids, [objective, empty]) =
+        reference::update_centroids(&sums, columns, &offsets, &inertia, &draws, spherical);
+    let history = read(device.work(), updated.history);
+    assert_eq!((history.len(), &history[..2]), (4, &before[..]));
+    assert_close(f64::from(history[2]), objective, rounding(inertia.iter().map(|&inertia| f64::from(inertia))));
+    assert_eq!(history[3].to_bits(), (empty as f32).to_bits());
+    let found = read(device.work(), updated.centroids);
+    assert_eq!(found.len(), centroids.len());
+    for (&found, expected) in found.iter().zip(centroids) {
+        assert_close(f64::from(found), expected, rounding([expected]) * columns as f64);
+    }
 }
 
 #[test]

@@ -15,6 +15,9 @@ const TRIES: u32 = 8;
 const ROUNDS: usize = 16;
 /// So many that the kernel can count past them.
 const MOST_TRIES: usize = i32::MAX as usize;
+/// Empty clusters that a dispatch splits others for: where a cluster has a share of one in k, some k / 2048 rounds of tries
+/// each.
+const SPLITS: usize = 1024;
 /// Bytes of what the kernels keep of a cluster.
 const CLUSTER_BYTES: usize = 16;
 
@@ -39,7 +42,7 @@ params! {
 }
 
 pub(crate) fn kernels(variant: Variant) -> Vec<Kernel> {
-    vec![split(false), split(true), means(variant, false), means(variant, true)]
+    vec![count(false), count(true), split(), means(variant, false), means(variant, true)]
 }
 
 fn kernel(entry: &'static str, lanes: usize, flags: Vec<&'static str>) -> Kernel {
@@ -48,13 +51,22 @@ fn kernel(entry: &'static str, lanes: usize, flags: Vec<&'static str>) -> Kernel
         source: include_str!("../../../shaders/update_centroids.wgsl"),
         params: Params::WGSL,
         entry,
-        numbers: vec![("THREADS", THREADS as u32), ("LANES", lanes as u32), ("TRIES", TRIES)],
+        numbers: vec![
+            ("THREADS", THREADS as u32),
+            ("LANES", lanes as u32),
+            ("TRIES", TRIES),
+            ("SPLITS", SPLITS as u32),
+        ],
         flags,
     }
 }
 
-fn split(history: bool) -> Kernel {
-    kernel("split", 1, if history { vec!["HISTORY"] } else { vec![] })
+fn count(history: bool) -> Kernel {
+    kernel("count", 1, if history { vec!["HISTORY"] } else { vec![] })
+}
+
+fn split() -> Kernel {
+    kernel("split", 1, vec![])
 }
 
 fn means(variant: Variant, spherical: bool) -> Kernel {
@@ -118,6 +130,7 @@ fn update(
     }
     offsets.check_on(recording.device(), "offsets")?;
     let clusters = recording.scratch(sums.rows() * CLUSTER_BYTES)?;
+    let progress = recording.scratch(parts.count * size_of::<[u32; 4]>())?;
     let params = Params {
         clusters: (sums.rows() / parts.count) as u32,
         parts: parts.count as u32,
@@ -133,8 +146,13 @@ fn update(
     let offsets = ("offsets", offsets.whole("bytes of offsets")?);
     let clusters = ("clusters", &clusters);
     let draws = ("draws", draws.whole("bytes of draws")?);
-    let buffers = [&[offsets, clusters, draws], parts.told].concat();
-    recording.dispatch(split(!parts.told.is_empty()), &params, &buffers, parts.count)?;
+    let progress = ("progress", &progress);
+    let buffers = [&[offsets, clusters, progress], parts.told].concat();
+    recording.dispatch(count(!parts.told.is_empty()), &params, &buffers, parts.count)?;
+    // All may be empty; those of the dispatches that find nothing left take no time.
+    for _ in 0..(params.clusters as usize).div_ceil(SPLITS) {
+        recording.dispatch(split(), &params, &[offsets, clusters, progress, draws], parts.count)?;
+    }
     let centroids = recording.array(sums.rows(), sums.columns())?;
     let kernel = means(recording.device().variant(), spherical);
     let rows_per_group = THREADS / lanes::count(recording.device().variant());
