@@ -347,7 +347,7 @@ impl RowSource for Shortened<'_> {
 
     fn read(&self, rows: Range<usize>) -> cellprobe::Result<Vec<f32>> {
         let end = self.0.nrows() / 2;
-        (&self.0).read(rows.start.min(end)..rows.end.min(end))
+        self.0.read(rows.start.min(end)..rows.end.min(end))
     }
 }
 
