@@ -1,14 +1,16 @@
-// Look-up tables rounded to whole numbers for four queries side by side, a workgroup four queries: see
+// Look-up tables rounded to whole numbers for two or four queries side by side, a workgroup as many queries: see
 // `src/ops/pq_scan/gpu/rounded.rs`.
 
 @group(0) @binding(1) var<storage, read> tables: array<f32>;
-// For each four, bundle after bundle as a scan has it in workgroup memory, two numbers a word; then for each query the least
-// distance and what a whole number stands for.
-@group(0) @binding(2) var<storage, read_write> rounded: array<vec2<u32>>;
+// For each two or four, bundle after bundle as a scan has it in workgroup memory, two numbers a word; then for each query the
+// least distance and what a whole number stands for, each in a word.
+@group(0) @binding(2) var<storage, read_write> rounded: array<u32>;
 
 #include table_entry
 
-const SIDES = 4u;
+const SIDES = {{SIDES}}u;
+// Words of an entry.
+const WIDTH = SIDES / 2u;
 
 // Look-ups of a bundle, and threads for each.
 const LOOKUPS = {{LOOKUPS}}u;
@@ -66,11 +68,12 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let four = workgroup_number(group, groups);
-    if (four >= (params.queries + SIDES - 1u) / SIDES) { return; }
-    let sides = min(params.queries - SIDES * four, SIDES);
-    let table = (params.table_place + SIDES * four) * params.columns;
-    let place = four * (params.bundles * {{ROWS}}u * 16u + SIDES);
+    let number = workgroup_number(group, groups);
+    if (number >= (params.queries + SIDES - 1u) / SIDES) { return; }
+    let sides = min(params.queries - SIDES * number, SIDES);
+    let table = (params.table_place + SIDES * number) * params.columns;
+    let bundle_words = {{ROWS}}u * 16u * WIDTH;
+    let place = number * (params.bundles * bundle_words + 2u * SIDES);
     if (thread == 0u) {
         atomicStore(&unbounded, 0u);
     }
@@ -98,8 +101,9 @@ fn main(
             // Where all entries are the same, every whole number is zero.
             let scaled = bounded && range > 1e-30;
             scales[side] = select(0.0, MOST_SUM / range, scaled);
-            let record = vec2<f32>(select(-HUGE, least, bounded), select(0.0, range / MOST_SUM, scaled));
-            rounded[place + params.bundles * {{ROWS}}u * 16u + side] = bitcast<vec2<u32>>(record);
+            let record = place + params.bundles * bundle_words + 2u * side;
+            rounded[record] = bitcast<u32>(select(-HUGE, least, bounded));
+            rounded[record + 1u] = bitcast<u32>(select(0.0, range / MOST_SUM, scaled));
         }
     }
     for (var bundle = 0u; bundle < params.bundles; bundle++) {
@@ -110,18 +114,19 @@ fn main(
             }
         }
         workgroupBarrier();
-        for (var entry = thread; entry < {{ROWS}}u * 16u; entry += {{THREADS}}u) {
+        for (var word = thread; word < bundle_words; word += {{THREADS}}u) {
+            let entry = word / WIDTH;
             let lookup = entry % LOOKUPS;
-            var packed = vec2<u32>();
-            for (var side = 0u; side < sides; side++) {
-                let scale = scales[side];
-                let value = table_entry(table + side * params.columns, bundle * LOOKUPS + lookup, entry / 16u);
-                if (scale > 0.0) {
-                    let number = min(u32(max((value - smallest_of[side][lookup]) * scale, 0.0)), 0xffffu);
-                    packed[side / 2u] |= number << (16u * (side % 2u));
+            var packed = 0u;
+            for (var half = 0u; half < 2u; half++) {
+                let side = 2u * (word % WIDTH) + half;
+                if (side < sides && scales[side] > 0.0) {
+                    let value = table_entry(table + side * params.columns, bundle * LOOKUPS + lookup, entry / 16u);
+                    let whole = min(u32(max((value - smallest_of[side][lookup]) * scales[side], 0.0)), 0xffffu);
+                    packed |= whole << (16u * half);
                 }
             }
-            rounded[place + bundle * {{ROWS}}u * 16u + entry] = packed;
+            rounded[place + bundle * bundle_words + word] = packed;
         }
     }
 }

@@ -1,7 +1,7 @@
-// Distances of one list's codes to four queries side by side by whole numbers, two of them a word, which leave out what is
-// further away than the k nearest so far; what is left is compared by the entries of its tables, as `pq_scan.wgsl` does,
-// when its queue is settled. A workgroup takes four queries and its share of the blocks of 32 codes, 32 threads a block and
-// four blocks a thread at a time. See `src/ops/pq_scan/gpu/rounded.rs`.
+// Distances of one list's codes to two or four queries side by side by whole numbers, two of them a word, which leave out
+// what is further away than the k nearest so far; what is left is compared by the entries of its tables, as `pq_scan.wgsl`
+// does, when its queue is settled. A workgroup takes two or four queries and its share of the blocks of 32 codes, 32 threads
+// a block and four blocks a thread at a time. See `src/ops/pq_scan/gpu/rounded.rs`.
 
 @group(0) @binding(1) var<storage, read> tables: array<f32>;
 #if EIGHTS
@@ -16,11 +16,17 @@ const TOGETHER = 4u;
 @group(0) @binding(4) var<storage, read> offsets: array<u32>;
 @group(0) @binding(5) var<storage, read> ids: array<u32>;
 @group(0) @binding(6) var<storage, read> probes: array<vec2<u32>>;
-@group(0) @binding(7) var<storage, read> rounded: array<vec2<u32>>;
+// An entry is a number of each query.
+#if FOUR_QUERIES
+alias Entry = vec2<u32>;
+#else
+alias Entry = u32;
+#endif
+@group(0) @binding(7) var<storage, read> rounded: array<Entry>;
 @group(0) @binding(8) var<storage, read_write> candidates: array<vec2<u32>>;
 
-// Row after row of 16 entries, one of each look-up, for the four queries.
-var<workgroup> bundle_table: array<array<vec2<u32>, 16>, {{ROWS}}>;
+// Row after row of 16 entries, one of each look-up.
+var<workgroup> bundle_table: array<array<Entry, 16>, {{ROWS}}>;
 
 #include ranked
 #include queue
@@ -47,9 +53,19 @@ var<workgroup> counts: array<u32, QUEUES>;
 
 var<private> first_query: u32;
 
-// Where the table of the workgroup's four queries begins in `rounded`, and where their records.
+// Where the table of the workgroup's queries begins in `rounded`: a record of a query is as long as four numbers.
 fn rounded_place() -> u32 {
-    return first_query / QUEUES * (params.bundles * {{ROWS}}u * 16u + QUEUES);
+    return first_query / QUEUES * (params.bundles * {{ROWS}}u * 16u + 4u);
+}
+
+// The least distance of a query, and what a whole number stands for.
+fn record_of(side: u32) -> vec2<f32> {
+    let place = rounded_place() + params.bundles * {{ROWS}}u * 16u;
+#if FOUR_QUERIES
+    return bitcast<vec2<f32>>(rounded[place + side]);
+#else
+    return bitcast<vec2<f32>>(vec2<u32>(rounded[place + 2u * side], rounded[place + 2u * side + 1u]));
+#endif
 }
 
 // The candidate that an entry is for a query: none if its distance is none.
@@ -84,7 +100,7 @@ fn exact_of(side: u32, entry: u32) -> vec2<u32> {
 // Sets the limit by the distance of the last of the nearest so far.
 fn queue_bounded(side: u32, bound: vec2<u32>) {
     if (is_none(bound)) { return; }
-    let record = bitcast<vec2<f32>>(rounded[rounded_place() + params.bundles * {{ROWS}}u * 16u + side]);
+    let record = record_of(side);
     if (record.y > 0.0) {
         // More by one than what rounding may change.
         limits[side] = u32(clamp((distance_of(bound) - record.x) / record.y, 0.0, 65535.0)) + 2u;
@@ -99,15 +115,15 @@ fn load_bundle(thread: u32, bundle: u32) {
 }
 
 // The four look-ups of a word in their columns. Neighbouring lanes have different ones, and so use different banks.
-fn sum_word(word: u32, columns: vec4<u32>) -> vec2<u32> {
+fn sum_word(word: u32, columns: vec4<u32>) -> Entry {
     return bundle_table[word & 255u][columns.x]
         + bundle_table[extractBits(word, 8u, 8u)][columns.y]
         + bundle_table[extractBits(word, 16u, 8u)][columns.z]
         + bundle_table[word >> 24u][columns.w];
 }
 
-// The look-ups of a bundle, for all four queries.
-fn sum_bundle(place: u32, columns: vec4<u32>) -> vec2<u32> {
+// The look-ups of a bundle, for all queries.
+fn sum_bundle(place: u32, columns: vec4<u32>) -> Entry {
     let words = codes[place];
     var sum = sum_word(words.x, columns) + sum_word(words.y, columns ^ vec4<u32>(4u));
 #if EIGHTS
@@ -151,11 +167,11 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let number = workgroup_number(group, groups);
-    let fours = (params.queries + QUEUES - 1u) / QUEUES;
-    if (number >= fours * params.slabs) { return; }
+    let per_slab = (params.queries + QUEUES - 1u) / QUEUES;
+    if (number >= per_slab * params.slabs) { return; }
     // What runs at the same time reads the same part of the list.
-    let slab = number / fours;
-    first_query = number % fours * QUEUES;
+    let slab = number / per_slab;
+    first_query = number % per_slab * QUEUES;
     let list_begin = max(offsets[0], params.first_entry);
     let list_end = max(min(offsets[1], params.first_entry + params.entries), list_begin);
     let first_block = list_begin / 32u;
@@ -183,7 +199,9 @@ fn main(
         let numbers = min(vec4<u32>(tile) + unit, vec4<u32>(end_block - 1u)) - vec4<u32>(params.first_entry / 32u);
         let places = numbers * (params.words * 32u / TOGETHER) + vec4<u32>(lane);
         var low = vec4<u32>();
+#if FOUR_QUERIES
         var high = vec4<u32>();
+#endif
         for (var bundle = 0u; bundle < params.bundles; bundle++) {
 #if PARTS
             workgroupBarrier();
@@ -194,24 +212,34 @@ fn main(
             let sum1 = sum_bundle(places.y + 32u * bundle, columns);
             let sum2 = sum_bundle(places.z + 32u * bundle, columns);
             let sum3 = sum_bundle(places.w + 32u * bundle, columns);
+#if FOUR_QUERIES
             low += vec4<u32>(sum0.x, sum1.x, sum2.x, sum3.x);
             high += vec4<u32>(sum0.y, sum1.y, sum2.y, sum3.y);
+#else
+            low += vec4<u32>(sum0, sum1, sum2, sum3);
+#endif
         }
         var first = near(0u, entries, begin, low);
         var second = near(1u, entries, begin, low);
+#if FOUR_QUERIES
         var third = near(2u, entries, begin, high);
         var fourth = near(3u, entries, begin, high);
+#endif
         loop {
             offer_four(0u, &first);
             offer_four(1u, &second);
+#if FOUR_QUERIES
             offer_four(2u, &third);
             offer_four(3u, &fourth);
+#endif
             if (queue_settle(thread, params.keep, false)) { break; }
             // What found no room may not be near any more.
             first = near(0u, first, begin, low);
             second = near(1u, second, begin, low);
+#if FOUR_QUERIES
             third = near(2u, third, begin, high);
             fourth = near(3u, fourth, begin, high);
+#endif
         }
     }
     queue_settle(thread, params.keep, true);

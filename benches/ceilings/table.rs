@@ -50,7 +50,7 @@ Where the GPUs differ, NAVI21's figure comes first. Those of cooperative matrice
 type Comparison = (&'static str, &'static str, fn(&str) -> bool);
 
 /// What is compared with the plainest kernels: in words, the naive kernel, and which others.
-const COMPARED: [Comparison; 17] = [
+const COMPARED: [Comparison; 19] = [
     ("`knn` by differences", "knn naive", |kernel| kernel.starts_with("knn main")),
     ("`knn` by products", "knn naive", |kernel| kernel.starts_with("knn_products ")),
     ("`knn` by matrices", "knn naive", |kernel| kernel.starts_with("knn_matrices ")),
@@ -63,10 +63,12 @@ const COMPARED: [Comparison; 17] = [
     ("`rerank`", "rerank naive", |kernel| kernel.starts_with("rerank main")),
     ("`pq_scan` for one query", "pq_scan naive", |kernel| scans(kernel, false, false)),
     ("`pq_scan` for two queries", "pq_scan naive", |kernel| scans(kernel, true, false)),
-    ("`pq_scan` for four queries", "pq_scan naive", |kernel| scans_for_four(kernel, false)),
+    ("`pq_scan` for two by whole numbers", "pq_scan naive", |kernel| scans_rounded(kernel, false, false)),
+    ("`pq_scan` for four by whole numbers", "pq_scan naive", |kernel| scans_rounded(kernel, true, false)),
     ("`pq_scan` of 4 bits for one", "pq_scan naive_4_bits", |kernel| scans(kernel, false, true)),
     ("`pq_scan` of 4 bits for two", "pq_scan naive_4_bits", |kernel| scans(kernel, true, true)),
-    ("`pq_scan` of 4 bits for four", "pq_scan naive_4_bits", |kernel| scans_for_four(kernel, true)),
+    ("the same of 4 bits for two", "pq_scan naive_4_bits", |kernel| scans_rounded(kernel, false, true)),
+    ("the same of 4 bits for four", "pq_scan naive_4_bits", |kernel| scans_rounded(kernel, true, true)),
     ("`segment_sums`", "segment_sums naive", |kernel| kernel.starts_with("segment_sums segment_sums")),
 ];
 
@@ -76,8 +78,10 @@ fn scans(kernel: &str, two_queries: bool, pairs: bool) -> bool {
         && kernel.contains("-pairs") == pairs
 }
 
-fn scans_for_four(kernel: &str, pairs: bool) -> bool {
-    kernel.starts_with("pq_scan_rounded main") && kernel.contains("-pairs") == pairs
+fn scans_rounded(kernel: &str, four_queries: bool, pairs: bool) -> bool {
+    kernel.starts_with("pq_scan_rounded main")
+        && kernel.contains("-four_queries") == four_queries
+        && kernel.contains("-pairs") == pairs
 }
 
 /// Figures by kernel, one for each GPU.

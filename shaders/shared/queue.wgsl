@@ -2,15 +2,17 @@
 // nearest so far are queued, and the queues are sorted and cut when one of them might not have room for another round of
 // offers, one a thread of its own. Slots are given out by a race; the total order of candidates decides what stays, so
 // the outcome does not depend on it. NAMES_LATER: what is offered by `queue_offer_entry` gets its name, of the includer's `ids`,
-// when its queue is settled. FOUR_QUERIES: entries are pushed, which the includer's `exact_of` makes candidates of then, and its
+// when its queue is settled. ROUNDED: entries are pushed, which the includer's `exact_of` makes candidates of then, and its
 // `queue_bounded` is told the new bound.
 
 #include sort
 
-#if FOUR_QUERIES
-const QUEUES = 4u;
+#if ROUNDED
 // As many as the fullest queue was offered.
 var<workgroup> fullest: atomic<u32>;
+#endif
+#if FOUR_QUERIES
+const QUEUES = 4u;
 #else
 #if TWO_QUERIES
 const QUEUES = 2u;
@@ -32,7 +34,7 @@ fn queue_open(thread: u32) {
         queue_bounds[thread] = NONE;
         queue_lengths[thread] = 0u;
     }
-#if FOUR_QUERIES
+#if ROUNDED
     if (thread == 0u) {
         atomicStore(&fullest, 0u);
     }
@@ -67,7 +69,7 @@ fn queue_offer_entry(side: u32, candidate: vec2<u32>) -> bool {
 }
 #endif
 
-#if FOUR_QUERIES
+#if ROUNDED
 // Queues an entry. False where there is no room.
 fn queue_push(side: u32, entry: u32) -> bool {
     let slot = atomicAdd(&queued[side], 1u);
@@ -87,13 +89,13 @@ fn queue_offer(candidate: vec2<u32>) -> bool {
 // To be called by all threads after offers, of which {{THREADS}} / QUEUES to each queue together always find room. With
 // `last`, sorts whatever there is. False if some offer found no room.
 fn queue_settle(thread: u32, keep: u32, last: bool) -> bool {
-#if FOUR_QUERIES
+#if ROUNDED
     let offered = workgroupUniformLoad(&fullest);
 #else
     var offered = workgroupUniformLoad(&queued[0]);
-#endif
 #if TWO_QUERIES
     offered = max(offered, workgroupUniformLoad(&queued[1]));
+#endif
 #endif
     if (offered <= ({{QUEUE}}u - {{THREADS}}u) / QUEUES && !last) {
         return true;
@@ -112,7 +114,7 @@ fn queue_settle(thread: u32, keep: u32, last: bool) -> bool {
             queue[side * QUEUE_SIZE + rank].x = ids[queue[side * QUEUE_SIZE + rank].x];
         }
 #endif
-#if FOUR_QUERIES
+#if ROUNDED
         for (var rank = queue_lengths[side] + thread; rank < min(length, QUEUE_SIZE); rank += {{THREADS}}u) {
             queue[side * QUEUE_SIZE + rank] = exact_of(side, queue[side * QUEUE_SIZE + rank].x);
         }
@@ -125,12 +127,12 @@ fn queue_settle(thread: u32, keep: u32, last: bool) -> bool {
         queue_lengths[thread] = min(length, keep);
         if (length >= keep) {
             queue_bounds[thread] = queue[thread * QUEUE_SIZE + keep - 1u];
-#if FOUR_QUERIES
+#if ROUNDED
             queue_bounded(thread, queue_bounds[thread]);
 #endif
         }
     }
-#if FOUR_QUERIES
+#if ROUNDED
     if (thread == 0u) {
         atomicStore(&fullest, min(offered, keep));
     }

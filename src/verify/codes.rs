@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Sub-quantizers, bits, dimension of a subvector, entries, lists, k.
-const SHAPES: [(usize, usize, usize, usize, usize, usize); 13] = [
+const SHAPES: [(usize, usize, usize, usize, usize, usize); 10] = [
     (1, 4, 1, 1, 1, 1),
     (4, 8, 3, 60, 9, 10),
     (3, 5, 12, 500, 4, 300),
@@ -30,15 +30,18 @@ const SHAPES: [(usize, usize, usize, usize, usize, usize); 13] = [
     (41, 4, 16, 200, 9, 20),
     (21, 8, 2, 90, 5, 10),
     (128, 8, 8, 40, 3, 5),
-    // One list for all queries; in parts.
-    (16, 8, 1, 5000, 1, 100),
-    (128, 4, 1, 300, 1, 7),
-    (48, 6, 1, 3000, 1, 60),
 ];
+
+/// Those of codes that many queries are scanned side by side for: four, or two where workgroup memory is small, and in parts.
+const LONG_LISTS: [(usize, usize, usize, usize, usize, usize); 2] =
+    [(16, 8, 1, 33_000, 1, 100), (48, 6, 1, 33_000, 1, 60)];
 
 const VALUES: [Values; 4] = [Values::Uniform, Values::Integers, Values::Far, Values::Duplicates];
 
 const QUERIES: usize = 3;
+
+/// Queries of a long list.
+const MANY_QUERIES: usize = 33;
 
 /// Codes in lists, and queries.
 struct Data {
@@ -57,7 +60,15 @@ struct Data {
 }
 
 impl Data {
-    fn new((m, nbits, dsub, entries, nlist, k): (usize, usize, usize, usize, usize, usize), values: Values) -> Self {
+    fn new(shape: (usize, usize, usize, usize, usize, usize), values: Values) -> Self {
+        Self::with_queries(shape, values, QUERIES)
+    }
+
+    fn with_queries(
+        (m, nbits, dsub, entries, nlist, k): (usize, usize, usize, usize, usize, usize),
+        values: Values,
+        count: usize,
+    ) -> Self {
         let mut random = Random::new((m + nbits) as u64);
         let dimension = m * dsub;
         // Residuals are small wherever the rows lie.
@@ -70,7 +81,7 @@ impl Data {
         Data {
             centroids: random.numbers(nlist * dimension, values),
             origin: random.numbers(dimension, values),
-            queries: random.numbers(QUERIES * dimension, values),
+            queries: random.numbers(count * dimension, values),
             rows: random.numbers(entries * dimension, values),
             filed: Filed::new(&mut random, entries, nlist),
             values,
@@ -137,18 +148,30 @@ pub(super) async fn check(verifier: &mut Verifier<'_>) -> Result<()> {
             verifier.run(checks(device, Data::new(shape, values))).await?;
         }
     }
+    for shape in LONG_LISTS {
+        for values in VALUES {
+            verifier.run(vec![scan_of_long_list(device, shape, values)]).await?;
+        }
+    }
     Ok(())
 }
 
 /// Codes of 8 and of 4 bits.
 pub(super) fn brief(device: &Device) -> Vec<Planned<'_>> {
-    let data = [
-        Data::new((16, 8, 4, 700, 4, 30), Values::Uniform),
-        Data::new((9, 4, 5, 300, 3, 5), Values::Integers),
-        // Four queries side by side.
-        Data::new((16, 8, 1, 3000, 1, 30), Values::Uniform),
-    ];
-    data.into_iter().flat_map(|data| checks(device, data)).collect()
+    let data = [Data::new((16, 8, 4, 700, 4, 30), Values::Uniform), Data::new((9, 4, 5, 300, 3, 5), Values::Integers)];
+    let long = scan_of_long_list(device, LONG_LISTS[0], Values::Uniform);
+    data.into_iter().flat_map(|data| checks(device, data)).chain([long]).collect()
+}
+
+/// Many queries' scan of a list.
+fn scan_of_long_list(
+    device: &Device,
+    shape: (usize, usize, usize, usize, usize, usize),
+    values: Values,
+) -> Planned<'_> {
+    let data = Arc::new(Data::with_queries(shape, values, MANY_QUERIES));
+    let (shape, tolerance) = (format!("{} for {MANY_QUERIES} queries", data.words()), values.tolerance());
+    Planned { operation: "pq_scan", shape, tolerance, worst_error: pq_scan(device, data, false, false).boxed() }
 }
 
 fn checks(device: &Device, data: Data) -> Vec<Planned<'_>> {
@@ -279,10 +302,11 @@ async fn pq_scan(device: &Device, data: Arc<Data>, residual: bool, masked: bool)
     let book = data.book();
     let columns = book.m << book.nbits;
     let mut random = Random::new(11);
-    let tables = random.numbers(QUERIES * columns, data.values);
+    let count = data.queries.len() / book.dimension();
+    let tables = random.numbers(count * columns, data.values);
     let terms = residual.then(|| random.numbers(data.filed.ids.len(), data.values));
     let nprobe = data.nlist.min(6);
-    let probes = random.candidates(QUERIES, nprobe, data.nlist, data.values);
+    let probes = random.candidates(count, nprobe, data.nlist, data.values);
     let uploaded = terms.clone().map(|terms| device.upload(terms, 1)).transpose()?;
     let mut work = device.work();
     let codebook = data.codebook(device)?;

@@ -17,7 +17,7 @@
 //! | rows of 32, lane `i` in column `n ^ i` | ~3.4 | 1.00 | 2.0 | 3.4 |
 //! | rows of 16 for two queries | 2.2, 2.2 | 1.00 | 2.0 | 2.2 |
 //! | the same of f16, four bytes an entry | 2.2, 2.7 | 2.00 | 2.0 | 2.2, 2.7 |
-//! | the same for four queries, whole numbers of 16 bits | 0.9, 0.9 | 1.00 | 1.0 | 1.0 |
+//! | the same for two and for four queries, whole numbers of 16 bits | 1.6, 0.9 | 2.00, 1.00 | 2.0, 1.0 | 2.0, 1.0 |
 //! | 4 bits, a look-up a sub-quantizer | ~3 | 1.00 | 2.0 | 3.0 |
 //! | 4 bits, a look-up for two in rows of 16, by sub-quantizer | 1.7, 1.7 | 2.00 | 2.0 | 2.0 |
 //! | the same for two queries | 1.1, 1.1 | 1.00 | 1.0 | 1.1 |
@@ -29,7 +29,8 @@
 //! of a code and the place of its table entry are then worked out once for both, the entries come in one read of eight
 //! bytes, for which 16 lanes in 16 columns have 32 banks, and a list that both probe is read once. Sums are added up in
 //! the same order as for a query alone: it has the same answer whoever is beside it. Where all queries search all codes, as
-//! in an index without lists, four go side by side, by whole numbers that leave out what is not near: see `rounded`.
+//! in an index without lists, and these are many, four go side by side, or two where there are 32 KiB, by whole numbers that
+//! leave out what is not near: see `rounded`.
 //!
 //! Two queries' tables take 32 KiB for 16 look-ups of 8 bits, and a workgroup 42 KiB in all. AMD's GPUs have that and
 //! NVIDIA's through Vulkan; where there are 32 KiB, as in Direct3D and Metal, two are scanned for side by side with fewer
@@ -320,8 +321,10 @@ pub(super) fn pq_scan(
     lists.check_on(recording.device())?;
     let (variant, m, nbits) = (recording.device().variant(), codebook.m(), codebook.nbits());
     let bare = lists.nlist() == 1 && lists.mask.is_none() && terms.is_none() && !add_probe;
-    if bare && rounded::can_find(recording.device(), layout, nbits, tables.rows(), k) {
-        return rounded::pq_scan(recording, tables, codebook, codes, lists, probes, k);
+    let size = (tables.rows(), lists.entries());
+    let sides = rounded::sides(recording.device(), layout, nbits, size, k).filter(|_| bare);
+    if let Some(sides) = sides {
+        return rounded::pq_scan(recording, tables, codebook, codes, lists, probes, sides, k);
     }
     let queries =
         if holds_two(variant, layout, nbits) && meet(tables.rows(), probes.columns(), lists.nlist()) { TWO } else { 1 };
