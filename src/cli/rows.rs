@@ -16,10 +16,9 @@ pub(super) enum Rows {
 }
 
 impl Rows {
-    /// Opens a file, or reads all of it; so it is too if its vectors do not lie one after the other.
+    /// Opens a file, or reads all of it.
     pub(super) fn open(path: &Path, in_pieces: bool) -> Result<Self> {
-        let file = if in_pieces { VectorFile::open(path).ok() } else { None };
-        file.map_or_else(|| read_vectors(path).map(Rows::Read), |file| Ok(Rows::File(file)))
+        Ok(if in_pieces { Rows::File(VectorFile::open(path)?) } else { Rows::Read(read_vectors(path)?) })
     }
 }
 

@@ -143,7 +143,9 @@ impl SearchIndex {
     fn timed(&self, devices: &[Device], room: Room, queries: ArrayView2<'_, f32>, console: &Console) -> Result<Timed> {
         let index = Searched::read(&self.index, self.output.as_deref(), devices, self.placement, room)?;
         self.check_width(queries.nrows(), index.ntotal())?;
-        let rows = self.rerank.as_ref().map(|path| Rows::open(path, index.is_streamed())).transpose()?;
+        // Vectors that do not lie one after the other are read at once: they stay in the host's memory.
+        let open = |path| Rows::open(path, index.is_streamed()).or_else(|_| Rows::open(path, false));
+        let rows = self.rerank.as_deref().map(open).transpose()?;
         let ids = self.rerank_ids.as_deref().map(arguments::read_row_ids).transpose()?;
         let exact = rows.as_ref().map(|rows| index.exact_rows(rows, ids.as_deref(), console)).transpose();
         let exact = exact.map_err(blaming(self.rerank.as_deref().unwrap_or(&self.index), &self.index))?;
